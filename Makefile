@@ -56,7 +56,7 @@ distclean: clean ## remove what setup made, too
 
 # Three stamps, so that a second `make setup` does nothing: third-party packages, the package itself, the console's libraries.
 $(VENV)/.packages: requirements.lock scripts/make_venv
-	@echo "Preparing $(VENV) from requirements.lock"
+	@echo "Preparing $(VENV) from requirements.lock (a minute, the first time)"
 	@PYTHON="$(PYTHON)" scripts/make_venv $(VENV)
 	@$(PIP) --require-hashes -r requirements.lock
 	@touch $@
