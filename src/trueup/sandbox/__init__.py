@@ -1,0 +1,1 @@
+"""Simulated neighbours with planted faults: what Trueup is tried on before it meets the real ones."""
