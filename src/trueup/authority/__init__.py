@@ -1,0 +1,1 @@
+"""Asked before every act: may this actor do this, now?"""

@@ -1,0 +1,123 @@
+"""Register people and services, and issue and revoke their API keys."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+import msgspec
+
+from trueup.authority.standing import ROLES
+from trueup.authority.state import ActorRegistered, ActorRow, Authority, KeyIssued, KeyRevoked
+from trueup.core.errors import Refusal
+from trueup.core.policy import Policies
+from trueup.core.verb import Accepted, Command, Context, Decision, State, Verb
+
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=120)]
+
+
+class RegisterActor(Command, frozen=True, kw_only=True):
+    """Let somebody act, or change what they are. actor: id of one who is there; None makes a new one.
+
+    roles: of the roles there are; nobody gives roles to themselves. active: False takes all access away at once.
+    """
+
+    name: Name
+    roles: tuple[str, ...]
+    kind: Literal["person", "service"] = "person"
+    email: Annotated[str, msgspec.Meta(pattern=r"^[^@\s]+@[^@\s]+$", max_length=200)] | None = None
+    actor: str | None = None
+    active: bool = True
+
+
+class IssueKey(Command, frozen=True, kw_only=True):
+    """Let an API key act for somebody. digest: SHA-256 of the secret in hex, so that no secret passes the door."""
+
+    actor: str
+    digest: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$")]
+    label: Name
+    expires_at: datetime | None = None
+
+
+class RevokeKey(Command, frozen=True, kw_only=True):
+    """Stop an API key (`key_...`); it holds from the next batch in every process."""
+
+    key: str
+
+
+def register_actor(state: State, command: RegisterActor, context: Context) -> Decision:
+    """Register the actor. Refuses unknown roles, changing one's own roles, and an e-mail address that is taken."""
+    authority = state.of(Authority)
+    unknown = [role for role in command.roles if role not in ROLES]
+    if unknown:
+        return Refusal("authority.unknown_role", f"There is no role {unknown[0]!r}.", f"Use: {', '.join(ROLES)}.",
+                       "roles", unknown[0])  # fmt: skip
+    known = authority.actors.get(command.actor) if command.actor else None
+    if command.actor is not None and known is None:
+        return _unknown(command.actor)
+    if known is not None and known.id == context.actor.id and set(known.roles) != set(command.roles):
+        return Refusal("authority.own_roles", "Nobody gives roles to themselves.", "Ask another administrator.",
+                       "roles", ", ".join(command.roles))  # fmt: skip
+    taken = [a for a in authority.actors.values() if command.email and a.email == command.email and a is not known]
+    if taken:
+        return Refusal("authority.email_taken", f"{command.email} belongs to {taken[0].name}.",
+                       "Use another address, or change that person.", "email", str(command.email))  # fmt: skip
+    actor = ActorRow(
+        id=known.id if known else context.new_id("act"),
+        kind=command.kind,
+        name=command.name,
+        roles=tuple(sorted(set(command.roles))),
+        email=command.email,
+        active=command.active,
+    )
+    return Accepted([ActorRegistered(actor=actor, at=context.now)], actor.id, {"actor": actor.id})
+
+
+def issue_key(state: State, command: IssueKey, context: Context) -> Decision:
+    """Issue the key. Refuses an actor who is not there or not active."""
+    actor = state.of(Authority).actors.get(command.actor)
+    if actor is None or not actor.active:
+        return _unknown(command.actor)
+    key = context.new_id("key")
+    event = KeyIssued(
+        key=key,
+        actor=actor.id,
+        digest=command.digest,
+        label=command.label,
+        at=context.now,
+        expires_at=command.expires_at,
+    )
+    return Accepted([event], actor.id, {"key": key})
+
+
+def revoke_key(state: State, command: RevokeKey, context: Context) -> Decision:
+    """Revoke the key; one that was revoked already ends as merged."""
+    actor = state.of(Authority).keys.get(command.key)
+    if actor is None:
+        return Accepted((), command.key, {"key": command.key}, "merged")
+    return Accepted([KeyRevoked(key=command.key, actor=actor, at=context.now)], actor, {"key": command.key})
+
+
+def _unknown(actor: str) -> Refusal:
+    return Refusal("authority.unknown_actor", f"There is no active actor {actor!r}.", "Register it first.",
+                   "actor", actor)  # fmt: skip
+
+
+def wants_authority(state: State, command: Command, policies: Policies) -> None:
+    """Ask for everything about rights; the `wants` of every verb of this room."""
+    state.of(Authority).want()
+
+
+def touches_authority(command: Command) -> tuple[str, ...]:
+    """Rights change one batch at a time."""
+    return ("authority",)
+
+
+VERBS = tuple(
+    Verb(name=name, command=command, decide=decide, wants=wants_authority, touches=touches_authority)
+    for name, command, decide in (
+        ("authority.register_actor", RegisterActor, register_actor),
+        ("authority.issue_key", IssueKey, issue_key),
+        ("authority.revoke_key", RevokeKey, revoke_key),
+    )
+)

@@ -1,0 +1,146 @@
+"""What holds during one authority epoch: who exists, which keys work, who may what, and the policies in force."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import ClassVar
+
+import msgspec
+
+from trueup.core import json
+from trueup.core.batch import roundtrip
+from trueup.core.database import Connection
+from trueup.core.errors import Refusal
+from trueup.core.policy import Active, Policies, Policy
+from trueup.core.verb import Actor, Command, Statement, Verb
+
+SYSTEM = Actor("act_system", "service", "Trueup", frozenset({"System"}))
+"""The operator at the command line, who holds the database's own credentials, and Trueup's own follow-ups."""
+
+ROLES = (
+    "Administrator",
+    "Auditor",
+    "Data Steward",
+    "Finance",
+    "Fulfilment Lead",
+    "Integration Owner",
+    "Order Agent",
+    "Sponsor",
+)
+
+
+class Rights(Policy, frozen=True, kw_only=True):
+    """Which role may do what: role -> rights, each `room.verb`, `room.*` or `read`. What is not listed is denied."""
+
+    kind: ClassVar[str] = "rights"
+    roles: dict[str, tuple[str, ...]] = msgspec.field(
+        default_factory=lambda: {
+            "System": ("*",),
+            "Administrator": ("authority.*", "read"),
+            "Auditor": ("read",),
+            "Data Steward": ("catalogue.*", "parties.*", "orders.record", "orders.withdraw_record", "stock.count",
+                             "cases.*", "migrate.*", "read"),
+            "Finance": ("cases.*", "read"),
+            "Fulfilment Lead": ("stock.*", "orders.cancel", "cases.*", "read"),
+            "Integration Owner": ("orders.place", "orders.cancel", "orders.record", "stock.*", "parties.*",
+                                  "catalogue.*", "cases.*", "migrate.*", "read"),
+            "Order Agent": ("orders.place", "orders.cancel", "stock.reserve", "stock.release_reservation", "parties.*",
+                            "cases.act", "cases.comment", "read"),
+            "Sponsor": ("cases.*", "read"),
+        }
+    )  # fmt: skip
+
+
+class Key(msgspec.Struct, frozen=True):
+    """One API key: whose it is, and when it ends."""
+
+    id: str
+    actor: str
+    expires_at: datetime | None
+    revoked_at: datetime | None
+
+
+class Standing:
+    """The snapshot of one epoch; commands of the next batch see the next one as soon as it is committed."""
+
+    def __init__(self, epoch: int, actors: dict[str, Actor], keys: dict[bytes, Key], policies: Policies) -> None:
+        self.epoch = epoch
+        self.actors = {SYSTEM.id: SYSTEM, **actors}
+        self.keys = keys
+        self.policies = policies
+        self._rights = policies.get(Rights)
+        self._allowed: dict[tuple[frozenset[str], str], bool] = {}
+
+    def allows(self, roles: frozenset[str], right: str) -> bool:
+        """Tell whether any of the roles has the right."""
+        answer = self._allowed.get((roles, right))
+        if answer is None:
+            room = right.partition(".")[0] + ".*"
+            granted = {entry for role in roles for entry in self._rights.roles.get(role, ())}
+            answer = self._allowed[roles, right] = bool(granted & {right, room, "*"})
+        return answer
+
+    def who_may(self, right: str) -> list[str]:
+        """Return the roles that have a right, for the text of a refusal."""
+        return sorted(role for role in self._rights.roles if role != "System" and self.allows(frozenset({role}), right))
+
+    def holder_of(self, digest: bytes, now: datetime) -> Actor | None:
+        """Return the active actor whose API key has this digest, unless the key was revoked or has expired."""
+        key = self.keys.get(digest)
+        if key is None or key.revoked_at is not None or (key.expires_at is not None and key.expires_at <= now):
+            return None
+        return self.actors.get(key.actor)
+
+
+def require(standing: Standing, actor: Actor, right: str) -> Refusal | None:
+    """Return why this actor may not do this now, or None: the one question of the house; what is not granted is denied."""
+    current = standing.actors.get(actor.id)
+    if current is None:
+        return Refusal("authority.unknown_actor", f"{actor.name} may not act any more.",
+                       "Ask an administrator for access.", "actor", actor.id)  # fmt: skip
+    if not standing.allows(current.roles, right):
+        may = standing.who_may(right)
+        return Refusal(
+            "authority.not_allowed",
+            f"{current.name} ({', '.join(sorted(current.roles)) or 'no role'}) may not {right}.",
+            f"Ask somebody who may: {', '.join(may)}." if may else "No role may do this; the rights policy says so.",
+            "actor",
+            actor.id,
+        )
+    return None
+
+
+def role_guard(
+    standing: Standing, actor: Actor, verb: Verb[Command], command: Command, now: datetime
+) -> Refusal | None:
+    """Ask `require` before every command."""
+    return require(standing, actor, verb.name)
+
+
+def loader(kinds: dict[str, type[Policy]]) -> Callable[[Connection], object]:
+    """Return the function that reads a standing; `kinds` are the policy documents the rooms know."""
+
+    async def load_standing(connection: Connection) -> Standing:
+        answers = await roundtrip(
+            connection,
+            [
+                Statement("select value from epoch"),
+                Statement("select id, kind, name, roles from actor where active"),
+                Statement("select digest, id, actor, expires_at, revoked_at from api_key"),
+                Statement(
+                    """select p.kind, p.name, p.version, p.digest, p.document
+                    from policy_active a join policy p using (kind, name, version)"""
+                ),
+            ],
+        )
+        actors = {id_: Actor(id_, kind, name, frozenset(roles)) for id_, kind, name, roles in answers[1]}
+        keys = {bytes(digest): Key(*columns) for digest, *columns in answers[2]}
+        active = [
+            Active(name, version, bytes(digest), json.decode(bytes(document), kinds[kind]))
+            for kind, name, version, digest, document in answers[3]
+            if kind in kinds
+        ]
+        return Standing(answers[0][0][0], actors, keys, Policies(active))
+
+    return load_standing

@@ -1,0 +1,1 @@
+"""Whatever went wrong, grouped by cause: with an owner, a clock and a price."""

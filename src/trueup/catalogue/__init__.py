@@ -1,0 +1,1 @@
+"""Items, kits and locations: what can be sold, and where it lies."""

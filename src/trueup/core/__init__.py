@@ -1,0 +1,1 @@
+"""The mechanisms every room stands on; no business words of its own."""

@@ -1,0 +1,375 @@
+"""One batch: load, decide, apply, as sets.
+
+    1. the batch row, the keys (sorted, first come first served), the authority epoch, and every slice's unlocked reads
+    2. the locking reads, in the order of rooms and keys, and then what those locks guard
+    3. guards and rules, in memory, command by command, each seeing what the one before it did
+    4. the slices' net writes, the outcomes under their keys, the journal's positions, COMMIT
+
+Each number is one round trip. `rehearse` is 1 to 3 without keys and locks, in a read-only transaction.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import traceback
+import uuid
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from datetime import datetime
+from typing import Any, Protocol
+
+import msgspec
+
+from trueup.core import ids, journal, json
+from trueup.core.database import Connection
+from trueup.core.errors import Refusal
+from trueup.core.policy import Policies
+from trueup.core.verb import (
+    Accepted,
+    Actor,
+    Batch,
+    Command,
+    Context,
+    Decision,
+    Event,
+    Loading,
+    Outcome,
+    Rows,
+    Slice,
+    State,
+    Statement,
+    Verb,
+)
+
+SIZE_MAX = 200
+DOOR = "door"
+
+
+class Standing(Protocol):
+    """What holds for every command of one authority epoch: the epoch's number and the policies in force."""
+
+    epoch: int
+    policies: Policies
+
+
+Guard = Callable[[Any, Actor, Verb[Any], Command, datetime], Refusal | None]
+LoadStanding = Callable[[Connection], Awaitable[Any]]
+
+
+class House(msgspec.Struct, frozen=True):
+    """What the door is built of; `house.py` fills it in.
+
+    slices: in the rooms' order. guards: asked in this order before every rule. load_standing: reads rights and policies.
+    """
+
+    verbs: dict[type[Command], Verb[Any]]
+    slices: tuple[type[Slice], ...]
+    guards: tuple[Guard, ...]
+    load_standing: LoadStanding
+    events: dict[str, type[Event]]
+
+
+class Submission:
+    """One command on its way through the door; `outcome` is set by the batch that took it."""
+
+    __slots__ = ("actor", "body", "command", "digest", "future", "keep", "key", "outcome", "touches", "verb")
+
+    def __init__(self, verb: Verb[Any], actor: Actor, key: str, command: Command) -> None:
+        self.verb = verb
+        self.actor = actor
+        self.key = key
+        self.command = command
+        body = json.encode(command)
+        self.digest = hashlib.sha256(verb.name.encode() + b"\0" + body).digest()
+        self.keep: tuple[str, Any] | None = None
+        if verb.personal is not None:
+            words = getattr(command, verb.personal.field)
+            if words is not None and not isinstance(words, str):
+                self.keep = (ids.new_id("per"), words)
+                self.command = msgspec.structs.replace(command, **{verb.personal.field: self.keep[0]})
+                body = json.encode(self.command)
+        self.body = body
+        self.touches = verb.touches(command)
+        self.outcome: Outcome | None = None
+        self.future: asyncio.Future[Outcome] | None = None
+
+
+class Reload(Exception):
+    """What a batch read before locking no longer held after it: load again."""
+
+
+class StandingMoved(Exception):
+    """Rights or policies changed since this process read them: read them, and run the batch again."""
+
+
+async def run(
+    connection: Connection, house: House, standing: Any, process: str, submissions: Sequence[Submission], now: datetime
+) -> Any:
+    """Run one batch to its commit and set each submission's outcome; return the standing it was decided under.
+
+    Raises psycopg.Error or Reload with nothing written; the caller decides whether to run it again or to cut it.
+    """
+    batch = Batch(str(uuid.UUID(int=int(ids.new_id("bat")[4:], 16))), now)
+    if standing is None:
+        standing = await house.load_standing(connection)
+    state = State(house.slices)
+    for submission in submissions:
+        submission.outcome = None
+        submission.verb.wants(state, submission.command, standing.policies)
+    ordered = sorted(submissions, key=lambda s: (s.actor.id, s.key))
+    opening = [
+        Statement("begin"),
+        Statement(
+            "insert into batch (id, process, commands) values (%s::uuid, %s, %s)", [batch.id, process, len(submissions)]
+        ),
+        Statement(
+            """insert into door_key (actor, key, digest, batch)
+            select actor, key, digest, %s::uuid from unnest(%s::text[], %s::text[], %s::bytea[])
+            as k (actor, key, digest) on conflict do nothing returning actor, key""",
+            [batch.id, [s.actor.id for s in ordered], [s.key for s in ordered], [s.digest for s in ordered]],
+        ),
+    ]
+    keys, epoch = await _load(connection, state, opening, lock=True)
+    if epoch != standing.epoch:
+        raise StandingMoved
+    fresh = set(keys)
+    known = [s for s in ordered if (s.actor.id, s.key) not in fresh]
+    if known:
+        await _answer_known(connection, known)
+    entries, poisoned = _decide_all(house, standing, state, submissions, now)
+    await _apply(connection, state, batch, submissions, entries, poisoned)
+    return standing
+
+
+class Rehearsed(msgspec.Struct, frozen=True):
+    """What would happen: the outcome, and the events behind it."""
+
+    outcome: Outcome
+    events: tuple[Event, ...]
+
+
+async def rehearse(
+    connection: Connection,
+    house: House,
+    commands: Sequence[tuple[Actor, Command]],
+    now: datetime,
+    *,
+    policies: Policies | None = None,
+    as_of: int | None = None,
+) -> list[Rehearsed]:
+    """Decide commands one after another on one state, without locks, in a read-only transaction; nothing is applied.
+
+    policies: decide under these instead of those in force. as_of: start from the state the journal had at this
+    position, rebuilt by folding its events, instead of from now.
+    """
+    state = State(house.slices)
+    submissions = [Submission(house.verbs[type(command)], actor, "", command) for actor, command in commands]
+    await connection.execute("begin transaction isolation level repeatable read read only")
+    try:
+        standing = await house.load_standing(connection)
+        for submission in submissions:
+            submission.verb.wants(state, submission.command, policies or standing.policies)
+        if as_of is None:
+            await _load(connection, state, [], lock=False)
+        else:
+            state = await fold(connection, house, as_of)
+    finally:
+        await connection.execute("rollback")
+    _settle_due(state, now)
+    rehearsed = []
+    for submission in submissions:
+        context = Context(
+            submission.actor, now, ids.sequence(now, ids.random_seed()), policies or standing.policies
+        )
+        decision = _decide(house, standing, state, submission, context)
+        _evolve(state, submission, decision)
+        assert submission.outcome is not None
+        rehearsed.append(Rehearsed(submission.outcome, tuple(decision.events) if isinstance(decision, Accepted) else ()))
+    return rehearsed
+
+
+async def fold(connection: Connection, house: House, upto: int | None = None) -> State:
+    """Rebuild all state from the journal's events up to a position; what it gives must equal the tables."""
+    state = State(house.slices)
+    async for row in journal.read_all(connection, upto):
+        if row.kind == "e":
+            state.evolve(json.decode(row.body, house.events[row.name]))
+    return state
+
+
+async def roundtrip(connection: Connection, statements: Iterable[Statement]) -> list[Rows]:
+    """Send statements in one pipeline and return each one's rows."""
+    cursors = []
+    async with connection.pipeline():
+        for statement in statements:
+            cursors.append(
+                await connection.execute(statement.sql, statement.parameters, prepare=True, binary=True)
+            )
+    return [await cursor.fetchall() if cursor.description else [] for cursor in cursors]
+
+
+async def _load(
+    connection: Connection, state: State, opening: list[Statement], *, lock: bool
+) -> tuple[Rows, int]:
+    """Advance all slices together, one pipeline per step; return the fresh keys and the authority epoch."""
+    waiting: list[tuple[Loading, list[Statement]]] = []
+    for part in state.parts():
+        loading = part.load(lock=lock)
+        first = next(loading, None)
+        if first is not None:
+            waiting.append((loading, first))
+    head = [*opening, Statement("select value from epoch")]
+    keys: Rows = []
+    epoch = 0
+    while head or waiting:
+        statements = [*head, *(statement for _, wanted in waiting for statement in wanted)]
+        answers = await roundtrip(connection, statements)
+        if head:
+            keys, epoch = answers[len(head) - 2] if opening else [], answers[len(head) - 1][0][0]
+        rest = answers[len(head) :]
+        head = []
+        following: list[tuple[Loading, list[Statement]]] = []
+        for loading, wanted in waiting:
+            mine, rest = rest[: len(wanted)], rest[len(wanted) :]
+            try:
+                following.append((loading, loading.send(mine)))
+            except StopIteration:
+                continue
+        waiting = following
+    return keys, epoch
+
+
+async def _answer_known(connection: Connection, known: list[Submission]) -> None:
+    rows = await roundtrip(
+        connection,
+        [
+            Statement(
+                """select k.actor, k.key, k.digest, k.outcome
+                from unnest(%s::text[], %s::text[]) as a (actor, key) join door_key k using (actor, key)""",
+                [[s.actor.id for s in known], [s.key for s in known]],
+            )
+        ],
+    )
+    stored = {(actor, key): (digest, outcome) for actor, key, digest, outcome in rows[0]}
+    for submission in known:
+        digest, outcome = stored[submission.actor.id, submission.key]
+        if digest != submission.digest:
+            submission.outcome = Outcome("refused", refusal=_KEY_REUSED)
+        else:
+            submission.outcome = msgspec.structs.replace(json.decode(outcome, Outcome), repeated=True)
+
+
+_KEY_REUSED = Refusal(
+    "door.key_reused",
+    "This key was used before for another command.",
+    "Use a fresh key for a new command; repeat the same body to learn the first outcome.",
+    where="Idempotency-Key",
+)
+
+
+def _decide_all(
+    house: House, standing: Any, state: State, submissions: Sequence[Submission], now: datetime
+) -> tuple[list[journal.Entry], list[tuple[Submission, str]]]:
+    """Decide each fresh command in turn; return the journal's rows and the commands whose rule broke."""
+    entries = _settle_due(state, now)
+    poisoned: list[tuple[Submission, str]] = []
+    new_id = ids.sequence(now, ids.random_seed())
+    for submission in submissions:
+        if submission.outcome is not None:
+            continue
+        context = Context(submission.actor, now, new_id, standing.policies)
+        try:
+            decision = _decide(house, standing, state, submission, context)
+        except Exception:
+            poisoned.append((submission, traceback.format_exc(limit=-3)))
+            submission.outcome = quarantined(submission)
+            continue
+        _evolve(state, submission, decision)
+        if isinstance(decision, Accepted) and decision.events:
+            _record(entries, submission, decision)
+    return entries, poisoned
+
+
+def _settle_due(state: State, now: datetime) -> list[journal.Entry]:
+    """Let what became due happen first; it has no command, and the door itself is its actor."""
+    entries = []
+    for part in state.parts():
+        for event in part.due(now):
+            state.evolve(event)
+            entries.append(journal.Entry("e", event.name, event.subject, DOOR, json.encode(event)))
+    return entries
+
+
+def _decide(house: House, standing: Any, state: State, submission: Submission, context: Context) -> Decision:
+    """Ask the guards in their order, then the rule."""
+    for guard in house.guards:
+        refusal = guard(standing, submission.actor, submission.verb, submission.command, context.now)
+        if refusal is not None:
+            return refusal
+    return submission.verb.decide(state, submission.command, context)
+
+
+def _evolve(state: State, submission: Submission, decision: Decision) -> None:
+    """Set the outcome and take the events into the state."""
+    if isinstance(decision, Refusal):
+        submission.outcome = Outcome("refused", refusal=decision)
+        return
+    submission.outcome = Outcome(decision.status, decision.result)
+    for event in decision.events:
+        state.evolve(event)
+    personal = submission.verb.personal
+    if decision.events and submission.keep is not None and personal is not None:
+        personal.keep(state, *submission.keep)
+
+
+def _record(entries: list[journal.Entry], submission: Submission, decision: Accepted) -> None:
+    actor = submission.actor.id
+    entries.append(journal.Entry("c", submission.verb.name, decision.subject, actor, submission.body))
+    for event in decision.events:
+        entries.append(journal.Entry("e", event.name, event.subject, actor, json.encode(event)))
+
+
+async def _apply(
+    connection: Connection,
+    state: State,
+    batch: Batch,
+    submissions: Sequence[Submission],
+    entries: list[journal.Entry],
+    poisoned: list[tuple[Submission, str]],
+) -> None:
+    decided = [s for s in submissions if s.outcome is not None and not s.outcome.repeated]
+    decided = [s for s in decided if s.outcome is not None and s.outcome.refusal is not _KEY_REUSED]
+    statements = [statement for part in state.parts() for statement in part.write(batch)]
+    if decided:
+        statements.append(
+            Statement(
+                """update door_key k set outcome = o.outcome
+                from unnest(%s::text[], %s::text[], %s::bytea[]) as o (actor, key, outcome)
+                where k.actor = o.actor and k.key = o.key""",
+                [[s.actor.id for s in decided], [s.key for s in decided], [json.encode(s.outcome) for s in decided]],
+            )
+        )
+    statements += [keep_quarantined(submission, error) for submission, error in poisoned]
+    statements += journal.append(batch.id, batch.at, entries)
+    statements.append(Statement("commit"))
+    await roundtrip(connection, statements)
+
+
+def quarantined(submission: Submission) -> Outcome:
+    """Return the outcome of a command that no rule refused but that broke."""
+    return Outcome(
+        "quarantined",
+        refusal=Refusal(
+            "door.quarantined",
+            f"{submission.verb.name} could not be carried out and was set aside; nothing was written for it.",
+            "An operator finds it among the quarantined commands with its error; send a corrected one with a fresh key.",
+        ),
+    )
+
+
+def keep_quarantined(submission: Submission, error: str) -> Statement:
+    """Return the statement that keeps a poisonous command, personal words already taken out."""
+    return Statement(
+        "insert into quarantined_command (id, actor, key, name, error, body) values (%s, %s, %s, %s, %s, %s)",
+        [uuid.uuid4(), submission.actor.id, submission.key, submission.verb.name, error[-4000:], submission.body],
+    )

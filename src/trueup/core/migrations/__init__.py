@@ -1,0 +1,41 @@
+"""Migrations: Alembic's order and bookkeeping around plain `.sql` files, one per room and step.
+
+Expand, then contract: a step that old code cannot run on comes one release after the code that no longer needs it.
+Alembic and SQLAlchemy take half a second to import, so they are imported only where a migration really runs.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+_HERE = Path(__file__).parent
+
+
+def upgrade(url: str) -> None:
+    """Run every migration that is missing, as `trueup_owner`, in one transaction."""
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(_HERE))
+    config.attributes["url"] = url
+    command.upgrade(config, "head")
+
+
+def newest() -> str:
+    """Return the id of the newest migration: the number its file begins with."""
+    return max(path.name for path in (_HERE / "versions").glob("[0-9]*.py"))[:4]
+
+
+def run_sql(name: str) -> None:
+    """Run one file of `sql/`; offline it is printed, with colons escaped from SQLAlchemy's parameters."""
+    from alembic import context, op
+    from sqlalchemy import text
+
+    statements = (_HERE / "sql" / name).read_text(encoding="utf-8")
+    if context.is_offline_mode():
+        op.execute(text(statements.replace(":", "\\:")))
+    else:
+        driver = op.get_bind().connection.driver_connection
+        assert driver is not None
+        driver.execute(statements)

@@ -1,0 +1,196 @@
+"""What an act is made of: command, events, rule; and the rows a rule sees.
+
+A verb's `decide` is pure: it gets the state, the command and a context, and returns events or a refusal. A *slice* is
+one room's part of the state for one batch: it says what to read, is changed by events, and says what to write.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, ClassVar, Generic, Literal, TypeAlias, TypeVar, cast
+
+import msgspec
+
+from trueup.core.errors import Refusal
+from trueup.core.ids import IdSource
+from trueup.core.money import Amount
+from trueup.core.policy import Policies
+from trueup.core.quantity import Quantity
+
+Rows: TypeAlias = list[tuple[Any, ...]]
+Status = Literal["applied", "refused", "quarantined", "queued", "pending_approval", "merged", "ignored"]
+
+
+class Statement(msgspec.Struct, frozen=True):
+    """One SQL statement and its parameters; it runs in a pipeline, prepared."""
+
+    sql: str
+    parameters: Sequence[Any] = ()
+
+
+Loading: TypeAlias = Generator[list[Statement], list[Rows], None]
+
+
+class Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Part of what comes from outside. Amounts and quantities are plain Decimals once they were checked."""
+
+    def __post_init__(self) -> None:
+        """Turn what `Amount.parse` and `Quantity.parse` let in into the Decimals that everything else works with."""
+        for name in self.__struct_fields__:
+            value = getattr(self, name)
+            if type(value) is Amount or type(value) is Quantity:
+                msgspec.structs.force_setattr(self, name, Decimal(value))
+
+
+class Command(Body, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What somebody asks for or reports. Subclasses are the API's body, the journal's row and the import's row."""
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True):
+    """What happened. A struct only ever gains optional fields; a new meaning is a new `name`."""
+
+    name: ClassVar[str]
+
+    @property
+    def subject(self) -> str:
+        """The id of what it happened to; timelines are read by it."""
+        raise NotImplementedError(type(self).__name__)
+
+
+class Actor(msgspec.Struct, frozen=True):
+    """Who acts: id (`act_...`), whether a person or a service, and the roles held."""
+
+    id: str
+    kind: Literal["person", "service"]
+    name: str
+    roles: frozenset[str] = frozenset()
+
+
+class Context(msgspec.Struct, frozen=True):
+    """What a rule may know besides state and command: who, when, fresh ids, and the policies in force."""
+
+    actor: Actor
+    now: datetime
+    new_id: IdSource
+    policies: Policies
+
+
+class Accepted(msgspec.Struct, frozen=True):
+    """The rule said yes: what happened, to what, and what the caller is told.
+
+    status: `applied`, or how else the command ended. subject: the aggregate the command's journal row names.
+    """
+
+    events: Sequence[Event]
+    subject: str
+    result: dict[str, Any] = {}
+    status: Status = "applied"
+
+
+class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How a command ended; kept under its key, so that a retry is told the same.
+
+    repeated: this is the first use's outcome, told again.
+    """
+
+    status: Status
+    result: dict[str, Any] = {}
+    refusal: Refusal | None = None
+    repeated: bool = False
+
+
+Decision: TypeAlias = Accepted | Refusal
+C = TypeVar("C", bound=Command)
+S = TypeVar("S", bound="Slice")
+
+
+class Slice:
+    """One room's rows in one batch; see the module's text. Subclasses hold their rows in dicts."""
+
+    def load(self, *, lock: bool) -> Loading:
+        """Yield the statements of each round trip and receive their rows; with `lock`, lock what will be written.
+
+        All slices advance together: the first `yield` of every slice goes in one pipeline, in the rooms' order.
+        """
+        return
+        yield  # pragma: no cover
+
+    def due(self, now: datetime) -> list[Event]:
+        """Return what became due on the rows that were loaded, before any command is decided (expired claims)."""
+        return []
+
+    def evolve(self, event: Event) -> None:
+        """Change the rows by one event, so that the next command of the batch sees it."""
+
+    def write(self, batch: Batch) -> list[Statement]:
+        """Return the net change since loading, as one statement per table."""
+        return []
+
+
+class Batch(msgspec.Struct, frozen=True):
+    """The batch being written: its id and time."""
+
+    id: str
+    at: datetime
+
+
+class State:
+    """All slices of one batch, found by their class: `state.of(Balances)`."""
+
+    def __init__(self, slices: Sequence[type[Slice]]) -> None:
+        self._slices: dict[type[Slice], Slice] = {kind: kind() for kind in slices}
+
+    def of(self, kind: type[S]) -> S:
+        """Return the slice of this class."""
+        return cast(S, self._slices[kind])
+
+    def evolve(self, event: Event) -> None:
+        """Let every slice take one event in."""
+        for part in self._slices.values():
+            part.evolve(event)
+
+    def parts(self) -> list[Slice]:
+        """Return the slices in the rooms' order, which is the order of locks and writes."""
+        return list(self._slices.values())
+
+
+def _wants_nothing(state: State, command: Any, policies: Policies) -> None:
+    return None
+
+
+def _touches_nothing(command: Any) -> tuple[str, ...]:
+    return ()
+
+
+class Personal(msgspec.Struct, frozen=True):
+    """Which field of a command is personal, and how the words in it are kept when the command is accepted.
+
+    The journal gets an id in their place; `keep(state, id, value)` puts the words where they can be erased.
+    """
+
+    field: str
+    keep: Callable[[State, str, Any], None]
+
+
+class Verb(msgspec.Struct, Generic[C], frozen=True, kw_only=True):
+    """One act, as the door knows it.
+
+    name: `room.verb`, also the right that is asked for. wants: tells the slices which rows the rule needs.
+    touches: ids of aggregates; two commands for one are never in two batches at once in one process.
+    """
+
+    name: str
+    command: type[C]
+    decide: Callable[[State, C, Context], Decision]
+    wants: Callable[[State, C, Policies], None] = _wants_nothing
+    touches: Callable[[C], tuple[str, ...]] = _touches_nothing
+    personal: Personal | None = None
+
+
+def of_kind(event: Event, kinds: dict[type[Event], Callable[[Any], None]]) -> None:
+    """Call the entry of a slice's table that takes this kind of event, if there is one."""
+    take = kinds.get(type(event))
+    if take is not None:
+        take(event)

@@ -1,0 +1,69 @@
+"""The one file that knows every room: it hands the door its verbs, rows and guards, in order."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from trueup.authority import publish, register, standing
+from trueup.authority import state as authority
+from trueup.cases import act, close, ladder
+from trueup.cases import open as open_
+from trueup.cases import state as cases
+from trueup.catalogue import register as catalogue_register
+from trueup.catalogue import state as catalogue
+from trueup.core.batch import House
+from trueup.core.policy import Policy
+from trueup.core.verb import Event, Slice, Verb
+from trueup.orders import cancel, place, record
+from trueup.orders import state as orders
+from trueup.parties import record as parties_record
+from trueup.parties import state as parties
+from trueup.stock import receive, reserve
+from trueup.stock import state as stock
+
+POLICY_KINDS: dict[str, type[Policy]] = {kind.kind: kind for kind in (standing.Rights, ladder.Ladder, place.Channel)}
+
+VERBS: tuple[Verb[Any], ...] = (
+    *register.VERBS,
+    publish.publishing(POLICY_KINDS),
+    *open_.VERBS,
+    *act.VERBS,
+    *close.VERBS,
+    *catalogue_register.VERBS,
+    *parties_record.VERBS,
+    *reserve.VERBS,
+    *receive.VERBS,
+    *place.VERBS,
+    *cancel.VERBS,
+    *record.VERBS,
+)
+
+# The order of locks: names, orders by id, balances by (item, location), cases; rights lock the epoch before all.
+SLICES: tuple[type[Slice], ...] = (
+    authority.Authority,
+    catalogue.Catalogue,
+    parties.Parties,
+    orders.Orders,
+    stock.Stock,
+    cases.Cases,
+)
+
+EVENTS: tuple[type[Event], ...] = (
+    *authority.EVENTS,
+    *cases.EVENTS,
+    *catalogue.EVENTS,
+    *parties.EVENTS,
+    *stock.EVENTS,
+    *orders.EVENTS,
+)
+
+
+def build() -> House:
+    """Return the house as shipped."""
+    return House(
+        verbs={verb.command: verb for verb in VERBS},
+        slices=SLICES,
+        guards=(standing.role_guard,),
+        load_standing=standing.loader(POLICY_KINDS),
+        events={event.name: event for event in EVENTS},
+    )

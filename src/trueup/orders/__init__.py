@@ -1,0 +1,1 @@
+"""Orders: capture, history, cancellation, and statuses computed from facts."""

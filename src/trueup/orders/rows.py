@@ -1,0 +1,159 @@
+"""The SQL of the orders' rows: locking reads, and writes as one statement per table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from trueup.core import json
+from trueup.core.quantity import ZERO
+from trueup.core.verb import Statement
+
+if TYPE_CHECKING:
+    from trueup.orders.state import Line, OrderRow
+
+CAPTURED = (
+    "id", "number", "kind", "channel", "currency", "placed_at", "recorded_at", "managed", "customer", "person",
+    "ship_country", "source", "load", "external_ids", "source_total", "payment_known", "captured", "refunded", "flags",
+)  # fmt: skip
+_LINE = (
+    "line", "sku", "item", "description", "kind", "quantity", "unit_price", "amount", "discount", "location", "flags",
+    "source_row", "cancelled", "shipped", "returned",
+)  # fmt: skip
+_WANTED = """select unnest(%s::text[]) as order_id
+    union select k.order_id from unnest(%s::text[], %s::text[]) as w (key, source) join order_key k using (key, source)"""
+
+READ_ORDERS = f"""select o.version, o.total_goods, o.total_charges, o.total_discount, o.total_tax, o.total,
+        {", ".join(f"o.{name}" for name in CAPTURED)}
+    from ({_WANTED}) w join orders o on o.id = w.order_id order by o.id"""
+LOCK_ORDERS = READ_ORDERS + " for no key update of o"
+READ_LINES = f"""select l.order_id, l.reserved, {", ".join(f"l.{name}" for name in _LINE)}
+    from ({_WANTED}) w join order_line l using (order_id) order by l.order_id, l.line"""
+READ_KEYS = """select k.key, k.source, k.order_id
+    from unnest(%s::text[], %s::text[]) as w (key, source) join order_key k using (key, source)"""
+
+
+def insert_orders(new: Sequence[OrderRow]) -> list[Statement]:
+    """Return the inserts of new orders with their lines and keys."""
+    lines = [(row.captured.id, line, row.reserved.get(line.line, ZERO)) for row in new for line in row.lines]
+    return [_insert_headers(new), *insert_lines(lines), _insert_keys(new)]
+
+
+def update_orders(changed: Sequence[OrderRow]) -> list[Statement]:
+    """Return the new totals and counters of known orders, of their lines, and the lines that were added."""
+    units = [_units(row) for row in changed]
+    added = [(row.captured.id, line, ZERO) for row in changed for line in row.new_lines]
+    lines = [(row.captured.id, line, row.reserved.get(line.line, ZERO)) for row in changed for line in row.lines]
+    return [
+        Statement(
+            """update orders o set version = n.version, total_goods = n.goods, total_charges = n.charges,
+                total_discount = n.discount, total_tax = n.tax, total = n.total, units_ordered = n.ordered,
+                units_cancelled = n.cancelled, units_reserved = n.reserved, units_shipped = n.shipped,
+                units_returned = n.returned
+            from unnest(%s::text[], %s::int[], %s::numeric[], %s::numeric[], %s::numeric[], %s::numeric[],
+                        %s::numeric[], %s::numeric[], %s::numeric[], %s::numeric[], %s::numeric[], %s::numeric[])
+                as n (id, version, goods, charges, discount, tax, total, ordered, cancelled, reserved, shipped, returned)
+            where o.id = n.id""",
+            [
+                [row.captured.id for row in changed], [row.version for row in changed],
+                [row.totals.goods for row in changed], [row.totals.charges for row in changed],
+                [row.totals.discount for row in changed], [row.totals.tax for row in changed],
+                [row.totals.total for row in changed], *(list(column) for column in zip(*units, strict=True)),
+            ],
+        ),
+        *insert_lines(added),
+        Statement(
+            """update order_line l set cancelled = n.cancelled, reserved = n.reserved
+            from unnest(%s::text[], %s::int[], %s::numeric[], %s::numeric[]) as n (order_id, line, cancelled, reserved)
+            where l.order_id = n.order_id and l.line = n.line
+              and (l.cancelled, l.reserved) is distinct from (n.cancelled, n.reserved)""",
+            [
+                [order for order, _, _ in lines], [line.line for _, line, _ in lines],
+                [line.cancelled for _, line, _ in lines], [reserved for _, _, reserved in lines],
+            ],
+        ),
+    ]  # fmt: skip
+
+
+def delete_orders(orders: Sequence[str]) -> Statement:
+    """Return the removal of withdrawn orders; their lines and keys go with them."""
+    return Statement("delete from orders where id = any(%s::text[]) and not managed", [list(orders)])
+
+
+def insert_lines(lines: Sequence[tuple[str, Line, Decimal]]) -> list[Statement]:
+    """Return the insert of lines, each with its order's id and the units reserved for it."""
+    if not lines:
+        return []
+    only = [line for _, line, _ in lines]
+    return [
+        Statement(
+            """insert into order_line (order_id, line, sku, item, description, kind, quantity, cancelled, reserved,
+                shipped, returned, unit_price, amount, discount, location, flags, source_row)
+            select order_id, line, sku, item, description, kind, quantity, cancelled, reserved, shipped, returned,
+                unit_price, amount, discount, location, coalesce(string_to_array(nullif(flags, ''), ' '), '{}'), source_row
+            from unnest(%s::text[], %s::int[], %s::text[], %s::text[], %s::text[], %s::text[], %s::numeric[],
+                        %s::numeric[], %s::numeric[], %s::numeric[], %s::numeric[], %s::numeric[], %s::numeric[],
+                        %s::numeric[], %s::text[], %s::text[], %s::text[])
+                as n (order_id, line, sku, item, description, kind, quantity, cancelled, reserved, shipped, returned,
+                      unit_price, amount, discount, location, flags, source_row)""",
+            [
+                [order for order, _, _ in lines], [x.line for x in only], [x.sku for x in only],
+                [x.item for x in only], [x.description for x in only], [x.kind for x in only],
+                [x.quantity for x in only], [x.cancelled for x in only], [reserved for _, _, reserved in lines],
+                [x.shipped for x in only], [x.returned for x in only], [x.unit_price for x in only],
+                [x.amount for x in only], [x.discount for x in only], [x.location for x in only],
+                [" ".join(x.flags) for x in only], [x.source_row for x in only],
+            ],
+        )
+    ]  # fmt: skip
+
+
+def _insert_headers(new: Sequence[OrderRow]) -> Statement:
+    captured = [row.captured for row in new]
+    columns: list[list[Any]] = [[getattr(order, name) for order in captured] for name in CAPTURED]
+    columns[CAPTURED.index("external_ids")] = [json.encode(order.external_ids).decode() for order in captured]
+    columns[CAPTURED.index("flags")] = [" ".join(order.flags) for order in captured]
+    units = [_units(row) for row in new]
+    return Statement(
+        f"""insert into orders ({", ".join(CAPTURED)}, total_goods, total_charges, total_discount, total_tax, total,
+            units_ordered, units_cancelled, units_reserved, units_shipped, units_returned)
+        select id, number, kind, channel, currency, placed_at, recorded_at, managed, customer, person, ship_country,
+            source, load, external_ids::jsonb, source_total, payment_known, captured, refunded,
+            coalesce(string_to_array(nullif(flags, ''), ' '), '{{}}'), goods, charges, discount, tax, total,
+            ordered, cancelled, reserved, shipped, returned
+        from unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::timestamptz[], %s::timestamptz[],
+                    %s::bool[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::numeric[],
+                    %s::bool[], %s::numeric[], %s::numeric[], %s::text[], %s::numeric[], %s::numeric[], %s::numeric[],
+                    %s::numeric[], %s::numeric[], %s::numeric[], %s::numeric[], %s::numeric[], %s::numeric[],
+                    %s::numeric[])
+            as n ({", ".join(CAPTURED)}, goods, charges, discount, tax, total,
+                  ordered, cancelled, reserved, shipped, returned)""",
+        [
+            *columns, [row.totals.goods for row in new], [row.totals.charges for row in new],
+            [row.totals.discount for row in new], [row.totals.tax for row in new], [row.totals.total for row in new],
+            *(list(column) for column in zip(*units, strict=True)),
+        ],
+    )  # fmt: skip
+
+
+def _insert_keys(new: Sequence[OrderRow]) -> Statement:
+    keys = [("", row.captured.number, row.captured.id) for row in new]
+    keys += [(source, key, row.captured.id) for row in new for source, key in row.captured.external_ids.items()]
+    keys.sort(key=lambda entry: (entry[1], entry[0]))
+    return Statement(
+        "insert into order_key (source, key, order_id) select * from unnest(%s::text[], %s::text[], %s::text[])",
+        [[entry[0] for entry in keys], [entry[1] for entry in keys], [entry[2] for entry in keys]],
+    )
+
+
+def _units(row: OrderRow) -> tuple[Decimal, Decimal, Decimal, Decimal, Decimal]:
+    """Return the units of goods ordered, cancelled, reserved, shipped and returned."""
+    ordered = cancelled = shipped = returned = ZERO
+    for line in row.lines:
+        if line.kind == "good" and line.quantity > 0:
+            ordered += line.quantity
+            cancelled += line.cancelled
+            shipped += line.shipped
+            returned += line.returned
+    return ordered, cancelled, sum(row.reserved.values(), ZERO), shipped, returned

@@ -1,0 +1,330 @@
+"""The orders' rows in one batch: new ones from their events, known ones locked in the order of their ids."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Literal
+
+import msgspec
+
+from trueup.core.quantity import ZERO
+from trueup.core.verb import Batch, Event, Loading, Rows, Slice, Statement, of_kind
+from trueup.orders import rows
+from trueup.stock.state import ClaimsReleased, StockReserved
+
+OrderKind = Literal["sale", "credit", "adjustment"]
+LineKind = Literal["good", "charge"]
+
+
+class Line(msgspec.Struct, array_like=True, frozen=True):
+    """One line as it was captured. amount: its booked value, `quantity` times `unit_price`, before `discount`.
+
+    line: 1, 2, 3... item: None when the catalogue does not know the SKU (history only). discount: its stored share of
+    the order's discount. source_row: identity of the source's row. shipped, returned: facts history came with.
+    """
+
+    line: int
+    sku: str
+    item: str | None
+    description: str | None
+    kind: LineKind
+    quantity: Decimal
+    unit_price: Decimal
+    amount: Decimal
+    discount: Decimal = ZERO
+    location: str | None = None
+    flags: tuple[str, ...] = ()
+    source_row: str | None = None
+    cancelled: Decimal = ZERO
+    shipped: Decimal = ZERO
+    returned: Decimal = ZERO
+
+
+class Totals(msgspec.Struct, frozen=True):
+    """An order's money: goods + charges - discount + tax = total, in its currency."""
+
+    goods: Decimal
+    charges: Decimal
+    discount: Decimal
+    tax: Decimal
+    total: Decimal
+
+
+class Captured(msgspec.Struct, frozen=True, kw_only=True):
+    """An order as captured or recorded, without its lines.
+
+    managed: False for history, which is searched, reported and returned but triggers nothing.
+    source, external_ids: where it came from, and every number other systems know it by. load: the migration run.
+    payment_known: False when the source said nothing about money received.
+    """
+
+    id: str
+    number: str
+    kind: OrderKind
+    channel: str
+    currency: str
+    placed_at: datetime
+    recorded_at: datetime
+    totals: Totals
+    managed: bool = True
+    customer: str | None = None
+    person: str | None = None
+    ship_country: str | None = None
+    source: str | None = None
+    load: str | None = None
+    external_ids: dict[str, str] = {}
+    source_total: Decimal | None = None
+    payment_known: bool = True
+    captured: Decimal = ZERO
+    refunded: Decimal = ZERO
+    flags: tuple[str, ...] = ()
+
+
+class OrderPlaced(Event, frozen=True, kw_only=True):
+    """A customer's demand was taken, and is ours to fulfil."""
+
+    name = "orders.placed"
+    order: Captured
+    lines: tuple[Line, ...]
+
+    @property
+    def subject(self) -> str:
+        """The order's id."""
+        return self.order.id
+
+
+class OrderRecorded(Event, frozen=True, kw_only=True):
+    """An order of the past was taken over, unmanaged."""
+
+    name = "orders.recorded"
+    order: Captured
+    lines: tuple[Line, ...]
+
+    @property
+    def subject(self) -> str:
+        """The order's id."""
+        return self.order.id
+
+
+class RecordExtended(Event, frozen=True, kw_only=True):
+    """More rows of a recorded document turned up; totals are those of the whole."""
+
+    name = "orders.record_extended"
+    order: str
+    lines: tuple[Line, ...]
+    totals: Totals
+    at: datetime
+
+    @property
+    def subject(self) -> str:
+        """The order's id."""
+        return self.order
+
+
+class RecordWithdrawn(Event, frozen=True, kw_only=True):
+    """A recorded order was taken out again, because its load was undone."""
+
+    name = "orders.record_withdrawn"
+    order: str
+    load: str | None
+    at: datetime
+
+    @property
+    def subject(self) -> str:
+        """The order's id."""
+        return self.order
+
+
+class LineCancelled(msgspec.Struct, array_like=True, frozen=True):
+    """How many units of a line were cancelled."""
+
+    line: int
+    quantity: Decimal
+
+
+class OrderCancelled(Event, frozen=True, kw_only=True):
+    """Units of an order will not be fulfilled."""
+
+    name = "orders.cancelled"
+    order: str
+    lines: tuple[LineCancelled, ...]
+    totals: Totals
+    reason: str
+    at: datetime
+
+    @property
+    def subject(self) -> str:
+        """The order's id."""
+        return self.order
+
+
+EVENTS = (OrderPlaced, OrderRecorded, RecordExtended, RecordWithdrawn, OrderCancelled)
+
+
+class OrderRow:
+    """One order while its batch runs: what was captured, its lines, and its counters."""
+
+    __slots__ = ("captured", "is_new", "line_at", "lines", "new_lines", "reserved", "totals", "version")
+
+    def __init__(self, captured: Captured, lines: list[Line], *, is_new: bool, version: int = 1) -> None:
+        self.captured = captured
+        self.totals = captured.totals
+        self.lines = lines
+        self.line_at = {line.line: index for index, line in enumerate(lines)}
+        self.reserved: dict[int, Decimal] = {}
+        self.is_new = is_new
+        self.new_lines: list[Line] = []
+        self.version = version
+
+    def line(self, number: int) -> Line | None:
+        """Return the line of this number."""
+        index = self.line_at.get(number)
+        return None if index is None else self.lines[index]
+
+    def replace(self, line: Line) -> None:
+        """Put a changed line in the place of the one with its number."""
+        self.lines[self.line_at[line.line]] = line
+
+
+class Orders(Slice):
+    """Orders a batch needs, locked; found by id, or by a number under which a source knows them."""
+
+    def __init__(self) -> None:
+        self._ids: set[str] = set()
+        self._numbers: set[tuple[str, str]] = set()
+        self.orders: dict[str, OrderRow] = {}
+        self._by_key: dict[tuple[str, str], str] = {}
+        self._changed: set[str] = set()
+        self._withdrawn: dict[str, None] = {}
+
+    def want(self, order: str) -> None:
+        """Ask for an order by its id."""
+        self._ids.add(order)
+
+    def want_number(self, number: str, source: str) -> None:
+        """Ask for the order that a source knows by this number; source `` is Trueup itself."""
+        self._numbers.add((number, source))
+
+    def order(self, order: str) -> OrderRow | None:
+        """Return the order of this id."""
+        return self.orders.get(order)
+
+    def numbered(self, number: str, source: str) -> OrderRow | None:
+        """Return the order that a source knows by this number."""
+        found = self._by_key.get((number, source))
+        return self.orders.get(found) if found else None
+
+    def load(self, *, lock: bool) -> Loading:
+        """Lock the orders by id, then read their lines; numbers that are free are guarded by their uniqueness."""
+        if not self._ids and not self._numbers:
+            return
+        numbers = sorted(self._numbers)
+        wanted = [sorted(self._ids), [number for number, _ in numbers], [source for _, source in numbers]]
+        answers = yield [
+            Statement(rows.LOCK_ORDERS if lock else rows.READ_ORDERS, wanted),
+            Statement(rows.READ_LINES, wanted),
+            Statement(rows.READ_KEYS, wanted[1:]),
+        ]
+        self._take(answers[0], answers[1])
+        self._by_key.update({(key, source): order for key, source, order in answers[2]})
+
+    def _take(self, orders: Rows, lines: Rows) -> None:
+        by_order: dict[str, list[Line]] = {}
+        reserved: dict[str, dict[int, Decimal]] = {}
+        for order, held, *columns in lines:
+            by_order.setdefault(order, []).append(_line_of(columns))
+            reserved.setdefault(order, {})[columns[0]] = held
+        for version, goods, charges, discount, tax, total, *columns in orders:
+            values = dict(zip(rows.CAPTURED, columns, strict=True))
+            values["flags"] = tuple(values["flags"])
+            captured = Captured(totals=Totals(goods, charges, discount, tax, total), **values)
+            row = OrderRow(captured, by_order.get(captured.id, []), is_new=False, version=version)
+            row.reserved = reserved.get(captured.id, {})
+            self.orders[captured.id] = row
+
+    def evolve(self, event: Event) -> None:
+        """Take what happened to an order, or to the stock claimed for it, in."""
+        of_kind(
+            event,
+            {
+                OrderPlaced: self._captured,
+                OrderRecorded: self._captured,
+                RecordExtended: self._extended,
+                RecordWithdrawn: self._taken_out,
+                OrderCancelled: self._cancelled,
+                StockReserved: self._reserved,
+                ClaimsReleased: self._released,
+            },
+        )
+
+    def _captured(self, event: OrderPlaced | OrderRecorded) -> None:
+        row = OrderRow(event.order, list(event.lines), is_new=True)
+        self.orders[event.order.id] = row
+        self._by_key[event.order.number, ""] = event.order.id
+        for source, number in event.order.external_ids.items():
+            self._by_key[number, source] = event.order.id
+
+    def _extended(self, event: RecordExtended) -> None:
+        row = self.orders[event.order]
+        for line in event.lines:
+            row.line_at[line.line] = len(row.lines)
+            row.lines.append(line)
+            if not row.is_new:
+                row.new_lines.append(line)
+        row.totals = event.totals
+        self._change(row)
+
+    def _taken_out(self, event: RecordWithdrawn) -> None:
+        row = self.orders.pop(event.order)
+        self._by_key = {key: order for key, order in self._by_key.items() if order != event.order}
+        self._changed.discard(event.order)
+        if not row.is_new:
+            self._withdrawn[event.order] = None
+
+    def _cancelled(self, event: OrderCancelled) -> None:
+        row = self.orders[event.order]
+        for cancelled in event.lines:
+            line = row.lines[row.line_at[cancelled.line]]
+            row.replace(msgspec.structs.replace(line, cancelled=line.cancelled + cancelled.quantity))
+        row.totals = event.totals
+        self._change(row)
+
+    def _reserved(self, event: StockReserved) -> None:
+        self._claim(event.holder, [(claim.line, claim.quantity) for claim in event.claims])
+
+    def _released(self, event: ClaimsReleased) -> None:
+        self._claim(event.holder, [(claim.line, -claim.quantity) for claim in event.claims])
+
+    def _claim(self, holder: str, changes: list[tuple[int, Decimal]]) -> None:
+        row = self.orders.get(holder)
+        if row is None:
+            return
+        for line, quantity in changes:
+            row.reserved[line] = row.reserved.get(line, ZERO) + quantity
+        if not row.is_new:
+            self._change(row)
+
+    def _change(self, row: OrderRow) -> None:
+        if not row.is_new and row.captured.id not in self._changed:
+            row.version += 1
+            self._changed.add(row.captured.id)
+
+    def write(self, batch: Batch) -> list[Statement]:
+        """Return the inserts of new orders, the new counters of known ones, and the removals of withdrawn ones."""
+        new = sorted((row for row in self.orders.values() if row.is_new), key=lambda row: row.captured.id)
+        changed = [self.orders[order] for order in sorted(self._changed)]
+        statements: list[Statement] = []
+        if self._withdrawn:
+            statements.append(rows.delete_orders(sorted(self._withdrawn)))
+        if new:
+            statements += rows.insert_orders(new)
+        if changed:
+            statements += rows.update_orders(changed)
+        return statements
+
+
+def _line_of(columns: list[Any]) -> Line:
+    values = dict(zip(Line.__struct_fields__, columns, strict=True))
+    values["flags"] = tuple(values["flags"])
+    return Line(**values)

@@ -1,0 +1,1 @@
+"""Customers, and the one place where personal data lives."""

@@ -1,0 +1,157 @@
+"""The parties' rows in one batch: customers by their number in a source, and persons to keep."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any
+
+import msgspec
+
+from trueup.core import json
+from trueup.core.verb import Batch, Event, Loading, Slice, State, Statement, of_kind
+
+Line = Annotated[str, msgspec.Meta(max_length=300)]
+
+
+class Address(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
+    """Where something goes. country: ISO 3166-1 alpha-2 where the source gives it, else its words."""
+
+    name: Line | None = None
+    street: Line | None = None
+    postcode: Line | None = None
+    city: Line | None = None
+    region: Line | None = None
+    country: Line | None = None
+
+
+class Contact(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
+    """Everything personal about one order or customer; it is kept once, under an id the journal refers to."""
+
+    name: Line | None = None
+    email: Line | None = None
+    phone: Line | None = None
+    ship_to: Address | None = None
+    bill_to: Address | None = None
+
+
+class Customer(msgspec.Struct, frozen=True, kw_only=True):
+    """A customer as one source numbers it. person: id of the personal data, None when there is none or it is erased."""
+
+    id: str
+    source: str
+    number: str
+    person: str | None = None
+    country: str | None = None
+    version: int = 1
+
+
+class CustomerRecorded(Event, frozen=True, kw_only=True):
+    """A customer exists, or is now this."""
+
+    name = "parties.customer_recorded"
+    customer: Customer
+    at: datetime
+
+    @property
+    def subject(self) -> str:
+        """The customer's id."""
+        return self.customer.id
+
+
+EVENTS = (CustomerRecorded,)
+
+
+class Parties(Slice):
+    """Customers a batch needs, and the personal words it keeps."""
+
+    def __init__(self) -> None:
+        self._wanted: set[tuple[str, str]] = set()
+        self.customers: dict[tuple[str, str], Customer] = {}
+        self._changed: dict[tuple[str, str], datetime] = {}
+        self._kept: dict[str, Contact] = {}
+
+    def want(self, source: str, number: str) -> None:
+        """Ask for the customer of this number in this source."""
+        self._wanted.add((source, number))
+
+    def customer(self, source: str, number: str) -> Customer | None:
+        """Return the customer of this number in this source."""
+        return self.customers.get((source, number))
+
+    def load(self, *, lock: bool) -> Loading:
+        """Read the customers; the uniqueness of (source, number) guards those that are not there yet."""
+        if not self._wanted:
+            return
+        wanted = sorted(self._wanted)
+        answers = yield [
+            Statement(
+                """select c.id, c.source, c.number, c.person, c.country, c.version
+                from unnest(%s::text[], %s::text[]) as w (source, number) join customer c using (source, number)""",
+                [[source for source, _ in wanted], [number for _, number in wanted]],
+            )
+        ]
+        for id_, source, number, person, country, version in answers[0]:
+            self.customers[source, number] = Customer(
+                id=id_, source=source, number=number, person=person, country=country, version=version
+            )
+
+    def evolve(self, event: Event) -> None:
+        """Take a customer in."""
+        of_kind(event, {CustomerRecorded: self._recorded})
+
+    def _recorded(self, event: CustomerRecorded) -> None:
+        key = (event.customer.source, event.customer.number)
+        self.customers[key] = event.customer
+        self._changed[key] = event.at
+
+    def keep(self, person: str, contact: Contact) -> None:
+        """Keep personal words under this id when the batch is written."""
+        self._kept[person] = contact
+
+    def write(self, batch: Batch) -> list[Statement]:
+        """Return the inserts of persons and the upserts of customers."""
+        statements = []
+        if self._kept:
+            statements.append(_insert_persons(self._kept, batch.at))
+        if self._changed:
+            keys = sorted(self._changed)
+            rows = [self.customers[key] for key in keys]
+            statements.append(
+                Statement(
+                    """insert into customer (id, source, number, person, country, version, at)
+                    select * from unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::int[],
+                                         %s::timestamptz[])
+                    on conflict (id) do update set person = excluded.person, country = excluded.country,
+                        version = excluded.version""",
+                    [
+                        [r.id for r in rows], [r.source for r in rows], [r.number for r in rows],
+                        [r.person for r in rows], [r.country for r in rows], [r.version for r in rows],
+                        [self._changed[key] for key in keys],
+                    ],
+                )
+            )  # fmt: skip
+        return statements
+
+
+def keep_contact(state: State, person: str, contact: Contact) -> None:
+    """Keep a command's contact; the `keep` of verbs whose personal field is a `Contact`."""
+    state.of(Parties).keep(person, contact)
+
+
+def _insert_persons(kept: dict[str, Contact], at: datetime) -> Statement:
+    persons = sorted(kept)
+    contacts = [kept[person] for person in persons]
+    return Statement(
+        """insert into person (id, name, email, phone, ship_to, bill_to, at)
+        select id, name, email, phone, ship_to::jsonb, bill_to::jsonb, %s
+        from unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[])
+             as p (id, name, email, phone, ship_to, bill_to)""",
+        [
+            at, persons, [c.name for c in contacts], [c.email for c in contacts], [c.phone for c in contacts],
+            [_address(c.ship_to) for c in contacts], [_address(c.bill_to) for c in contacts],
+        ],
+    )  # fmt: skip
+
+
+def _address(address: Any) -> str | None:
+    return json.encode(address).decode() if address is not None else None

@@ -1,0 +1,1 @@
+"""The movement ledger, its balances, and the claims on them."""

@@ -1,0 +1,110 @@
+"""The SQL of the stock's rows: locking reads in key order, and writes as one statement per table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from trueup.core.verb import Statement
+
+if TYPE_CHECKING:
+    from trueup.stock.state import Balance, OpenClaim, Place
+
+# Places named by (item key, location code), and those on which the named holders' claims lie.
+_PLACES = """select k.item, l.id as location
+        from unnest(%s::text[], %s::text[]) as w (key, code)
+        join item_key k using (key) join location l using (code)
+    union select c.item, c.location from stock_claim c where c.holder = any(%s::text[])"""
+
+READ_BALANCES = f"""select b.item, b.location, b.on_hand, b.reserved, b.allocated, b.owed, b.safety, b.version::int
+    from ({_PLACES}) p join stock_balance b using (item, location) order by b.item, b.location"""
+LOCK_BALANCES = READ_BALANCES + " for no key update of b"
+
+READ_CLAIMS = """select holder, line, item, location, kind, sum(quantity), max(number)::int, max(expires_at)
+    from stock_claim where holder = any(%s::text[]) group by holder, line, item, location, kind
+    order by holder, line, max(number)"""
+
+# What has expired on these balances and nobody released yet.
+READ_EXPIRING = f"""select e.holder, e.line, e.item, e.location, 'reservation', e.quantity, e.number::int, e.expires_at
+    from ({_PLACES}) p join stock_expiring e using (item, location) where e.expires_at <= now()"""
+
+INSERT_BALANCES = """insert into stock_balance (item, location, on_hand, reserved, allocated, owed, safety)
+    select * from unnest(%s::text[], %s::text[], %s::numeric[], %s::numeric[], %s::numeric[], %s::numeric[],
+                         %s::numeric[])"""
+UPDATE_BALANCES = """update stock_balance b set on_hand = n.on_hand, reserved = n.reserved, allocated = n.allocated,
+        owed = n.owed, safety = n.safety, version = b.version + 1
+    from unnest(%s::text[], %s::text[], %s::numeric[], %s::numeric[], %s::numeric[], %s::numeric[], %s::numeric[])
+        as n (item, location, on_hand, reserved, allocated, owed, safety)
+    where b.item = n.item and b.location = n.location"""
+
+
+def write_balances(sql: str, places: Sequence[Place], balances: Mapping[Place, Balance]) -> list[Statement]:
+    """Return the statement that writes these places' balances, if there are any."""
+    if not places:
+        return []
+    found = [balances[place] for place in places]
+    return [
+        Statement(
+            sql,
+            [
+                [item for item, _ in places], [location for _, location in places], [b.on_hand for b in found],
+                [b.reserved for b in found], [b.allocated for b in found], [b.owed for b in found],
+                [b.safety for b in found],
+            ],
+        )
+    ]  # fmt: skip
+
+
+def insert_claims(claims: Sequence[tuple[Any, ...]]) -> Statement:
+    """Return the append of claim rows."""
+    return Statement(
+        """insert into stock_claim (holder, line, number, item, location, kind, quantity, reason, expires_at, at)
+        select * from unnest(%s::text[], %s::int[], %s::smallint[], %s::text[], %s::text[], %s::text[],
+                             %s::numeric[], %s::text[], %s::timestamptz[], %s::timestamptz[])""",
+        [list(column) for column in zip(*claims, strict=True)],
+    )
+
+
+def delete_expiring(ended: Sequence[tuple[str, int]]) -> Statement:
+    """Return the removal of claims that no longer expire, because they ended or changed."""
+    return Statement(
+        """delete from stock_expiring e using unnest(%s::text[], %s::int[]) as n (holder, line)
+        where e.holder = n.holder and e.line = n.line""",
+        [[holder for holder, _ in ended], [line for _, line in ended]],
+    )
+
+
+def insert_expiring(expiring: Mapping[tuple[str, int], OpenClaim]) -> Statement:
+    """Return the insert of open claims that expire."""
+    keys = sorted(expiring)
+    claims = [expiring[key] for key in keys]
+    return Statement(
+        """insert into stock_expiring (holder, line, item, location, number, quantity, expires_at)
+        select * from unnest(%s::text[], %s::int[], %s::text[], %s::text[], %s::smallint[], %s::numeric[],
+                             %s::timestamptz[])""",
+        [
+            [holder for holder, _ in keys], [line for _, line in keys], [c.item for c in claims],
+            [c.location for c in claims], [c.number for c in claims], [c.quantity for c in claims],
+            [c.expires_at for c in claims],
+        ],
+    )  # fmt: skip
+
+
+def insert_moves(batch: str, moves: Sequence[tuple[Any, ...]]) -> Statement:
+    """Return the append of movements, numbered within their batch."""
+    only = [move for move, _, _, _ in moves]
+    return Statement(
+        """insert into stock_movement (batch, number, item, quantity, from_account, from_location, to_account,
+            to_location, reason, reference, at)
+        select %s::uuid, number, item, quantity, from_account::stock_account, from_location, to_account::stock_account,
+            to_location, reason, reference, at
+        from unnest(%s::text[], %s::numeric[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[],
+                    %s::timestamptz[]) with ordinality
+            as n (item, quantity, from_account, from_location, to_account, to_location, reason, reference, at, number)""",
+        [
+            batch, [m.item for m in only], [m.quantity for m in only], [m.from_account for m in only],
+            [m.from_location for m in only], [m.to_account for m in only], [m.to_location for m in only],
+            [reason for _, reason, _, _ in moves], [reference for _, _, reference, _ in moves],
+            [at for _, _, _, at in moves],
+        ],
+    )  # fmt: skip

@@ -1,0 +1,78 @@
+"""A real PostgreSQL for every test: one server, one migrated template per run, one database per test."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from trueup import house
+from trueup.authority.standing import SYSTEM
+from trueup.catalogue.register import RegisterItem, RegisterLocation
+from trueup.core import database, embedded
+from trueup.core.clock import TurnedClock
+from trueup.core.door import Door
+from trueup.core.quantity import Quantity
+from trueup.core.verb import Outcome
+from trueup.stock.receive import ReceivedLine, ReceiveStock
+
+START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Iterator[embedded.Embedded]:
+    """One embedded server per worker, gone with it; its template database is migrated once."""
+    home = Path(tempfile.gettempdir()) / f"trueup-tests-{os.getpid()}-{worker_id}"
+    running = embedded.start(home, shared_buffers_mb=128)
+    try:
+        database.create_database(running.url("postgres"), "template")
+        database.migrate(running.url("template"))
+        yield running
+    finally:
+        embedded.remove(running, home)
+
+
+@pytest.fixture
+def url(server: embedded.Embedded) -> Iterator[str]:
+    """A fresh database of this test's own."""
+    name = f"t{uuid.uuid4().hex[:16]}"
+    database.create_database(server.url("postgres"), name, template="template")
+    yield server.url(name)
+    with psycopg.connect(server.url("postgres"), autocommit=True) as connection:
+        connection.execute(f'drop database "{name}" with (force)')
+
+
+@pytest.fixture
+def clock() -> TurnedClock:
+    """A clock that only the test turns."""
+    return TurnedClock(START)
+
+
+@pytest.fixture
+async def door(url: str, clock: TurnedClock) -> AsyncIterator[Door]:
+    """A door on the test's database, its time turned by hand."""
+    async with Door(url, house.build(), clock=clock) as opened:
+        yield opened
+
+
+async def stocked(door: Door, *, location: str = "MAIN", **units: int) -> None:
+    """Register a location and items, and receive so many units of each: `await stocked(door, MUG=10)`."""
+    commands = [("location", RegisterLocation(code=location, name=location.title()))]
+    commands += [(f"item {sku}", RegisterItem(sku=sku, name=sku.title())) for sku in units]  # type: ignore[misc]
+    expect_all(await door.submit_all(SYSTEM, commands))
+    lines = tuple(ReceivedLine(sku, Quantity(count)) for sku, count in units.items() if count)
+    if lines:
+        receipt = ReceiveStock(location=location, lines=lines, reference=f"opening {location}")
+        expect_all([await door.submit(SYSTEM, receipt, f"opening {location}")])
+
+
+def expect_all(outcomes: list[Outcome]) -> None:
+    """Fail on the first outcome that is neither applied nor merged, showing why."""
+    for outcome in outcomes:
+        assert outcome.status in ("applied", "merged"), outcome.refusal
