@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.conftest import stocked
+
 from trueup.authority.standing import SYSTEM
 from trueup.core.door import Door
 from trueup.core.money import Amount

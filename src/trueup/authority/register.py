@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -113,11 +114,12 @@ def touches_authority(command: Command) -> tuple[str, ...]:
     return ("authority",)
 
 
-VERBS = tuple(
+_ACTS: tuple[tuple[str, type[Command], Callable[[State, Any, Context], Decision]], ...] = (
+    ("authority.register_actor", RegisterActor, register_actor),
+    ("authority.issue_key", IssueKey, issue_key),
+    ("authority.revoke_key", RevokeKey, revoke_key),
+)
+VERBS: tuple[Verb[Any], ...] = tuple(
     Verb(name=name, command=command, decide=decide, wants=wants_authority, touches=touches_authority)
-    for name, command, decide in (
-        ("authority.register_actor", RegisterActor, register_actor),
-        ("authority.issue_key", IssueKey, issue_key),
-        ("authority.revoke_key", RevokeKey, revoke_key),
-    )
+    for name, command, decide in _ACTS
 )

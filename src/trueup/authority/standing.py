@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import ClassVar
 
@@ -94,7 +94,7 @@ class Standing:
 
 
 def require(standing: Standing, actor: Actor, right: str) -> Refusal | None:
-    """Return why this actor may not do this now, or None: the one question of the house; what is not granted is denied."""
+    """Return why this actor may not do this now, or None. The one question of the house: not granted is denied."""
     current = standing.actors.get(actor.id)
     if current is None:
         return Refusal("authority.unknown_actor", f"{actor.name} may not act any more.",
@@ -118,7 +118,7 @@ def role_guard(
     return require(standing, actor, verb.name)
 
 
-def loader(kinds: dict[str, type[Policy]]) -> Callable[[Connection], object]:
+def loader(kinds: dict[str, type[Policy]]) -> Callable[[Connection], Awaitable[Standing]]:
     """Return the function that reads a standing; `kinds` are the policy documents the rooms know."""
 
     async def load_standing(connection: Connection) -> Standing:

@@ -115,9 +115,7 @@ class Authority(Slice):
             ),
         ]
         for id_, kind, name, roles, email, active in answers[1]:
-            self.actors[id_] = ActorRow(
-                id=id_, kind=kind, name=name, roles=tuple(roles), email=email, active=active
-            )
+            self.actors[id_] = ActorRow(id=id_, kind=kind, name=name, roles=tuple(roles), email=email, active=active)
         self.keys = dict(answers[2])
         self.versions = {(kind, name): (version, digest) for kind, name, version, digest in answers[3]}
 

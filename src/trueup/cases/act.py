@@ -61,7 +61,9 @@ def find_open(state: State, case: str) -> Case | Refusal:
     if found is None:
         return Refusal("cases.unknown", f"There is no case {case!r}.", "Look it up in the list of cases.", "case", case)
     if found.closed_at is not None:
-        return Refusal("cases.closed", f"Case {case} is closed.", "Open a new one, or look at its timeline.", "case", case)
+        return Refusal(
+            "cases.closed", f"Case {case} is closed.", "Open a new one, or look at its timeline.", "case", case
+        )
     return found
 
 

@@ -32,7 +32,7 @@ class OpenCase(Command, frozen=True, kw_only=True):
     price_per_hour: Amount = Amount(0)
     currency: str = "EUR"
     subjects: Annotated[tuple[CaseSubject, ...], msgspec.Meta(max_length=SUBJECTS_PER_EVENT_MAX)] = ()
-    source: dict[str, Any] = {}
+    source: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
 def open_case(state: State, command: OpenCase, context: Context) -> Decision:

@@ -7,8 +7,16 @@ from typing import Annotated
 import msgspec
 
 from trueup.catalogue import gtin
-from trueup.catalogue.state import AliasAdded, Catalogue, Item, ItemKind, ItemRegistered, Location, LocationKind
-from trueup.catalogue.state import LocationRegistered
+from trueup.catalogue.state import (
+    AliasAdded,
+    Catalogue,
+    Item,
+    ItemKind,
+    ItemRegistered,
+    Location,
+    LocationKind,
+    LocationRegistered,
+)
 from trueup.core.errors import Refusal
 from trueup.core.money import Amount, is_currency
 from trueup.core.policy import Policies

@@ -59,7 +59,7 @@ LoadStanding = Callable[[Connection], Awaitable[Any]]
 class House(msgspec.Struct, frozen=True):
     """What the door is built of; `house.py` fills it in.
 
-    slices: in the rooms' order. guards: asked in this order before every rule. load_standing: reads rights and policies.
+    slices: in the order of locks. guards: asked in this order before every rule. load_standing: reads rights, policies.
     """
 
     verbs: dict[type[Command], Verb[Any]]
@@ -178,13 +178,13 @@ async def rehearse(
     _settle_due(state, now)
     rehearsed = []
     for submission in submissions:
-        context = Context(
-            submission.actor, now, ids.sequence(now, ids.random_seed()), policies or standing.policies
-        )
+        context = Context(submission.actor, now, ids.sequence(now, ids.random_seed()), policies or standing.policies)
         decision = _decide(house, standing, state, submission, context)
         _evolve(state, submission, decision)
         assert submission.outcome is not None
-        rehearsed.append(Rehearsed(submission.outcome, tuple(decision.events) if isinstance(decision, Accepted) else ()))
+        rehearsed.append(
+            Rehearsed(submission.outcome, tuple(decision.events) if isinstance(decision, Accepted) else ())
+        )
     return rehearsed
 
 
@@ -202,15 +202,11 @@ async def roundtrip(connection: Connection, statements: Iterable[Statement]) -> 
     cursors = []
     async with connection.pipeline():
         for statement in statements:
-            cursors.append(
-                await connection.execute(statement.sql, statement.parameters, prepare=True, binary=True)
-            )
+            cursors.append(await connection.execute(statement.sql, statement.parameters, prepare=True, binary=True))
     return [await cursor.fetchall() if cursor.description else [] for cursor in cursors]
 
 
-async def _load(
-    connection: Connection, state: State, opening: list[Statement], *, lock: bool
-) -> tuple[Rows, int]:
+async def _load(connection: Connection, state: State, opening: list[Statement], *, lock: bool) -> tuple[Rows, int]:
     """Advance all slices together, one pipeline per step; return the fresh keys and the authority epoch."""
     waiting: list[tuple[Loading, list[Statement]]] = []
     for part in state.parts():
@@ -362,7 +358,7 @@ def quarantined(submission: Submission) -> Outcome:
         refusal=Refusal(
             "door.quarantined",
             f"{submission.verb.name} could not be carried out and was set aside; nothing was written for it.",
-            "An operator finds it among the quarantined commands with its error; send a corrected one with a fresh key.",
+            "An operator finds it among the quarantined commands, with its error; correct it and use a fresh key.",
         ),
     )
 

@@ -113,11 +113,15 @@ def refuse_unsafe(url: str, *, unsafe: bool = False) -> None:
     with _admin(url) as connection:
         version = int(_show(connection, "server_version_num"))
         if version < _VERSION_MIN:
-            raise StartRefused(f"PostgreSQL 16 or newer is needed; this server is {_show(connection, 'server_version')}")
+            raise StartRefused(
+                f"PostgreSQL 16 or newer is needed; this server is {_show(connection, 'server_version')}"
+            )
         if connection.execute("select pg_is_in_recovery()").fetchone() == (True,):
             raise StartRefused("this server is a replica; point --database at the primary")
         if _show(connection, "server_encoding") != "UTF8":
-            raise StartRefused("the database must be encoded in UTF8; create it with `create database ... encoding 'UTF8'`")
+            raise StartRefused(
+                "the database must be encoded in UTF8; create it with `create database ... encoding 'UTF8'`"
+            )
         off = [name for name in ("fsync", "full_page_writes") if _show(connection, name) == "off"]
         off += ["synchronous_commit"] if _show(connection, "synchronous_commit") in ("off", "local") else []
         if off and not unsafe:

@@ -20,6 +20,7 @@ import psycopg
 import structlog
 
 from trueup.core import batch as batches
+from trueup.core import json
 from trueup.core.batch import House, Rehearsed, Reload, StandingMoved, Submission
 from trueup.core.clock import Clock, SystemClock
 from trueup.core.database import Connection, connect
@@ -62,6 +63,7 @@ class Door:
         self._queue: deque[Submission] = deque()
         self._busy: dict[str, int] = {}
         self._arrived = asyncio.Event()
+        self._room = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._standing: Any = None
         self._closing = False
@@ -101,7 +103,8 @@ class Door:
         futures = []
         for key, command in commands:
             while len(self._queue) >= self._queue_max:
-                await asyncio.sleep(0.002)
+                self._room.clear()
+                await self._room.wait()
             futures.append(self._enqueue(self._prepare(actor, command, key)))
         return list(await asyncio.gather(*futures))
 
@@ -158,6 +161,7 @@ class Door:
                 self._busy[name] = writer
             taken.append(submission)
         self._queue.extendleft(reversed(passed))
+        self._room.set()
         return taken
 
     async def _write(self, writer: int, connection: Connection) -> None:
@@ -255,7 +259,7 @@ class Door:
                         """insert into door_key (actor, key, digest, batch, outcome)
                         values (%s, %s, %s, %s, %s) on conflict do nothing""",
                         [submission.actor.id, submission.key, submission.digest, uuid.uuid4(),
-                         batches.json.encode(outcome)],
+                         json.encode(outcome)],
                     ),
                     batches.keep_quarantined(submission, repr(error)),
                     Statement("commit"),

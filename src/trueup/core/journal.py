@@ -46,7 +46,7 @@ class Recorded(NamedTuple):
     body: bytes
 
 
-_COLUMNS = 'position, batch, at, kind::text, name, subject, actor, body'
+_COLUMNS = "position, batch, at, kind::text, name, subject, actor, body"
 
 
 def append(batch: str, at: datetime, entries: list[Entry]) -> list[Statement]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from datetime import datetime
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import msgspec
 
@@ -30,8 +31,8 @@ _ENCODER = msgspec.json.Encoder(enc_hook=_encode_extended, decimal_format="strin
 
 
 @cache
-def _decoder(kind: Any) -> msgspec.json.Decoder[Any]:
-    return msgspec.json.Decoder(kind, dec_hook=_decode_extended)
+def _decoder(kind: Hashable) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(cast(Any, kind), dec_hook=_decode_extended)
 
 
 def encode(value: Any) -> bytes:
@@ -41,7 +42,7 @@ def encode(value: Any) -> bytes:
 
 def decode(body: bytes | str, kind: type[T]) -> T:
     """Read a struct. Raises msgspec.ValidationError naming the path, such as `$.lines[2].unit_price`."""
-    result: T = _decoder(kind).decode(body)
+    result: T = _decoder(cast(Hashable, kind)).decode(body)
     return result
 
 

@@ -72,4 +72,6 @@ def read_document(kinds: dict[str, type[Policy]], kind: str, document: Any) -> P
     try:
         return json.convert(document, kinds[kind])
     except msgspec.ValidationError as error:
-        return Refusal("policy.invalid", f"The document is not a valid {kind}: {error}.", "Correct it and send it again.")
+        return Refusal(
+            "policy.invalid", f"The document is not a valid {kind}: {error}.", "Correct it and send it again."
+        )

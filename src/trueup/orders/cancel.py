@@ -53,9 +53,7 @@ def cancel_order(state: State, command: CancelOrder, context: Context) -> Decisi
         return chosen
     cancelled = [*chosen, *_orphaned_charges(row, chosen)]
     after = {c.line: c.quantity for c in cancelled}
-    lines = [
-        msgspec.structs.replace(line, cancelled=line.cancelled + after.get(line.line, ZERO)) for line in row.lines
-    ]
+    lines = [msgspec.structs.replace(line, cancelled=line.cancelled + after.get(line.line, ZERO)) for line in row.lines]
     event = OrderCancelled(
         order=command.order, lines=tuple(cancelled), totals=totals_of(lines), reason=command.reason, at=context.now
     )

@@ -62,7 +62,7 @@ class PlaceOrder(Command, frozen=True, kw_only=True):
     location: str | None = None
     charges: Annotated[tuple[Charge, ...], msgspec.Meta(max_length=50)] = ()
     discount: Amount = Amount(0)
-    external_ids: Annotated[dict[Name, Name], msgspec.Meta(max_length=20)] = {}
+    external_ids: Annotated[dict[Name, Name], msgspec.Meta(max_length=20)] = msgspec.field(default_factory=dict)
     customer: str | None = None
     customer_source: str = ""
     contact: Contact | str | None = None
@@ -106,7 +106,7 @@ def _refusal(state: State, command: PlaceOrder) -> Refusal | None:
                        "currency", command.currency)  # fmt: skip
     if command.placed_at is not None and command.placed_at.tzinfo is None:
         return Refusal("orders.time_without_zone", f"The time {command.placed_at} has no zone.",
-                       "State the offset, as in 2026-03-01T10:00:00Z.", "placed_at", str(command.placed_at))  # fmt: skip
+                       "State the offset, as in 2026-03-01T10:00Z.", "placed_at", str(command.placed_at))  # fmt: skip
     for source, number in command.external_ids.items():
         known = state.of(Orders).numbered(number, source)
         if known is not None:
@@ -118,7 +118,7 @@ def _refusal(state: State, command: PlaceOrder) -> Refusal | None:
     for where, amount in amounts:
         if amount != booked(amount, command.currency) or amount < 0:
             return Refusal("orders.amount", f"{plain(amount)} cannot be booked in {command.currency}.",
-                           "Send an amount of zero or more with the currency's decimals.", where, str(amount))  # fmt: skip
+                           "Send zero or more, with the currency's decimals.", where, str(amount))  # fmt: skip
     return None
 
 
@@ -141,10 +141,13 @@ def _demands(state: State, command: PlaceOrder) -> list[Demand] | Refusal:
 
 def _lines(command: PlaceOrder, demands: list[Demand], location: str) -> tuple[Line, ...]:
     amounts = [booked(line.quantity * line.unit_price, command.currency) for line in command.lines]
-    shares = apportion_amount(command.discount, amounts, command.currency) if command.discount else [ZERO] * len(amounts)
+    shares = (
+        apportion_amount(command.discount, amounts, command.currency) if command.discount else [ZERO] * len(amounts)
+    )
     lines = [
         Line(demand.line, line.sku, demand.item.id, line.description or demand.item.name,
-             "charge" if demand.item.kind == "charge" else "good", line.quantity, line.unit_price, amount, share, location)
+             "charge" if demand.item.kind == "charge" else "good", line.quantity, line.unit_price, amount, share,
+             location)
         for line, demand, amount, share in zip(command.lines, demands, amounts, shares, strict=True)
     ]  # fmt: skip
     for number, charge in enumerate(command.charges, len(lines) + 1):

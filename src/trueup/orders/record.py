@@ -154,7 +154,7 @@ def _refusal(command: RecordOrder) -> Refusal | None:
                        "currency", command.currency)  # fmt: skip
     if command.placed_at.tzinfo is None:
         return Refusal("orders.time_without_zone", f"The time {command.placed_at} has no zone.",
-                       "State the offset, as in 2026-03-01T10:00:00Z.", "placed_at", str(command.placed_at))  # fmt: skip
+                       "State the offset, as in 2026-03-01T10:00Z.", "placed_at", str(command.placed_at))  # fmt: skip
     return None
 
 

@@ -22,7 +22,8 @@ _LINE = (
     "source_row", "cancelled", "shipped", "returned",
 )  # fmt: skip
 _WANTED = """select unnest(%s::text[]) as order_id
-    union select k.order_id from unnest(%s::text[], %s::text[]) as w (key, source) join order_key k using (key, source)"""
+    union select k.order_id
+    from unnest(%s::text[], %s::text[]) as w (key, source) join order_key k using (key, source)"""
 
 READ_ORDERS = f"""select o.version, o.total_goods, o.total_charges, o.total_discount, o.total_tax, o.total,
         {", ".join(f"o.{name}" for name in CAPTURED)}
@@ -53,7 +54,8 @@ def update_orders(changed: Sequence[OrderRow]) -> list[Statement]:
                 units_returned = n.returned
             from unnest(%s::text[], %s::int[], %s::numeric[], %s::numeric[], %s::numeric[], %s::numeric[],
                         %s::numeric[], %s::numeric[], %s::numeric[], %s::numeric[], %s::numeric[], %s::numeric[])
-                as n (id, version, goods, charges, discount, tax, total, ordered, cancelled, reserved, shipped, returned)
+                as n (id, version, goods, charges, discount, tax, total,
+                      ordered, cancelled, reserved, shipped, returned)
             where o.id = n.id""",
             [
                 [row.captured.id for row in changed], [row.version for row in changed],
@@ -91,7 +93,8 @@ def insert_lines(lines: Sequence[tuple[str, Line, Decimal]]) -> list[Statement]:
             """insert into order_line (order_id, line, sku, item, description, kind, quantity, cancelled, reserved,
                 shipped, returned, unit_price, amount, discount, location, flags, source_row)
             select order_id, line, sku, item, description, kind, quantity, cancelled, reserved, shipped, returned,
-                unit_price, amount, discount, location, coalesce(string_to_array(nullif(flags, ''), ' '), '{}'), source_row
+                unit_price, amount, discount, location, coalesce(string_to_array(nullif(flags, ''), ' '), '{}'),
+                source_row
             from unnest(%s::text[], %s::int[], %s::text[], %s::text[], %s::text[], %s::text[], %s::numeric[],
                         %s::numeric[], %s::numeric[], %s::numeric[], %s::numeric[], %s::numeric[], %s::numeric[],
                         %s::numeric[], %s::text[], %s::text[], %s::text[])

@@ -1,4 +1,4 @@
-"""Post what happened to goods: received, adjusted, counted; facts are posted as reported, never refused for their size."""
+"""Post what happened to goods: received, adjusted, counted; no fact is refused for its size."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def adjust_stock(state: State, command: AdjustStock, context: Context) -> Decisi
 def count_stock(state: State, command: CountStock, context: Context) -> Decision:
     """Make the book say what was counted, by one adjustment per line that differs.
 
-    Refuses names that nobody registered, negative counts and an item counted twice; promises the count broke are a case.
+    Refuses unknown names, negative counts and an item counted twice; promises that the count broke are a case.
     """
     place = state.of(Catalogue).location(command.location)
     if place is None:
@@ -123,7 +123,7 @@ def count_stock(state: State, command: CountStock, context: Context) -> Decision
 
 
 def set_safety_stock(state: State, command: SetSafetyStock, context: Context) -> Decision:
-    """Set the safety stock; claims that stand already are kept. Refuses names nobody registered and negative numbers."""
+    """Set the safety stock; claims that stand already are kept. Refuses unknown names and negative numbers."""
     place = state.of(Catalogue).location(command.location)
     if place is None:
         return unknown_location(command.location)

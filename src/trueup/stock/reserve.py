@@ -48,7 +48,7 @@ class Demand(msgspec.Struct, frozen=True):
 
 
 def reserve_stock(state: State, command: ReserveStock, context: Context) -> Decision:
-    """Hold every line until the expiry. Refuses the whole when a line is short, naming all short lines; nothing is held.
+    """Hold every line until the expiry. Refuses the whole when a line is short, naming all short lines.
 
     An expired reservation counts on no read, whether or not a worker swept it. Source: behaviours 3, 13, 15.
     """

@@ -100,7 +100,8 @@ def insert_moves(batch: str, moves: Sequence[tuple[Any, ...]]) -> Statement:
             to_location, reason, reference, at
         from unnest(%s::text[], %s::numeric[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[],
                     %s::timestamptz[]) with ordinality
-            as n (item, quantity, from_account, from_location, to_account, to_location, reason, reference, at, number)""",
+            as n (item, quantity, from_account, from_location, to_account, to_location, reason, reference, at,
+                  number)""",
         [
             batch, [m.item for m in only], [m.quantity for m in only], [m.from_account for m in only],
             [m.from_location for m in only], [m.to_account for m in only], [m.to_location for m in only],

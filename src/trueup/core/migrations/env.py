@@ -11,8 +11,7 @@ _URL = context.config.attributes.get("url") or ""
 
 
 def _connect() -> psycopg.Connection[tuple[object, ...]]:
-    connection = psycopg.connect(_URL, options="-c role=trueup_owner", application_name="trueup migrate")
-    return connection
+    return psycopg.connect(_URL, options="-c role=trueup_owner", application_name="trueup migrate")
 
 
 if context.is_offline_mode():
