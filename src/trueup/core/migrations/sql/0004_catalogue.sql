@@ -15,6 +15,7 @@ create table item (
     at timestamptz not null
 );
 create index item_gtin on item (gtin) where gtin is not null;
+create index item_name on item using gin (to_tsvector('simple', name));
 
 create table item_key (
     key text collate "C" primary key,

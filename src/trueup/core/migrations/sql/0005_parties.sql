@@ -10,6 +10,8 @@ create table customer (
     at timestamptz not null,
     unique (source, number)
 );
+create index customer_number on customer (number);
+create index customer_person on customer (person) where person is not null;
 
 -- Personal data, referred to from orders and journal by id alone, so that erasing it breaks no seal.
 create table person (

@@ -50,6 +50,7 @@ create table stock_claim (
     at timestamptz not null,
     primary key (holder, line, number)
 );
+create index stock_claim_place on stock_claim (item, location, at desc);
 
 -- The open claims that expire, so that no read has to look at those that ended long ago.
 create table stock_expiring (

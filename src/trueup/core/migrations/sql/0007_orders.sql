@@ -64,9 +64,14 @@ create table orders (
 ) with (fillfactor = 85);
 create index orders_placed on orders (placed_at desc, id desc);
 create index orders_status on orders (fulfilment_status, placed_at desc, id desc);
-create index orders_customer on orders (customer, placed_at desc) where customer is not null;
+create index orders_payment on orders (payment_status, placed_at desc, id desc);
+create index orders_channel on orders (channel, placed_at desc, id desc);
+create index orders_source on orders (source, placed_at desc, id desc) where source is not null;
+create index orders_customer on orders (customer, placed_at desc, id desc) where customer is not null;
+create index orders_person on orders (person) where person is not null;
 create index orders_load on orders (load) where load is not null;
-create index orders_flagged on orders (placed_at desc, id desc) where flags <> '{}';
+create index orders_flagged on orders (placed_at desc, id desc) where flags <> '{}' or total_differs;
+create index orders_held on orders (placed_at desc, id desc) where hold_status <> 'clear';
 
 create table order_line (
     order_id text collate "C" not null references orders on delete cascade,

@@ -1,0 +1,105 @@
+"""What everybody else may ask about items and locations."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from trueup.catalogue.state import Item, Location
+from trueup.core.database import Connection
+from trueup.core.paging import Page, bounded, page_of, prefix_range, read_cursor, write_cursor
+
+
+class ItemQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """Which items. search: the beginning of a SKU or alias, a GTIN, or words of the name. finding: a rule's name."""
+
+    search: str | None = None
+    kind: str | None = None
+    category: str | None = None
+    finding: str | None = None
+    cursor: str | None = None
+    limit: int = 50
+
+
+class ItemDetail(msgspec.Struct, frozen=True):
+    """One item with every key it answers to, its SKU among them."""
+
+    item: Item
+    keys: tuple[str, ...]
+    version: int
+
+
+ItemPage = Page[Item]
+_ITEM = ", ".join(f"i.{name}" for name in Item.__struct_fields__)
+
+
+async def items(connection: Connection, query: ItemQuery) -> ItemPage:
+    """Return one page of items by SKU."""
+    conditions: list[str] = []
+    parameters: list[Any] = []
+    if query.search is not None and (text := query.search.strip()):
+        conditions.append(
+            """i.id in (select item from item_key where key >= %s and key < %s
+                union all select id from item where gtin = %s
+                union all select id from item where to_tsvector('simple', name) @@ plainto_tsquery('simple', %s))"""
+        )
+        parameters += [*prefix_range(text), text, text]
+    for column in ("kind", "category"):
+        if getattr(query, column) is not None:
+            conditions.append(f"i.{column} = %s")
+            parameters.append(getattr(query, column))
+    if query.finding is not None:
+        conditions.append("i.findings @> array[%s]")
+        parameters.append(query.finding)
+    if query.cursor is not None:
+        conditions.append("i.sku > %s")
+        parameters += read_cursor(query.cursor, (str,))
+    limit = bounded(query.limit)
+    where = f"where {' and '.join(conditions)}" if conditions else ""
+    rows = await connection.execute(
+        f"select {_ITEM} from item i {where} order by i.sku limit %s", [*parameters, limit + 1], prepare=False
+    )
+    found = [_item_of(row) for row in await rows.fetchall()]
+    return page_of(found, limit, lambda row: write_cursor(row.sku))
+
+
+async def item(connection: Connection, reference: str) -> ItemDetail | None:
+    """Return one item by its id or by any key it answers to, or None."""
+    cursor = await connection.execute(
+        f"""select {_ITEM} from item i where i.id = coalesce((select item from item_key where key = %s), %s)""",
+        [reference, reference],
+    )
+    row = await cursor.fetchone()
+    if row is None:
+        return None
+    found = _item_of(row)
+    keys = await connection.execute("select key from item_key where item = %s order by key", [found.id])
+    return ItemDetail(found, tuple(key for (key,) in await keys.fetchall()), found.version)
+
+
+async def locations(connection: Connection) -> tuple[Location, ...]:
+    """Return all locations by code, at most 10,000."""
+    rows = await connection.execute(
+        "select id, code, name, kind, country, version from location order by code limit 10000"
+    )
+    return tuple(_location_of(row) for row in await rows.fetchall())
+
+
+async def location(connection: Connection, reference: str) -> Location | None:
+    """Return one location by its code or id, or None."""
+    cursor = await connection.execute(
+        "select id, code, name, kind, country, version from location where code = %s or id = %s", [reference, reference]
+    )
+    row = await cursor.fetchone()
+    return _location_of(row) if row else None
+
+
+def _item_of(row: tuple[Any, ...]) -> Item:
+    values = dict(zip(Item.__struct_fields__, row, strict=True))
+    values["findings"] = tuple(values["findings"])
+    return Item(**values)
+
+
+def _location_of(row: tuple[Any, ...]) -> Location:
+    return Location(**dict(zip(Location.__struct_fields__, row, strict=True)))

@@ -1,0 +1,259 @@
+"""What everybody else may ask about orders: lists by filter and cursor, search by number, one order whole."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from trueup.core import timeline as journal_timeline
+from trueup.core.database import Connection
+from trueup.core.ids import is_id
+from trueup.core.paging import Page, bounded, page_of, prefix_range, read_cursor, write_cursor
+from trueup.parties import read as parties
+from trueup.parties.state import Contact
+
+SEARCH_HITS_MAX = 1000
+
+
+class OrderQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """Which orders. Every filter that is given must hold.
+
+    search: the beginning of any number an order is known by, a customer's number, or a whole e-mail address.
+    fulfilment, payment, hold: a status. customer: id. flagged: with flags or a total that differs. managed: False for
+    history. placed_from, placed_to: from (inclusive), to (exclusive). cursor: `next` of the page before.
+    """
+
+    search: str | None = None
+    fulfilment: str | None = None
+    payment: str | None = None
+    hold: str | None = None
+    channel: str | None = None
+    source: str | None = None
+    customer: str | None = None
+    load: str | None = None
+    flagged: bool | None = None
+    managed: bool | None = None
+    placed_from: datetime | None = None
+    placed_to: datetime | None = None
+    cursor: str | None = None
+    limit: int = 50
+
+
+class OrderSummary(msgspec.Struct, frozen=True):
+    """One row of the list. Quantities in units, money in `currency`."""
+
+    id: str
+    number: str
+    kind: str
+    channel: str
+    currency: str
+    placed_at: datetime
+    recorded_at: datetime
+    managed: bool
+    customer: str | None
+    source: str | None
+    external_ids: dict[str, str]
+    units_ordered: Decimal
+    units_cancelled: Decimal
+    units_shipped: Decimal
+    total: Decimal
+    source_total: Decimal | None
+    fulfilment_status: str
+    payment_status: str
+    hold_status: str
+    total_differs: bool
+    flags: tuple[str, ...]
+    version: int
+    customer_number: str | None
+    ship_country: str | None
+
+
+class OrderLine(msgspec.Struct, frozen=True):
+    """One line: quantities in units; `amount` is before `discount`, both in the order's currency."""
+
+    line: int
+    sku: str
+    item: str | None
+    description: str | None
+    kind: str
+    quantity: Decimal
+    cancelled: Decimal
+    reserved: Decimal
+    shipped: Decimal
+    returned: Decimal
+    unit_price: Decimal
+    amount: Decimal
+    discount: Decimal
+    location: str | None
+    flags: tuple[str, ...]
+    source_row: str | None
+
+
+class OrderTotals(msgspec.Struct, frozen=True):
+    """goods + charges - discount + tax = total; the rest are facts about money, zero when nothing is known."""
+
+    goods: Decimal
+    charges: Decimal
+    discount: Decimal
+    tax: Decimal
+    total: Decimal
+    authorised: Decimal
+    captured: Decimal
+    refunded: Decimal
+
+
+class OrderDetail(msgspec.Struct, frozen=True):
+    """One order whole. version: rises with each change. contact: personal words, None when erased or never given."""
+
+    id: str
+    number: str
+    version: int
+    summary: OrderSummary
+    load: str | None
+    totals: OrderTotals
+    lines: tuple[OrderLine, ...]
+    contact: Contact | None
+
+
+OrderPage = Page[OrderSummary]
+_SUMMARY = """o.id, o.number, o.kind, o.channel, o.currency, o.placed_at, o.recorded_at, o.managed, o.customer,
+    o.source, o.external_ids, o.units_ordered, o.units_cancelled, o.units_shipped, o.total, o.source_total,
+    o.fulfilment_status, o.payment_status, o.hold_status, o.total_differs, o.flags, o.version"""
+_FILTERS = {
+    "fulfilment": "o.fulfilment_status = %s",
+    "payment": "o.payment_status = %s",
+    "hold": "o.hold_status = %s",
+    "channel": "o.channel = %s",
+    "source": "o.source = %s",
+    "customer": "o.customer = %s",
+    "load": "o.load = %s",
+    "managed": "o.managed = %s",
+    "placed_from": "o.placed_at >= %s",
+    "placed_to": "o.placed_at < %s",
+}
+_FLAGGED = "(o.flags <> '{}' or o.total_differs)"
+
+
+async def find(connection: Connection, query: OrderQuery) -> OrderPage:
+    """Return one page, latest placed first. Raises Refused for a cursor that is not one.
+
+    A search looks through the first SEARCH_HITS_MAX orders it matches and says `capped` when there are more.
+    """
+    conditions = [condition for name, condition in _FILTERS.items() if getattr(query, name) is not None]
+    parameters: list[Any] = [value for name in _FILTERS if (value := getattr(query, name)) is not None]
+    if query.flagged is not None:
+        conditions.append(_FLAGGED if query.flagged else f"not {_FLAGGED}")
+    if query.cursor is not None:
+        conditions.append("(o.placed_at, o.id) < (%s, %s)")
+        parameters += read_cursor(query.cursor, (datetime, str))
+    capped = False
+    if query.search is not None and query.search.strip():
+        hits, capped = await search(connection, query.search.strip())
+        conditions.append("o.id = any(%s)")
+        parameters.append(hits)
+    limit = bounded(query.limit)
+    where = f"where {' and '.join(conditions)}" if conditions else ""
+    # Never prepared: each set of filters is planned with its values, since a status may be common or rare.
+    rows = await connection.execute(
+        f"""select {_SUMMARY}, c.number, o.ship_country
+        from (select * from orders o {where} order by o.placed_at desc, o.id desc limit %s) o
+        left join customer c on c.id = o.customer order by o.placed_at desc, o.id desc""",
+        [*parameters, limit + 1],
+        prepare=False,
+    )
+    found = [_summary_of(row) for row in await rows.fetchall()]
+    return page_of(found, limit, lambda row: write_cursor(row.placed_at, row.id), capped=capped)
+
+
+async def search(connection: Connection, text: str) -> tuple[list[str], bool]:
+    """Return the ids of orders a text finds, and whether there are more than SEARCH_HITS_MAX."""
+    parts = ["(select order_id from order_key where key >= %s and key < %s order by key limit %s)"]
+    most = SEARCH_HITS_MAX + 1
+    parameters: list[Any] = [*prefix_range(text), most]
+    if text.upper() != text:
+        parts.append(parts[0])
+        parameters += [*prefix_range(text.upper()), most]
+    parts.append(
+        """(select o.id from customer c join orders o on o.customer = c.id where c.number = %s
+            order by o.placed_at desc limit %s)"""
+    )
+    parameters += [text, most]
+    if "@" in text:
+        parts.append(
+            """(select o.id from person p join orders o on o.person = p.id where lower(p.email) = lower(%s) limit %s)"""
+        )
+        parts.append(
+            """(select o.id from person p join customer c on c.person = p.id join orders o on o.customer = c.id
+                where lower(p.email) = lower(%s) limit %s)"""
+        )
+        parameters += [text, most] * 2
+    if is_id(text, "ord"):
+        parts.append("(select id from orders where id = %s)")
+        parameters.append(text)
+    rows = await connection.execute(" union ".join(parts), parameters, prepare=False)
+    found = [row[0] for row in await rows.fetchall()]
+    return found[:SEARCH_HITS_MAX], len(found) > SEARCH_HITS_MAX
+
+
+async def order(connection: Connection, reference: str) -> OrderDetail | None:
+    """Return one order by its id or by our own number, or None."""
+    cursor = await connection.execute(
+        f"""select {_SUMMARY}, c.number, o.ship_country, o.load, o.total_goods, o.total_charges, o.total_discount,
+            o.total_tax, o.total, o.authorised, o.captured, o.refunded, o.person
+        from orders o left join customer c on c.id = o.customer
+        where o.id = coalesce((select order_id from order_key where key = %s and source = ''), %s)""",
+        [reference.upper(), reference],
+    )
+    row = await cursor.fetchone()
+    if row is None:
+        return None
+    summary = _summary_of(row)
+    size = len(OrderSummary.__struct_fields__)
+    lines = await connection.execute(
+        f"select {', '.join(OrderLine.__struct_fields__)} from order_line where order_id = %s order by line",
+        [summary.id],
+    )
+    return OrderDetail(
+        id=summary.id,
+        number=summary.number,
+        version=summary.version,
+        summary=summary,
+        load=row[size],
+        totals=OrderTotals(*row[size + 1 : size + 9]),
+        lines=tuple(_line_of(line) for line in await lines.fetchall()),
+        contact=await parties.contact(connection, row[size + 9]),
+    )
+
+
+async def timeline(
+    connection: Connection, subject: str, after: int = 0, limit: int = 100
+) -> tuple[journal_timeline.Entry, ...]:
+    """Return what the journal says about an order (or any other id), oldest first, past a position."""
+    return await journal_timeline.about(connection, subject, after, limit)
+
+
+async def choices(connection: Connection) -> dict[str, list[str]]:
+    """Return the values of `channel` and `source` there are, for a filter's list: index hops, never a scan."""
+    found: dict[str, list[str]] = {}
+    for column in ("channel", "source"):
+        rows = await connection.execute(
+            f"""with recursive seen as (
+                (select {column} as value from orders where {column} is not null order by {column} limit 1)
+                union all
+                select (select {column} from orders where {column} > seen.value order by {column} limit 1) from seen
+                where seen.value is not null
+            ) select value from seen where value is not null limit 100"""
+        )
+        found[column] = [row[0] for row in await rows.fetchall()]
+    return found
+
+
+def _summary_of(row: tuple[Any, ...]) -> OrderSummary:
+    return OrderSummary(*[*row[:20], tuple(row[20]), *row[21:24]])
+
+
+def _line_of(row: tuple[Any, ...]) -> OrderLine:
+    return OrderLine(*[*row[:14], tuple(row[14]), row[15]])

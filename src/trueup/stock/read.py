@@ -1,0 +1,213 @@
+"""What everybody else may ask about stock: balances, what can be promised and why, claims and movements."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from trueup.core.database import Connection
+from trueup.core.paging import Page, bounded, page_of, prefix_range, read_cursor, write_cursor
+from trueup.core.quantity import plain
+
+CLAIM_ROWS_READ_MAX = 1000
+
+
+class StockQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """Which balances. search: the beginning of a SKU or alias. location: a code. item: id.
+
+    short: only where less than nothing is available, or something is owed. cursor: `next` of the page before.
+    """
+
+    search: str | None = None
+    location: str | None = None
+    item: str | None = None
+    short: bool | None = None
+    cursor: str | None = None
+    limit: int = 50
+
+
+class Availability(msgspec.Struct, frozen=True):
+    """What may still be promised of one item at one location, in units, and how it comes about.
+
+    available = on_hand - reserved - allocated - safety. reserved: claims that count. expired: claims that ended and
+    are not written off yet; they do not count. owed: promised and no longer covered, since a fact took stock away.
+    """
+
+    item: str
+    sku: str
+    name: str
+    location: str
+    location_name: str
+    on_hand: Decimal
+    reserved: Decimal
+    expired: Decimal
+    allocated: Decimal
+    safety: Decimal
+    owed: Decimal
+    available: Decimal
+    version: int
+    explanation: str
+
+
+class OpenClaimRow(msgspec.Struct, frozen=True):
+    """Units that a holder's line (`ord_...`, `rsv_...`) still claims. expires_at: None for an order's claim."""
+
+    holder: str
+    line: int
+    kind: str
+    quantity: Decimal
+    since: datetime
+    expires_at: datetime | None
+    expired: bool
+
+
+class Movement(msgspec.Struct, frozen=True):
+    """Units that went from one account to another; locations are codes, named where the account is `on_hand`."""
+
+    at: datetime
+    batch: str
+    number: int
+    quantity: Decimal
+    from_account: str
+    from_location: str | None
+    to_account: str
+    to_location: str | None
+    reason: str
+    reference: str
+
+
+StockPage = Page[Availability]
+MovementPage = Page[Movement]
+_BALANCES = """select i.id, i.sku, i.name, l.code, l.name, b.on_hand, b.reserved, coalesce(e.expired, 0), b.allocated,
+        b.safety, b.owed, b.version
+    from stock_balance b join item i on i.id = b.item join location l on l.id = b.location
+    left join lateral (
+        select sum(quantity) as expired from stock_expiring x
+        where x.item = b.item and x.location = b.location and x.expires_at <= %s
+    ) e on true"""
+
+
+async def balances(connection: Connection, query: StockQuery, now: datetime) -> StockPage:
+    """Return one page of balances by SKU and location. Claims that expired before `now` do not count."""
+    conditions: list[str] = []
+    parameters: list[Any] = [now]
+    if query.search is not None and query.search.strip():
+        conditions.append("i.id in (select item from item_key where key >= %s and key < %s)")
+        parameters += prefix_range(query.search.strip())
+    if query.location is not None:
+        conditions.append("l.code = %s")
+        parameters.append(query.location)
+    if query.item is not None:
+        conditions.append("i.id = %s")
+        parameters.append(query.item)
+    if query.short is not None:
+        missing = "(b.owed > 0 or b.on_hand - b.reserved + coalesce(e.expired, 0) - b.allocated - b.safety < 0)"
+        conditions.append(missing if query.short else f"not {missing}")
+    if query.cursor is not None:
+        conditions.append("(i.sku, l.code) > (%s, %s)")
+        parameters += read_cursor(query.cursor, (str, str))
+    limit = bounded(query.limit)
+    where = f"where {' and '.join(conditions)}" if conditions else ""
+    rows = await connection.execute(
+        f"{_BALANCES} {where} order by i.sku, l.code limit %s", [*parameters, limit + 1], prepare=False
+    )
+    found = [_availability_of(row) for row in await rows.fetchall()]
+    return page_of(found, limit, lambda row: write_cursor(row.sku, row.location))
+
+
+async def availability(connection: Connection, sku: str, location: str, now: datetime) -> Availability | None:
+    """Return what may be promised of an item (any of its keys) at a location (its code); None if either is unknown."""
+    cursor = await connection.execute(
+        """select i.id, i.sku, i.name, l.code, l.name, coalesce(b.on_hand, 0), coalesce(b.reserved, 0),
+            coalesce((select sum(quantity) from stock_expiring x
+                      where x.item = i.id and x.location = l.id and x.expires_at <= %s), 0),
+            coalesce(b.allocated, 0), coalesce(b.safety, 0), coalesce(b.owed, 0), coalesce(b.version, 0)
+        from item_key k join item i on i.id = k.item cross join location l
+        left join stock_balance b on b.item = i.id and b.location = l.id
+        where k.key = %s and l.code = %s""",
+        [now, sku, location],
+    )
+    row = await cursor.fetchone()
+    return _availability_of(row) if row else None
+
+
+async def everywhere(connection: Connection, sku: str, now: datetime) -> tuple[Availability, ...]:
+    """Return what may be promised of an item at each location that ever had it, by location code."""
+    rows = await connection.execute(
+        f"{_BALANCES} where b.item = (select item from item_key where key = %s) order by l.code limit 1000", [now, sku]
+    )
+    return tuple(_availability_of(row) for row in await rows.fetchall())
+
+
+async def claims(
+    connection: Connection, item: str, location: str, now: datetime, limit: int = 100
+) -> tuple[OpenClaimRow, ...]:
+    """Return the open claims on an item (id) at a location (code), newest first.
+
+    Looks through the newest CLAIM_ROWS_READ_MAX rows of the place: what is older stands on its holder's own page.
+    """
+    rows = await connection.execute(
+        """with newest as materialized (
+            select distinct holder, line from (
+                select c.holder, c.line from stock_claim c
+                where c.item = %s and c.location = (select id from location where code = %s)
+                order by c.at desc limit %s
+            ) n
+        )
+        select n.holder, n.line, s.kind, s.quantity, s.since, s.expires_at
+        from newest n cross join lateral (
+            select max(kind) as kind, sum(quantity) as quantity, min(at) as since, max(expires_at) as expires_at
+            from stock_claim c where c.holder = n.holder and c.line = n.line and c.item = %s
+        ) s where s.quantity > 0 order by s.since desc, n.holder desc, n.line limit %s""",
+        [item, location, CLAIM_ROWS_READ_MAX, item, bounded(limit)],
+    )
+    return tuple(OpenClaimRow(*[*row, row[5] is not None and row[5] <= now]) for row in await rows.fetchall())
+
+
+async def movements(connection: Connection, item: str, cursor: str | None = None, limit: int = 50) -> MovementPage:
+    """Return one page of an item's movements, newest first."""
+    condition, parameters = "", [item]
+    if cursor is not None:
+        condition = "and (m.at, m.batch, m.number) < (%s, %s::uuid, %s)"
+        parameters += read_cursor(cursor, (datetime, str, int))
+    rows = await connection.execute(
+        f"""select m.at, m.batch::text, m.number, m.quantity, m.from_account::text, f.code, m.to_account::text, t.code,
+            m.reason, m.reference
+        from stock_movement m
+        left join location f on f.id = m.from_location left join location t on t.id = m.to_location
+        where m.item = %s {condition} order by m.at desc, m.batch desc, m.number desc limit %s""",
+        [*parameters, bounded(limit) + 1],
+    )
+    found = [Movement(*row) for row in await rows.fetchall()]
+    return page_of(found, bounded(limit), lambda row: write_cursor(row.at, row.batch, row.number))
+
+
+def _availability_of(row: tuple[Any, ...]) -> Availability:
+    on_hand, reserved, expired, allocated, safety, owed, version = row[5:12]
+    live = reserved - expired
+    available = on_hand - live - allocated - safety
+    explanation = _explain(on_hand, live, expired, allocated, safety, owed, available)
+    figures = (on_hand, live, expired, allocated, safety, owed, available)
+    return Availability(*[*row[:5], *figures, version, explanation])
+
+
+def _explain(
+    on_hand: Decimal, reserved: Decimal, expired: Decimal, allocated: Decimal, safety: Decimal, owed: Decimal,
+    available: Decimal,
+) -> str:  # fmt: skip
+    """Say in words how the figure comes about, leaving out what is zero."""
+    parts = [f"{plain(on_hand)} on hand"]
+    parts += [
+        f"- {plain(units)} {what}"
+        for units, what in ((reserved, "reserved"), (allocated, "allocated"), (safety, "safety stock"))
+        if units
+    ]
+    text = f"{' '.join(parts)} = {plain(available)} available"
+    if expired:
+        text += f"; {plain(expired)} reserved until a time that has passed, which no longer count"
+    if owed:
+        text += f"; {plain(owed)} promised but no longer covered"
+    return text
