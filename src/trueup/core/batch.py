@@ -21,6 +21,7 @@ from typing import Any, Protocol
 import msgspec
 
 from trueup.core import ids, journal, json
+from trueup.core.arrays import literal
 from trueup.core.database import Connection
 from trueup.core.errors import Refusal
 from trueup.core.policy import Policies
@@ -202,7 +203,8 @@ async def roundtrip(connection: Connection, statements: Iterable[Statement]) -> 
     cursors = []
     async with connection.pipeline():
         for statement in statements:
-            cursors.append(await connection.execute(statement.sql, statement.parameters, prepare=True, binary=True))
+            parameters = [literal(value) if type(value) is list else value for value in statement.parameters]
+            cursors.append(await connection.execute(statement.sql, parameters, prepare=True, binary=True))
     return [await cursor.fetchall() if cursor.description else [] for cursor in cursors]
 
 
