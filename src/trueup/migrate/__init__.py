@@ -1,0 +1,1 @@
+"""Migrate: from another system's files to governed records."""
