@@ -28,11 +28,15 @@ def newest() -> str:
 
 
 def run_sql(name: str) -> None:
-    """Run one file of `sql/`; offline it is printed, with colons escaped from SQLAlchemy's parameters."""
+    """Run one file of `sql/`."""
+    run_text((_HERE / "sql" / name).read_text(encoding="utf-8"))
+
+
+def run_text(statements: str) -> None:
+    """Run SQL; offline it is printed, with colons escaped from SQLAlchemy's parameters."""
     from alembic import context, op
     from sqlalchemy import text
 
-    statements = (_HERE / "sql" / name).read_text(encoding="utf-8")
     if context.is_offline_mode():
         op.execute(text(statements.replace(":", "\\:")))
     else:

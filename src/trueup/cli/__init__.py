@@ -1,0 +1,1 @@
+"""The `trueup` command: the same verbs from a terminal."""

@@ -1,0 +1,1 @@
+"""Computed after acts: what failures cost, and later terms, indicators and gates."""
