@@ -22,6 +22,7 @@ import msgspec
 
 from trueup.core import ids, journal, json
 from trueup.core.arrays import literal
+from trueup.core.checks import Check
 from trueup.core.database import Connection
 from trueup.core.errors import Refusal
 from trueup.core.policy import Policies
@@ -68,6 +69,7 @@ class House(msgspec.Struct, frozen=True):
     guards: tuple[Guard, ...]
     load_standing: LoadStanding
     events: dict[str, type[Event]]
+    checks: tuple[Check, ...] = ()
 
 
 class Submission:
