@@ -1,0 +1,1 @@
+"""API and console over HTTP: they parse, ask who it is, submit commands and show what is; they decide nothing."""

@@ -1,0 +1,43 @@
+"""What every request of one process shares: the door, the read pool, who may come in, the time."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from litestar.connection import ASGIConnection
+from psycopg_pool import AsyncConnectionPool
+
+from trueup.core.clock import Clock
+from trueup.core.database import Connection
+from trueup.core.door import Door
+from trueup.web.api.access import Access
+
+
+class Site(msgspec.Struct, frozen=True):
+    """One process' shared things. reads: read-only sessions; sign_in: a few that may write the sign-in tables."""
+
+    door: Door
+    reads: AsyncConnectionPool[Connection]
+    sign_in: AsyncConnectionPool[Connection]
+    access: Access
+    clock: Clock
+
+    def now(self) -> datetime:
+        """Return the current time with zone UTC."""
+        return self.clock.now()
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[Connection]:
+        """Lend a read-only session: `async with site.reading() as connection: await orders.find(connection, query)`."""
+        async with self.reads.connection() as connection:
+            yield connection
+
+
+def site_of(connection: ASGIConnection[Any, Any, Any, Any]) -> Site:
+    """Return the site that serves a request."""
+    site: Site = connection.app.state.site
+    return site
