@@ -101,7 +101,7 @@ class Authority(Slice):
         """Ask for all of it."""
         self._wanted = True
 
-    def load(self, *, lock: bool) -> Loading:
+    def load(self, *, lock: bool, now: datetime) -> Loading:
         """Lock the epoch, then read who there is."""
         if not self._wanted:
             return

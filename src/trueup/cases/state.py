@@ -152,7 +152,7 @@ class Cases(Slice):
         found = self._open.get(cause)
         return self.cases[found] if found else None
 
-    def load(self, *, lock: bool) -> Loading:
+    def load(self, *, lock: bool, now: datetime) -> Loading:
         """Read and lock the cases in the order of their ids."""
         if not self._causes and not self._ids:
             return

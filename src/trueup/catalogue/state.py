@@ -116,7 +116,7 @@ class Catalogue(Slice):
         found = self._by_code.get(code)
         return self.locations[found] if found else None
 
-    def load(self, *, lock: bool) -> Loading:
+    def load(self, *, lock: bool, now: datetime) -> Loading:
         """Read items and locations; what is written under a key that is not there yet, the key's uniqueness guards."""
         statements = []
         if self._keys:

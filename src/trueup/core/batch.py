@@ -132,7 +132,7 @@ async def run(
             [batch.id, [s.actor.id for s in ordered], [s.key for s in ordered], [s.digest for s in ordered]],
         ),
     ]
-    keys, epoch = await _load(connection, state, opening, lock=True)
+    keys, epoch = await _load(connection, state, opening, now, lock=True)
     if epoch != standing.epoch:
         raise StandingMoved
     fresh = set(keys)
@@ -173,7 +173,7 @@ async def rehearse(
         for submission in submissions:
             submission.verb.wants(state, submission.command, policies or standing.policies)
         if as_of is None:
-            await _load(connection, state, [], lock=False)
+            await _load(connection, state, [], now, lock=False)
         else:
             state = await fold(connection, house, as_of)
     finally:
@@ -210,24 +210,30 @@ async def roundtrip(connection: Connection, statements: Iterable[Statement]) -> 
     return [await cursor.fetchall() if cursor.description else [] for cursor in cursors]
 
 
-async def _load(connection: Connection, state: State, opening: list[Statement], *, lock: bool) -> tuple[Rows, int]:
-    """Advance all slices together, one pipeline per step; return the fresh keys and the authority epoch."""
+async def _load(
+    connection: Connection, state: State, opening: list[Statement], now: datetime, *, lock: bool
+) -> tuple[Rows, int]:
+    """Advance all slices together, one pipeline per step; return the fresh keys and the authority epoch.
+
+    The epoch is read after the locks of the first step: a revocation that committed while they were awaited holds.
+    """
     waiting: list[tuple[Loading, list[Statement]]] = []
     for part in state.parts():
-        loading = part.load(lock=lock)
+        loading = part.load(lock=lock, now=now)
         first = next(loading, None)
         if first is not None:
             waiting.append((loading, first))
-    head = [*opening, Statement("select value from epoch")]
     keys: Rows = []
-    epoch = 0
-    while head or waiting:
-        statements = [*head, *(statement for _, wanted in waiting for statement in wanted)]
-        answers = await roundtrip(connection, statements)
-        if head:
-            keys, epoch = answers[len(head) - 2] if opening else [], answers[len(head) - 1][0][0]
-        rest = answers[len(head) :]
-        head = []
+    epoch: int | None = None
+    while epoch is None or waiting:
+        first_step = epoch is None
+        statements = [statement for _, wanted in waiting for statement in wanted]
+        if first_step:
+            statements = [*opening, *statements, Statement("select value from epoch")]
+        rest = await roundtrip(connection, statements)
+        if first_step:
+            keys, epoch = rest[len(opening) - 1] if opening else [], rest[-1][0][0]
+            rest = rest[len(opening) : -1]
         following: list[tuple[Loading, list[Statement]]] = []
         for loading, wanted in waiting:
             mine, rest = rest[: len(wanted)], rest[len(wanted) :]
@@ -236,6 +242,7 @@ async def _load(connection: Connection, state: State, opening: list[Statement], 
             except StopIteration:
                 continue
         waiting = following
+    assert epoch is not None
     return keys, epoch
 
 

@@ -109,9 +109,10 @@ S = TypeVar("S", bound="Slice")
 class Slice:
     """One room's rows in one batch; see the module's text. Subclasses hold their rows in dicts."""
 
-    def load(self, *, lock: bool) -> Loading:
+    def load(self, *, lock: bool, now: datetime) -> Loading:
         """Yield the statements of each round trip and receive their rows; with `lock`, lock what will be written.
 
+        now: the batch's time, which a read compares expiries with; the database's clock decides nothing.
         All slices advance together: the first `yield` of every slice goes in one pipeline, in the rooms' order.
         """
         yield from ()

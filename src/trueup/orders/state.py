@@ -215,7 +215,7 @@ class Orders(Slice):
         found = self._by_key.get((number, source))
         return self.orders.get(found) if found else None
 
-    def load(self, *, lock: bool) -> Loading:
+    def load(self, *, lock: bool, now: datetime) -> Loading:
         """Lock the orders by id, then read their lines; numbers that are free are guarded by their uniqueness."""
         if not self._ids and not self._numbers:
             return

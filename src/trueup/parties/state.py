@@ -78,7 +78,7 @@ class Parties(Slice):
         """Return the customer of this number in this source."""
         return self.customers.get((source, number))
 
-    def load(self, *, lock: bool) -> Loading:
+    def load(self, *, lock: bool, now: datetime) -> Loading:
         """Read the customers; the uniqueness of (source, number) guards those that are not there yet."""
         if not self._wanted:
             return

@@ -26,7 +26,7 @@ READ_CLAIMS = """select holder, line, item, location, kind, sum(quantity), max(n
 
 # What has expired on these balances and nobody released yet.
 READ_EXPIRING = f"""select e.holder, e.line, e.item, e.location, 'reservation', e.quantity, e.number::int, e.expires_at
-    from ({_PLACES}) p join stock_expiring e using (item, location) where e.expires_at <= now()"""
+    from ({_PLACES}) p join stock_expiring e using (item, location) where e.expires_at <= %s"""
 
 INSERT_BALANCES = """insert into stock_balance (item, location, on_hand, reserved, allocated, owed, safety)
     select * from unnest(%s::text[], %s::text[], %s::numeric[], %s::numeric[], %s::numeric[], %s::numeric[],

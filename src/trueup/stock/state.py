@@ -182,7 +182,7 @@ class Stock(Slice):
         """Return a holder's open claims by line."""
         return {line: claim for line, claim in self.claims.get(holder, {}).items() if claim.quantity > 0}
 
-    def load(self, *, lock: bool) -> Loading:
+    def load(self, *, lock: bool, now: datetime) -> Loading:
         """Lock the balances in key order, and in the next statements read what those locks guard.
 
         Raises Reload when a holder's claims moved to another place between naming the balances and locking them.
@@ -194,7 +194,7 @@ class Stock(Slice):
         answers = yield [
             Statement(rows.LOCK_BALANCES if lock else rows.READ_BALANCES, wanted),
             Statement(rows.READ_CLAIMS, [sorted(self._holders)]),
-            Statement(rows.READ_EXPIRING, wanted),
+            Statement(rows.READ_EXPIRING, [*wanted, now]),
         ]
         for item, location, *columns in answers[0]:
             self.balances[item, location] = Balance(*columns)
