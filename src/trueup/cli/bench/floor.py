@@ -38,6 +38,30 @@ with placed as (
 insert into floor.event (order_id, body) select placed.id, %s::jsonb from placed returning order_id
 """
 
+# What a C client gets of the same database: one order per transaction, and a hundred per transaction.
+PGBENCH_ONE = """\\set sku random(0, 9990)
+with placed as (
+    insert into floor.orders (currency, total) values ('EUR', 37.5) returning id
+), lines as (
+    insert into floor.order_line select placed.id, n, 'SKU-' || (:sku + n), 1, 12.5 from placed, generate_series(1, 3) n
+), taken as (
+    update floor.stock set on_hand = on_hand - 1
+    where sku in ('SKU-' || (:sku + 1), 'SKU-' || (:sku + 2), 'SKU-' || (:sku + 3))
+)
+insert into floor.event (order_id, body) select id, '{"sku": ":sku"}' from placed;
+"""
+PGBENCH_HUNDRED = """\\set sku random(0, 9600)
+with placed as (
+    insert into floor.orders (currency, total) select 'EUR', 37.5 from generate_series(1, 100) returning id
+), lines as (
+    insert into floor.order_line select placed.id, n, 'SKU-' || (:sku + n), 1, 12.5 from placed, generate_series(1, 3) n
+), taken as (
+    update floor.stock s set on_hand = on_hand - 1
+    from (select 'SKU-' || (:sku + n) as sku from generate_series(1, 300) n) l where s.sku = l.sku
+)
+insert into floor.event (order_id, body) select id, '{"sku": ":sku"}' from placed;
+"""
+
 
 class Line(msgspec.Struct):
     """One line of the body that the real endpoint takes, too."""

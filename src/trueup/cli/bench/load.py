@@ -21,7 +21,7 @@ from trueup.cli.bench.measure import Latencies
 
 async def drive(url: str, clients: int, seconds: float, token: str, bodies: list[bytes]) -> Latencies:
     """Post bodies from `clients` connections for so long, or until they are used up; the first tenth is not counted."""
-    seen = Latencies(0, 0, 0.0, [], 0.0)
+    seen = Latencies(0, 0, 0, 0.0, [], 0.0)
     supply = iter(bodies)
     connector = aiohttp.TCPConnector(limit=clients, force_close=False)
     headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
@@ -51,6 +51,7 @@ async def _client(
         async with session.post(url, data=body, headers={"Idempotency-Key": f"{run}-{number}"}) as answer:
             await answer.read()
             ended = time.perf_counter()
+            seen.sent += 1
             if answer.status not in (200, 201):
                 seen.failed += 1
             elif began >= counted_from:

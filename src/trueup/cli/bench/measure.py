@@ -35,13 +35,22 @@ class Figure(msgspec.Struct, kw_only=True):
 
 
 class Latencies(msgspec.Struct):
-    """What a load run saw: requests that were answered as wished, others, seconds, and each one's milliseconds."""
+    """What a load run saw.
+
+    done: requests answered as wished after the warm-up, in `seconds`, each with its milliseconds. failed: answered
+    otherwise. sent: all of them, the warm-up's included, for which `cpu_seconds` of the load generator were used.
+    """
 
     done: int
     failed: int
+    sent: int
     seconds: float
     milliseconds: list[float]
     cpu_seconds: float
+
+    def per_second(self) -> float:
+        """Return the rate of requests answered as wished."""
+        return self.done / self.seconds if self.seconds else 0.0
 
     def percentile(self, hundredth: int) -> float:
         """Return a percentile of the latencies in milliseconds."""

@@ -1,0 +1,142 @@
+"""Commands that run and examine an installation: up, doctor, verify."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from trueup import house
+from trueup.authority.register import RegisterActor
+from trueup.authority.standing import SYSTEM
+from trueup.cli.options import AsJson, Database, Home, Host, Port
+from trueup.core import database, embedded, journal, json
+from trueup.core.checks import run_checks
+from trueup.core.door import Door
+from trueup.core.errors import TrueupError
+from trueup.core.settings import Settings, load_settings
+from trueup.web.server import serve
+from trueup.web.sign_in import make_link
+
+Processes = Annotated[int, typer.Option("--processes", min=1, max=64, help="Server processes on the same port.")]
+
+
+def up(
+    home: Home = None, database_url: Database = None, host: Host = None, port: Port = None, processes: Processes = 1
+) -> None:
+    """Serve API and console until interrupted; the first start prints a one-time sign-in link."""
+    settings = load_settings(home, database_url, host, port)
+    url, server = database.prepare(settings)
+    try:
+        first_link = asyncio.run(_first_person(url))
+        typer.echo(f"Trueup serves http://{settings.host}:{settings.port}")
+        if first_link:
+            typer.echo(f"Sign in once, within 15 minutes: http://{settings.host}:{settings.port}/sign-in/{first_link}")
+        serve(settings, url, processes)
+    finally:
+        if server is not None and server.started:
+            embedded.stop(server)
+
+
+def doctor(home: Home = None, database_url: Database = None) -> None:
+    """Say whether this machine and database can run Trueup, and what to change where not."""
+    settings = load_settings(home, database_url)
+    failed = False
+    for name, what in _examinations(settings):
+        try:
+            typer.secho(f"  ok    {name}: {what()}", fg="green")
+        except (TrueupError, OSError) as error:
+            failed = True
+            typer.secho(f"  FAILS {name}: {error}", fg="red")
+    raise typer.Exit(1 if failed else 0)
+
+
+def verify(home: Home = None, database_url: Database = None, as_json: AsJson = False) -> None:
+    """Walk the journal's seals and run every room's checks; exit code 1 when anything does not hold."""
+    settings = load_settings(home, database_url)
+    url, server = database.prepare(settings)
+    try:
+        report = asyncio.run(_verify(url))
+    finally:
+        if server is not None and server.started:
+            embedded.stop(server)
+    if as_json:
+        typer.echo(json.encode(report).decode())
+    else:
+        _print_verified(report)
+    sys.exit(1 if report["breaks"] or report["failing"] else 0)
+
+
+def _examinations(settings: Settings) -> list[tuple[str, Any]]:
+    state: dict[str, str] = {}
+
+    def reach() -> str:
+        state["url"], _ = database.prepare(settings)
+        return "reachable, migrated, and set to lose nothing"
+
+    def roles() -> str:
+        async def ask() -> str:
+            connection = await database.connect(state["url"])
+            try:
+                row = await (await connection.execute("select current_user, version()")).fetchone()
+            finally:
+                await connection.close()
+            assert row is not None
+            return f"{row[1].split(' on ')[0]}, working as {row[0]}"
+
+        if "url" not in state:
+            raise TrueupError("not examined, since the database is not reachable")
+        return asyncio.run(ask())
+
+    return [
+        ("python", lambda: sys.version.split()[0]),
+        ("home", lambda: f"{settings.home} {'exists' if settings.home.exists() else 'will be made'}"),
+        ("database", reach),
+        ("roles", roles),
+    ]
+
+
+async def _first_person(url: str) -> str | None:
+    """Register the first administrator of an empty installation and return a sign-in link for them."""
+    connection = await database.connect(url)
+    try:
+        row = await (await connection.execute("select count(*) from actor")).fetchone()
+    finally:
+        await connection.close()
+    if row is None or row[0]:
+        return None
+    async with Door(url, house.build(), writers=1) as door:
+        first = RegisterActor(name="First administrator", roles=("Administrator",))
+        outcome = await door.submit(SYSTEM, first, "first administrator")
+    return await make_link(url, outcome.result["actor"])
+
+
+async def _verify(url: str) -> dict[str, Any]:
+    connection = await database.connect(url, statement_timeout="15min")
+    try:
+        await journal.seal(connection)
+        verified = await journal.verify(connection)
+        results = await run_checks(connection, house.build().checks)
+    finally:
+        await connection.close()
+    return {
+        "rows": verified.rows,
+        "seals": verified.seals,
+        "head": verified.head,
+        "breaks": [json.to_plain(entry) for entry in verified.breaks],
+        "checks": len(results),
+        "failing": [json.to_plain(result) for result in results if result.failing],
+    }
+
+
+def _print_verified(report: dict[str, Any]) -> None:
+    typer.echo(f"journal: {report['rows']} rows in {report['seals']} seals, head {report['head'][:16]}…")
+    for entry in report["breaks"]:
+        typer.secho(f"  position {entry['position']}: {entry['what']}", fg="red")
+    typer.echo(f"checks:  {report['checks']} run, {len(report['failing'])} found something")
+    for result in report["failing"]:
+        typer.secho(f"  {result['name']}: {result['failing']} — {result['promise']}", fg="red")
+    if not report["breaks"] and not report["failing"]:
+        typer.secho("everything holds", fg="green")

@@ -1,0 +1,89 @@
+"""Commands about who may act: people, sign-in links, API keys."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import secrets
+from typing import Annotated
+
+import typer
+
+from trueup import house
+from trueup.authority.register import IssueKey, RegisterActor
+from trueup.authority.standing import ROLES, SYSTEM
+from trueup.cli.options import Database, Home
+from trueup.core import database
+from trueup.core.door import Door
+from trueup.core.errors import Refused, TrueupError
+from trueup.core.ids import new_id
+from trueup.core.settings import load_settings
+from trueup.core.verb import Command
+from trueup.web.sign_in import make_link
+
+KEY_PREFIX = "tu_"
+
+
+def person(
+    name: Annotated[str, typer.Argument(help="The person's name.")],
+    role: Annotated[list[str], typer.Option("--role", help=f"One of: {', '.join(ROLES)}. May be repeated.")],
+    email: Annotated[str | None, typer.Option("--email", help="How the person signs in.")] = None,
+    home: Home = None,
+    database_url: Database = None,
+) -> None:
+    """Let a person act, and print their id."""
+    url, _ = database.prepare(load_settings(home, database_url))
+    result = asyncio.run(submit(url, RegisterActor(name=name, roles=tuple(role), email=email)))
+    typer.echo(result["actor"])
+
+
+def link(
+    actor: Annotated[str, typer.Argument(help="Id or e-mail address of the person.")],
+    home: Home = None,
+    database_url: Database = None,
+) -> None:
+    """Print a one-time sign-in link; it works once, for 15 minutes."""
+    settings = load_settings(home, database_url)
+    url, _ = database.prepare(settings)
+    token = asyncio.run(_link(url, actor))
+    typer.echo(f"http://{settings.host}:{settings.port}/sign-in/{token}")
+
+
+def key(
+    actor: Annotated[str, typer.Argument(help="Id of the person or service the key acts for.")],
+    label: Annotated[str, typer.Option("--label", help="What the key is for.")] = "command line",
+    home: Home = None,
+    database_url: Database = None,
+) -> None:
+    """Issue an API key and print it; it is shown this once."""
+    url, _ = database.prepare(load_settings(home, database_url))
+    typer.echo(asyncio.run(issue_key(url, actor, label)))
+
+
+async def issue_key(url: str, actor: str, label: str) -> str:
+    """Issue an API key for an actor and return its secret; only its SHA-256 is kept."""
+    secret = KEY_PREFIX + secrets.token_urlsafe(32)
+    await submit(url, IssueKey(actor=actor, digest=hashlib.sha256(secret.encode()).hexdigest(), label=label))
+    return secret
+
+
+async def submit(url: str, command: Command) -> dict[str, str]:
+    """Put one command through a door of its own, as the operator. Raises Refused."""
+    async with Door(url, house.build(), writers=1) as door:
+        outcome = await door.submit(SYSTEM, command, new_id("cli"))
+    if outcome.refusal is not None:
+        raise Refused(outcome.refusal)
+    return outcome.result
+
+
+async def _link(url: str, actor: str) -> str:
+    if "@" in actor:
+        connection = await database.connect(url)
+        try:
+            row = await (await connection.execute("select id from actor where email = %s", [actor])).fetchone()
+        finally:
+            await connection.close()
+        if row is None:
+            raise TrueupError(f"nobody has the address {actor}; register them with `trueup person`")
+        actor = str(row[0])
+    return await make_link(url, actor)
