@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 
@@ -94,6 +94,9 @@ class WithdrawRecord(Command, frozen=True, kw_only=True):
 def record_order(state: State, command: RecordOrder, context: Context) -> Decision:
     """Record the document, or add the rows of it that are not known yet; with none, it ends as merged.
 
+    The result has the order's id and how many rows were new; for an order that another load brought, also that `load`,
+    and which rows were `known` where some were new.
+
     Amounts are kept as exact as the source had them. Refuses an unknown currency, a time without a zone, and a number
     that names an order of ours. Source: DESIGN section 4, behaviours 24 and 38.
     """
@@ -165,12 +168,17 @@ def _extend(state: State, command: RecordOrder, known: OrderRow, context: Contex
                        "Give the history another source name.", "document", command.document)  # fmt: skip
     present = {line.source_row for line in known.lines}
     rows = tuple(row for row in command.lines if row.row not in present)
+    result: dict[str, Any] = {"order": order, "rows": len(rows)}
+    if known.captured.load != command.load:
+        result["load"] = known.captured.load
     if not rows:
-        return Accepted((), order, {"order": order, "rows": 0}, "merged")
+        return Accepted((), order, result, "merged")
+    if "load" in result:
+        result["known"] = [row.row for row in command.lines if row.row in present]
     lines = _lines(state, msgspec.structs.replace(command, lines=rows), max(known.line_at) + 1)
     totals = _totals([*known.lines, *lines], command.charges, command.discount, command.tax)
     event = RecordExtended(order=order, lines=lines, totals=totals, at=context.now)
-    return Accepted([event], order, {"order": order, "rows": len(lines)})
+    return Accepted([event], order, result)
 
 
 def _lines(state: State, command: RecordOrder, first: int) -> tuple[Line, ...]:

@@ -9,6 +9,7 @@ create table migration_run (
     files_digest text not null,
     paths text[] not null,
     workspace text not null,
+    files jsonb not null default '[]',
     attempt integer not null default 1 check (attempt > 0),
     status text not null check (status in ('loading', 'finished', 'undoing', 'undone', 'incomplete')),
     started_at timestamptz not null,
@@ -62,12 +63,13 @@ create table migration_shared (
     primary key (run, order_id)
 );
 
--- Legacy identifier to ours. An item has one row for each of its spellings.
+-- Legacy identifier to ours, and the run that first brought it. An item has one row for each of its spellings.
 create table crosswalk (
     source text collate "C" not null,
     kind text not null check (kind in ('item', 'customer', 'order', 'location')),
     legacy_id text collate "C" not null,
     id text collate "C" not null,
+    run text collate "C" not null,
     primary key (source, kind, legacy_id)
 );
 create index crosswalk_id on crosswalk (id);
