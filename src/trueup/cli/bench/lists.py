@@ -35,7 +35,8 @@ where substr(o.number, 2)::int between %(first)s and %(last)s;
 _FILL_KEYS = """
 insert into order_key (key, source, order_id)
 select number, '', id from orders where substr(number, 2)::int between %(first)s and %(last)s
-union all select 'L' || substr(number, 2), 'legacy', id from orders where substr(number, 2)::int between %(first)s and %(last)s;
+union all select 'L' || substr(number, 2), 'legacy', id from orders
+where substr(number, 2)::int between %(first)s and %(last)s;
 """
 _PAGES = {
     "first page": "/v1/orders?limit=50",

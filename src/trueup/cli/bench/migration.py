@@ -17,23 +17,26 @@ _EXPORT = "online_retail/online_retail_dev.parquet"
 
 
 def migration() -> list[Figure]:
-    """Run `trueup migrate run` on the 320,705 lines of Online Retail. Raises TrueupError where the file is not there."""
+    """Run `trueup migrate run` on the 320,705 lines of Online Retail. Raises TrueupError where the file is absent."""
     source = Path(os.environ.get("TRUEUP_DATA") or "../shared/data") / _EXPORT
     if not source.exists():
         raise TrueupError(f"bench migrate needs {_EXPORT} below TRUEUP_DATA or ../shared/data; it is not shipped")
     with tempfile.TemporaryDirectory(prefix="trueup-bench-") as home:
         command = [sys.executable, "-m", "trueup.cli.main", "migrate", "run", "--source", str(source),
                    "--mapping", "online-retail", "--home", home, "--json"]  # fmt: skip
-        began = time.perf_counter()
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        peak = _watch(process)
-        seconds = time.perf_counter() - began
-        output, errors = process.communicate()
+        with (Path(home) / "report.json").open("w+") as output, (Path(home) / "errors").open("w+") as errors:
+            began = time.perf_counter()
+            process = subprocess.Popen(command, stdout=output, stderr=errors)
+            peak = _watch(process)
+            seconds = time.perf_counter() - began
+            output.seek(0)
+            errors.seek(0)
+            report, complaint = output.read(), errors.read()
     if process.returncode:
-        raise TrueupError(f"the migration failed: {errors[-1500:]}")
-    report = json.loads(output)
-    lines = int(report["rows"]["in"])
-    loading = float(report.get("seconds", {}).get("load") or seconds)
+        raise TrueupError(f"the migration failed: {complaint[-1500:]}")
+    told = json.loads(report)
+    lines = int(told["rows"]["in"])
+    loading = float(told.get("seconds", {}).get("load") or seconds)
     return [
         Figure(
             name="migrate",
@@ -48,7 +51,7 @@ def migration() -> list[Figure]:
     ]
 
 
-def _watch(process: subprocess.Popen[str]) -> float:
+def _watch(process: subprocess.Popen[bytes]) -> float:
     """Return the most memory in MB that the process held (the database's apart, which runs on its own)."""
     most = 0.0
     while process.poll() is None:
