@@ -1,0 +1,90 @@
+"""What runs beside the server: sealing, housekeeping and the nightly proofs. It notices; it decides nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING
+
+import structlog
+
+from trueup.core import journal
+from trueup.core.batch import House
+from trueup.core.checks import record_checks
+from trueup.core.database import connect
+from trueup.core.jobs import make_app
+
+if TYPE_CHECKING:
+    from procrastinate import App
+
+KEY_DAYS = 30
+log = structlog.get_logger("trueup.worker")
+
+
+@asynccontextmanager
+async def working(url: str, house: House) -> AsyncIterator[App]:
+    """Run the worker for as long as the context lasts; several processes share the work, each job runs once."""
+    app = make_app(url)
+    register(app, url, house)
+    async with app.open_async():
+        task = asyncio.create_task(app.run_worker_async(concurrency=1), name="worker")
+        try:
+            yield app
+        finally:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+
+def register(app: App, url: str, house: House) -> None:
+    """Declare the periodic jobs: seal every minute, tidy and prove every night (UTC)."""
+
+    @app.periodic(cron="* * * * *")
+    @app.task(name="seal", queueing_lock="seal", pass_context=False)
+    async def seal(timestamp: int) -> None:
+        await seal_now(url)
+
+    @app.periodic(cron="15 1 * * *")
+    @app.task(name="tidy", queueing_lock="tidy", pass_context=False)
+    async def tidy(timestamp: int) -> None:
+        await tidy_now(url)
+
+    @app.periodic(cron="30 1 * * *")
+    @app.task(name="prove", queueing_lock="prove", pass_context=False)
+    async def prove(timestamp: int) -> None:
+        await prove_now(url, house)
+
+
+async def seal_now(url: str) -> int:
+    """Seal what the journal gained, and make its next partition; return the number of ranges sealed."""
+    connection = await connect(url)
+    try:
+        await connection.execute("select journal_extend()")
+        return await journal.seal(connection)
+    finally:
+        await connection.close()
+
+
+async def tidy_now(url: str) -> None:
+    """Forget keys older than 30 days, and sign-in links and sessions that ended."""
+    connection = await connect(url, statement_timeout="15min")
+    try:
+        await connection.execute("delete from door_key where at < now() - make_interval(days => %s)", [KEY_DAYS])
+        await connection.execute("delete from sign_in_link where expires_at < now() - interval '1 day'")
+        await connection.execute("delete from web_session where expires_at < now()")
+        await connection.execute("delete from sign_in_failure where at < now() - interval '1 day'")
+    finally:
+        await connection.close()
+
+
+async def prove_now(url: str, house: House) -> int:
+    """Run every room's checks and keep the results; return how many found something."""
+    connection = await connect(url, statement_timeout="15min")
+    try:
+        failing = await record_checks(connection, house.checks)
+    finally:
+        await connection.close()
+    if failing:
+        log.error("checks found something", failing=failing)
+    return failing
