@@ -19,6 +19,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 import msgspec
+import psycopg
 
 from trueup.core import ids, journal, json
 from trueup.core.arrays import literal
@@ -101,6 +102,10 @@ class Reload(Exception):
     """What a batch read before locking no longer held after it: load again."""
 
 
+class AnswerLost(Exception):
+    """The connection went away after COMMIT was sent: what became of the batch, only its keys can tell."""
+
+
 class StandingMoved(Exception):
     """Rights or policies changed since this process read them: read them, and run the batch again."""
 
@@ -110,7 +115,8 @@ async def run(
 ) -> Any:
     """Run one batch to its commit and set each submission's outcome; return the standing it was decided under.
 
-    Raises psycopg.Error or Reload with nothing written; the caller decides whether to run it again or to cut it.
+    Raises psycopg.Error, Reload or StandingMoved with nothing written, and AnswerLost when nobody knows; the caller
+    decides whether to run it again or to cut it.
     """
     batch = Batch(str(uuid.UUID(int=int(ids.new_id("bat")[4:], 16))), now)
     if standing is None:
@@ -138,9 +144,14 @@ async def run(
     fresh = set(keys)
     known = [s for s in ordered if (s.actor.id, s.key) not in fresh]
     if known:
-        await _answer_known(connection, known)
+        await answer_known(connection, known)
     entries, poisoned = _decide_all(house, standing, state, submissions, now)
-    await _apply(connection, state, batch, submissions, entries, poisoned)
+    try:
+        await _apply(connection, state, batch, submissions, entries, poisoned)
+    except psycopg.OperationalError as error:
+        if connection.closed:
+            raise AnswerLost(str(error)) from error
+        raise
     return standing
 
 
@@ -246,7 +257,8 @@ async def _load(
     return keys, epoch
 
 
-async def _answer_known(connection: Connection, known: list[Submission]) -> None:
+async def answer_known(connection: Connection, known: list[Submission]) -> None:
+    """Tell submissions whose keys were used before: the first outcome for the same body, a refusal for another."""
     rows = await roundtrip(
         connection,
         [

@@ -21,10 +21,10 @@ import structlog
 
 from trueup.core import batch as batches
 from trueup.core import json
-from trueup.core.batch import House, Rehearsed, Reload, StandingMoved, Submission
+from trueup.core.batch import AnswerLost, House, Rehearsed, Reload, StandingMoved, Submission
 from trueup.core.clock import Clock, SystemClock
 from trueup.core.database import Connection, connect
-from trueup.core.errors import DatabaseUnreachable, Overloaded, Unknown
+from trueup.core.errors import DatabaseUnreachable, Overloaded, Refusal, Refused, Unknown
 from trueup.core.policy import Policies
 from trueup.core.verb import Actor, Command, Outcome, Statement
 
@@ -33,6 +33,20 @@ BISECTIONS_MAX = 64
 _RETRIED_CLASSES = ("08", "57P0")
 # 23505: two batches met at a unique key; the second reads what the first wrote and decides again (decision 0003).
 _RETRIED = frozenset({"40001", "40P01", "55P03", "53300", "25006", "23505"})
+
+KEY_LENGTH_MAX = 300
+_BAD_KEY = Refusal(
+    "door.key",
+    f"A key has 1 to {KEY_LENGTH_MAX} characters, none of them NUL.",
+    "Send a fresh UUID with each command, and the same one when repeating it.",
+    where="Idempotency-Key",
+)
+_WORDS_BY_ID = Refusal(
+    "door.words_by_id",
+    "Personal data comes as an object; an id stands for it in the journal only.",
+    "Send the words themselves, or leave the field out.",
+    where="contact",
+)
 
 log = structlog.get_logger("trueup.door")
 
@@ -93,8 +107,8 @@ class Door:
     async def submit(self, actor: Actor, command: Command, key: str) -> Outcome:
         """Put one command through and return how it ended; the same key with the same body is told the first outcome.
 
-        Raises Overloaded when the queue is full, DatabaseUnreachable when nothing was written, and Unknown when the
-        answer to COMMIT was lost: then the same key tells the truth.
+        Raises Overloaded when the queue is full, Refused for a key that cannot be kept, DatabaseUnreachable when
+        nothing was written, and Unknown when the answer to COMMIT was lost: then the same key tells the truth.
         """
         return await self._enqueue(self._prepare(actor, command, key))
 
@@ -142,7 +156,12 @@ class Door:
         return len(self._queue)
 
     def _prepare(self, actor: Actor, command: Command, key: str) -> Submission:
+        if not 0 < len(key) <= KEY_LENGTH_MAX or "\0" in key:
+            raise Refused(_BAD_KEY)
         submission = Submission(self._house.verbs[type(command)], actor, key, command)
+        personal = submission.verb.personal
+        if personal is not None and isinstance(getattr(command, personal.field), str):
+            raise Refused(_WORDS_BY_ID)
         submission.touches = (f"key:{actor.id}:{key}", *submission.touches)
         return submission
 
@@ -190,16 +209,22 @@ class Door:
                 continue
             try:
                 connection = await self._run(connection, taken)
+                self._settle(taken)
+                self._on_commit()
+            except Exception:
+                # A fault of the door's own must not stop the door; whoever waits can ask again with the same key.
+                log.exception("batch failed", commands=len(taken))
             finally:
+                _fail(taken, Unknown("the batch broke off; ask again with the same key"))
                 for submission in taken:
                     for name in submission.touches:
                         self._busy.pop(name, None)
-                    future = submission.future
-                    if future is not None and not future.done():
-                        assert submission.outcome is not None
-                        future.set_result(submission.outcome)
                 self._arrived.set()
-            self._on_commit()
+
+    def _settle(self, taken: list[Submission]) -> None:
+        for submission in taken:
+            if submission.future is not None and not submission.future.done() and submission.outcome is not None:
+                submission.future.set_result(submission.outcome)
 
     async def _run(self, connection: Connection, taken: list[Submission]) -> Connection:
         """Run the batch; cut it where a command is poison. Every submission ends with an outcome or an exception."""
@@ -213,7 +238,6 @@ class Door:
             except (DatabaseUnreachable, Unknown) as error:
                 _fail(part, error)
             except Exception as error:
-                connection = await self._ready(connection)
                 if len(part) == 1:
                     connection = await self._quarantine(connection, part[0], error)
                 elif runs < BISECTIONS_MAX:
@@ -225,6 +249,7 @@ class Door:
 
     async def _run_retrying(self, connection: Connection, part: Sequence[Submission]) -> Connection:
         last: Exception | None = None
+        answer_lost = False
         for attempt in range(RETRIES_MAX + 1):
             if attempt and not isinstance(last, StandingMoved):
                 await asyncio.sleep(0.05 * 2**attempt * random.uniform(0.5, 1.0))
@@ -236,16 +261,19 @@ class Door:
             except StandingMoved as error:
                 self._standing = None
                 last = error
+            except AnswerLost as error:
+                answer_lost = True
+                last = error
             except (Reload, DatabaseUnreachable) as error:
                 last = error
             except psycopg.Error as error:
-                if not _is_retried(error):
+                if not _is_retried(error) or _is_the_same_clash(error, last):
                     raise
                 last = error
                 log.info("batch runs again", sqlstate=error.sqlstate, attempt=attempt, commands=len(part))
             else:
                 return connection
-        if isinstance(last, psycopg.OperationalError) and last.sqlstate is None:
+        if answer_lost:
             raise Unknown("the database went away while the answer was due; ask again with the same key") from last
         raise DatabaseUnreachable(f"the batch did not get through after {RETRIES_MAX} retries: {last}") from last
 
@@ -261,27 +289,26 @@ class Door:
         return await self._connect()
 
     async def _quarantine(self, connection: Connection, submission: Submission, error: Exception) -> Connection:
-        log.warning("command quarantined", verb=submission.verb.name, key=submission.key, error=repr(error)[:300])
+        """Set a poisonous command aside under its key, unless another process answered that key meanwhile."""
+        what = _without_words(error, submission)
+        log.warning("command quarantined", verb=submission.verb.name, key=submission.key, error=what[:300])
         outcome = batches.quarantined(submission)
+        claimed = Statement(
+            """insert into door_key (actor, key, digest, batch, outcome)
+            values (%s, %s, %s, %s, %s) on conflict do nothing returning key""",
+            [submission.actor.id, submission.key, submission.digest, uuid.uuid4(), json.encode(outcome)],
+        )
         try:
-            await batches.roundtrip(
-                connection,
-                [
-                    Statement("begin"),
-                    Statement(
-                        """insert into door_key (actor, key, digest, batch, outcome)
-                        values (%s, %s, %s, %s, %s) on conflict do nothing""",
-                        [submission.actor.id, submission.key, submission.digest, uuid.uuid4(),
-                         json.encode(outcome)],
-                    ),
-                    batches.keep_quarantined(submission, repr(error)),
-                    Statement("commit"),
-                ],
-            )  # fmt: skip
-        except psycopg.Error as failure:
             connection = await self._ready(connection)
-            _fail([submission], DatabaseUnreachable(f"the command failed and could not be set aside: {failure}"))
-        submission.outcome = outcome
+            answers = await batches.roundtrip(connection, [Statement("begin"), claimed])
+            if answers[-1]:
+                kept = batches.keep_quarantined(submission, what)
+                await batches.roundtrip(connection, [kept, Statement("commit")])
+                submission.outcome = outcome
+            else:
+                await batches.answer_known(connection, [submission])
+        except (psycopg.Error, DatabaseUnreachable) as failure:
+            _fail([submission], Unknown(f"the command failed and could not be set aside: {failure}"))
         return connection
 
 
@@ -289,6 +316,26 @@ def _fail(part: Sequence[Submission], error: Exception) -> None:
     for submission in part:
         if submission.future is not None and not submission.future.done():
             submission.future.set_exception(error)
+
+
+def _is_the_same_clash(error: psycopg.Error, last: Exception | None) -> bool:
+    """Tell whether a unique key refused the batch twice for one value: then it is no race."""
+    return (
+        isinstance(error, psycopg.errors.UniqueViolation)
+        and isinstance(last, psycopg.errors.UniqueViolation)
+        and (error.diag.constraint_name, error.diag.message_detail)
+        == (last.diag.constraint_name, last.diag.message_detail)
+    )
+
+
+def _without_words(error: Exception, submission: Submission) -> str:
+    """Describe an error; where the command came with personal words, without the values that the database quotes."""
+    if submission.keep is None:
+        return repr(error)
+    if not isinstance(error, psycopg.Error):
+        return type(error).__name__
+    found = (error.sqlstate, error.diag.table_name, error.diag.column_name, error.diag.constraint_name)
+    return " ".join([type(error).__name__, *(part for part in found if part)])
 
 
 def _is_retried(error: psycopg.Error) -> bool:
