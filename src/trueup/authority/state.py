@@ -160,7 +160,8 @@ def _write_actor(event: ActorRegistered) -> Statement:
     actor = event.actor
     return Statement(
         """insert into actor (id, kind, name, email, roles, active, at) values (%s, %s, %s, %s, %s, %s, %s)
-        on conflict (id) do update set name = excluded.name, email = excluded.email, roles = excluded.roles,
+        on conflict (id) do update set kind = excluded.kind, name = excluded.name,
+            email = excluded.email, roles = excluded.roles,
             active = excluded.active""",
         [actor.id, actor.kind, actor.name, actor.email, list(actor.roles), actor.active, event.at],
     )

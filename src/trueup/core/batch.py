@@ -337,8 +337,13 @@ def _evolve(state: State, submission: Submission, decision: Decision) -> None:
     for event in decision.events:
         state.evolve(event)
     personal = submission.verb.personal
-    if decision.events and submission.keep is not None and personal is not None:
+    if personal is not None and submission.keep is not None and _mentions(decision.events, submission.keep[0]):
         personal.keep(state, *submission.keep)
+
+
+def _mentions(events: Sequence[Event], person: str) -> bool:
+    """Tell whether an event refers to these words; what nothing refers to is not kept, for nobody could erase it."""
+    return any(person.encode() in json.encode(event) for event in events)
 
 
 def _record(entries: list[journal.Entry], submission: Submission, decision: Accepted) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from decimal import Decimal, InvalidOperation
+import re
+from decimal import Decimal
 from typing import Any
 
 ZERO = Decimal(0)
-_LIMIT = Decimal(10) ** 12
+_SHAPE = re.compile(r"-?[0-9]{1,12}(\.[0-9]{1,6})?")
 
 
 class Quantity(Decimal):
@@ -17,14 +18,9 @@ class Quantity(Decimal):
         """Return the quantity written as text or int. Raises ValueError naming what is wrong."""
         if isinstance(value, bool) or not isinstance(value, str | int):
             raise ValueError('a quantity is a whole number or a string such as "2.5", never a float')
-        try:
-            parsed = cls(value)
-        except InvalidOperation:
-            raise ValueError(f"{value!r} is not a quantity") from None
-        exponent = parsed.as_tuple().exponent
-        if not isinstance(exponent, int) or exponent < -6 or abs(parsed) >= _LIMIT:
-            raise ValueError(f"{value!r} is not a quantity: at most 12 digits and six decimals")
-        return parsed
+        if _SHAPE.fullmatch(str(value)) is None:
+            raise ValueError(f"{str(value)[:40]!r} is not a quantity: at most 12 digits and six decimals")
+        return cls(value)
 
 
 def plain(value: Decimal) -> str:

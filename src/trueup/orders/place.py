@@ -11,7 +11,7 @@ import msgspec
 from trueup.catalogue.state import Catalogue
 from trueup.core.errors import Refusal
 from trueup.core.ids import short_number
-from trueup.core.money import Amount, apportion_amount, booked, is_currency, total_of
+from trueup.core.money import LIMIT, Amount, apportion_amount, booked, is_currency, total_of
 from trueup.core.policy import Policies, Policy
 from trueup.core.quantity import ZERO, Quantity, plain
 from trueup.core.verb import Accepted, Body, Command, Context, Decision, Personal, State, Verb
@@ -135,6 +135,9 @@ def _demands(state: State, command: PlaceOrder) -> list[Demand] | Refusal:
         if line.unit_price < 0:
             return Refusal("orders.price", f"The price of {line.sku!r} is below zero.", "Send a discount instead.",
                            f"lines[{number - 1}].unit_price", str(line.unit_price))  # fmt: skip
+        if line.quantity * line.unit_price >= LIMIT:
+            return Refusal("orders.amount_too_large", f"Line {number} amounts to {LIMIT:f} or more.",
+                           "Correct quantity and price.", f"lines[{number - 1}]", plain(line.quantity))  # fmt: skip
         demands.append(Demand(number, item, line.quantity, f"lines[{number - 1}]"))
     return demands
 

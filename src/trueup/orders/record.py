@@ -11,7 +11,7 @@ import msgspec
 from trueup.catalogue.state import Catalogue
 from trueup.core.errors import Refusal
 from trueup.core.ids import short_number
-from trueup.core.money import Amount, booked, is_currency, total_of
+from trueup.core.money import LIMIT, Amount, booked, is_currency, total_of
 from trueup.core.policy import Policies
 from trueup.core.quantity import ZERO, Quantity
 from trueup.core.verb import Accepted, Body, Command, Context, Decision, Personal, State, Verb
@@ -158,6 +158,10 @@ def _refusal(command: RecordOrder) -> Refusal | None:
     if command.placed_at.tzinfo is None:
         return Refusal("orders.time_without_zone", f"The time {command.placed_at} has no zone.",
                        "State the offset, as in 2026-03-01T10:00Z.", "placed_at", str(command.placed_at))  # fmt: skip
+    for row in command.lines:
+        if abs(row.quantity * row.unit_price) >= LIMIT:
+            return Refusal("orders.amount_too_large", f"Row {row.row} amounts to {LIMIT:f} or more.",
+                           "Correct quantity and price.", "lines", row.sku)  # fmt: skip
     return None
 
 

@@ -120,22 +120,22 @@ def _insert_headers(new: Sequence[OrderRow]) -> Statement:
     units = [_units(row) for row in new]
     return Statement(
         f"""insert into orders ({", ".join(CAPTURED)}, total_goods, total_charges, total_discount, total_tax, total,
-            units_ordered, units_cancelled, units_reserved, units_shipped, units_returned)
+            units_ordered, units_cancelled, units_reserved, units_shipped, units_returned, version)
         select id, number, kind, channel, currency, placed_at, recorded_at, managed, customer, person, ship_country,
             source, load, external_ids::jsonb, source_total, payment_known, captured, refunded,
             coalesce(string_to_array(nullif(flags, ''), ' '), '{{}}'), goods, charges, discount, tax, total,
-            ordered, cancelled, reserved, shipped, returned
+            ordered, cancelled, reserved, shipped, returned, version
         from unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::timestamptz[], %s::timestamptz[],
                     %s::bool[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::numeric[],
                     %s::bool[], %s::numeric[], %s::numeric[], %s::text[], %s::numeric[], %s::numeric[], %s::numeric[],
                     %s::numeric[], %s::numeric[], %s::numeric[], %s::numeric[], %s::numeric[], %s::numeric[],
-                    %s::numeric[])
+                    %s::numeric[], %s::int[])
             as n ({", ".join(CAPTURED)}, goods, charges, discount, tax, total,
-                  ordered, cancelled, reserved, shipped, returned)""",
+                  ordered, cancelled, reserved, shipped, returned, version)""",
         [
             *columns, [row.totals.goods for row in new], [row.totals.charges for row in new],
             [row.totals.discount for row in new], [row.totals.tax for row in new], [row.totals.total for row in new],
-            *(list(column) for column in zip(*units, strict=True)),
+            *(list(column) for column in zip(*units, strict=True)), [row.version for row in new],
         ],
     )  # fmt: skip
 

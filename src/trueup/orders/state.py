@@ -163,7 +163,10 @@ EVENTS = (OrderPlaced, OrderRecorded, RecordExtended, RecordWithdrawn, OrderCanc
 
 
 class OrderRow:
-    """One order while its batch runs: what was captured, its lines, and its counters."""
+    """One order while its batch runs: what was captured, its lines, and its counters.
+
+    version: 1, and one more with each later event of the order itself; a claim on stock comes in company of one.
+    """
 
     __slots__ = ("captured", "is_new", "line_at", "lines", "new_lines", "reserved", "totals", "version")
 
@@ -273,6 +276,7 @@ class Orders(Slice):
             if not row.is_new:
                 row.new_lines.append(line)
         row.totals = event.totals
+        row.version += 1
         self._change(row)
 
     def _taken_out(self, event: RecordWithdrawn) -> None:
@@ -288,6 +292,7 @@ class Orders(Slice):
             line = row.lines[row.line_at[cancelled.line]]
             row.replace(msgspec.structs.replace(line, cancelled=line.cancelled + cancelled.quantity))
         row.totals = event.totals
+        row.version += 1
         self._change(row)
 
     def _reserved(self, event: StockReserved) -> None:
@@ -302,12 +307,10 @@ class Orders(Slice):
             return
         for line, quantity in changes:
             row.reserved[line] = row.reserved.get(line, ZERO) + quantity
-        if not row.is_new:
-            self._change(row)
+        self._change(row)
 
     def _change(self, row: OrderRow) -> None:
-        if not row.is_new and row.captured.id not in self._changed:
-            row.version += 1
+        if not row.is_new:
             self._changed.add(row.captured.id)
 
     def write(self, batch: Batch) -> list[Statement]:

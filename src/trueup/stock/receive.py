@@ -86,7 +86,7 @@ def adjust_stock(state: State, command: AdjustStock, context: Context) -> Decisi
     events: list[Event] = [
         StockMoved(reference=command.reference, reason=command.reason, moves=tuple(moves), at=context.now)
     ]
-    events += _broken_promise(state, context, item, place, balance, command.change)
+    events += _short_case(state, context, place, _broken_promise(item, place, balance, command.change))
     on_hand = max(balance.on_hand + command.change, ZERO)
     return Accepted(events, command.reference, {"reference": command.reference, "on_hand": plain(on_hand)})
 
@@ -100,7 +100,7 @@ def count_stock(state: State, command: CountStock, context: Context) -> Decision
     if place is None:
         return unknown_location(command.location)
     moves: list[Move] = []
-    troubles: list[Event] = []
+    broken: list[CaseSubject] = []
     seen: set[str] = set()
     for number, line in enumerate(command.lines):
         item = state.of(Catalogue).item(line.sku)
@@ -114,12 +114,12 @@ def count_stock(state: State, command: CountStock, context: Context) -> Decision
         change = line.counted - balance.on_hand
         if change:
             moves += adjustment(item.id, place.id, change, balance.on_hand)
-            troubles += _broken_promise(state, context, item, place, balance, change)
+            broken += _broken_promise(item, place, balance, change)
     result = {"reference": command.reference, "lines": len(command.lines), "changed": len(moves)}
     if not moves:
         return Accepted((), command.reference, result, "merged")
     moved = StockMoved(reference=command.reference, reason=command.reason, moves=tuple(moves), at=context.now)
-    return Accepted([moved, *troubles], command.reference, result)
+    return Accepted([moved, *_short_case(state, context, place, broken)], command.reference, result)
 
 
 def set_safety_stock(state: State, command: SetSafetyStock, context: Context) -> Decision:
@@ -146,14 +146,19 @@ def adjustment(item: str, location: str, change: Decimal, on_hand: Decimal) -> l
     return moves
 
 
-def _broken_promise(
-    state: State, context: Context, item: Item, place: Location, balance: Balance, change: Decimal
-) -> list[Event]:
+def _broken_promise(item: Item, place: Location, balance: Balance, change: Decimal) -> list[CaseSubject]:
     promised = balance.reserved + balance.allocated
     left = max(balance.on_hand + change, ZERO)
     if change > 0 or (promised <= left and balance.on_hand + change >= 0):
         return []
     detail = f"{item.sku} at {place.code}: {plain(promised)} promised, {plain(left)} left"
+    return [CaseSubject("item", item.id, detail)]
+
+
+def _short_case(state: State, context: Context, place: Location, broken: list[CaseSubject]) -> list[Event]:
+    """Return the events of the location's one case about promises that stock no longer covers."""
+    if not broken:
+        return []
     return case_events(
         state,
         context,
@@ -162,7 +167,7 @@ def _broken_promise(
         title=f"Stock at {place.code} no longer covers what was promised",
         severity=2,
         owner_role="Fulfilment Lead",
-        subjects=[CaseSubject("item", item.id, detail)],
+        subjects=broken,
     )
 
 
