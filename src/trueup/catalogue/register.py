@@ -132,7 +132,7 @@ def _taken(key: str, item: Item) -> Refusal:
 def _wants_item(state: State, command: RegisterItem, policies: Policies) -> None:
     catalogue = state.of(Catalogue)
     for key in (command.sku, *command.aliases):
-        catalogue.want_item(key)
+        catalogue.want_item(key, change=True)
 
 
 VERBS = (
@@ -147,7 +147,7 @@ VERBS = (
         name="catalogue.register_location",
         command=RegisterLocation,
         decide=register_location,
-        wants=lambda state, command, policies: state.of(Catalogue).want_location(command.code),
+        wants=lambda state, command, policies: state.of(Catalogue).want_location(command.code, change=True),
         touches=lambda command: (f"location:{command.code}",),
     ),
 )

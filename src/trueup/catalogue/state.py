@@ -90,6 +90,8 @@ class Catalogue(Slice):
     def __init__(self) -> None:
         self._keys: set[str] = set()
         self._codes: set[str] = set()
+        self._changing_keys: set[str] = set()
+        self._changing_codes: set[str] = set()
         self.items: dict[str, Item] = {}
         self.locations: dict[str, Location] = {}
         self._by_key: dict[str, str] = {}
@@ -98,13 +100,17 @@ class Catalogue(Slice):
         self._changed_locations: dict[str, datetime] = {}
         self._new_keys: dict[str, str] = {}
 
-    def want_item(self, key: str) -> None:
-        """Ask for the item that answers to this key."""
+    def want_item(self, key: str, *, change: bool = False) -> None:
+        """Ask for the item that answers to this key; to change it, so that nobody else does meanwhile."""
         self._keys.add(key)
+        if change:
+            self._changing_keys.add(key)
 
-    def want_location(self, code: str) -> None:
-        """Ask for the location of this code."""
+    def want_location(self, code: str, *, change: bool = False) -> None:
+        """Ask for the location of this code; to change it, so that nobody else does meanwhile."""
         self._codes.add(code)
+        if change:
+            self._changing_codes.add(code)
 
     def item(self, key: str) -> Item | None:
         """Return the item that answers to this key."""
@@ -117,8 +123,9 @@ class Catalogue(Slice):
         return self.locations[found] if found else None
 
     def load(self, *, lock: bool, now: datetime) -> Loading:
-        """Read items and locations; what is written under a key that is not there yet, the key's uniqueness guards."""
-        statements = []
+        """Read items and locations, after locking what changes; the uniqueness of keys guards what is not there yet."""
+        statements = self._locks() if lock else []
+        locks = len(statements)
         if self._keys:
             statements.append(
                 Statement(
@@ -136,7 +143,7 @@ class Catalogue(Slice):
             )
         if not statements:
             return
-        answers = yield statements
+        answers = (yield statements)[locks:]
         if self._keys:
             for key, *columns in answers[0]:
                 item = _item_of(columns)
@@ -148,6 +155,25 @@ class Catalogue(Slice):
                     id=id_, code=code, name=name, kind=kind, country=country, version=version
                 )
                 self._by_code[code] = id_
+
+    def _locks(self) -> list[Statement]:
+        statements = []
+        if self._changing_keys:
+            statements.append(
+                Statement(
+                    """select id from item where id in (select item from item_key where key = any(%s::text[]))
+                    order by id for no key update""",
+                    [sorted(self._changing_keys)],
+                )
+            )
+        if self._changing_codes:
+            statements.append(
+                Statement(
+                    "select id from location where code = any(%s::text[]) order by id for no key update",
+                    [sorted(self._changing_codes)],
+                )
+            )
+        return statements
 
     def evolve(self, event: Event) -> None:
         """Take an item, alias or location in."""
@@ -171,7 +197,7 @@ class Catalogue(Slice):
         self._changed_locations[event.location.id] = event.at
 
     def write(self, batch: Batch) -> list[Statement]:
-        """Return the upserts of what changed; a version that moved in between refuses the batch and is run again."""
+        """Return the upserts of what changed, and the new keys."""
         statements = []
         if self._changed_items:
             rows = [self.items[id_] for id_ in sorted(self._changed_items)]

@@ -46,7 +46,7 @@ VERBS = (
         name="parties.record_customer",
         command=RecordCustomer,
         decide=record_customer,
-        wants=lambda state, command, policies: state.of(Parties).want(command.source, command.number),
+        wants=lambda state, command, policies: state.of(Parties).want(command.source, command.number, change=True),
         touches=lambda command: (f"customer:{command.source}:{command.number}",),
         personal=Personal("contact", keep_contact),
     ),

@@ -66,31 +66,41 @@ class Parties(Slice):
 
     def __init__(self) -> None:
         self._wanted: set[tuple[str, str]] = set()
+        self._changing: set[tuple[str, str]] = set()
         self.customers: dict[tuple[str, str], Customer] = {}
         self._changed: dict[tuple[str, str], datetime] = {}
         self._kept: dict[str, Contact] = {}
 
-    def want(self, source: str, number: str) -> None:
-        """Ask for the customer of this number in this source."""
+    def want(self, source: str, number: str, *, change: bool = False) -> None:
+        """Ask for the customer of this number in this source; to change it, so that nobody else does meanwhile."""
         self._wanted.add((source, number))
+        if change:
+            self._changing.add((source, number))
 
     def customer(self, source: str, number: str) -> Customer | None:
         """Return the customer of this number in this source."""
         return self.customers.get((source, number))
 
     def load(self, *, lock: bool, now: datetime) -> Loading:
-        """Read the customers; the uniqueness of (source, number) guards those that are not there yet."""
+        """Lock the customers that change, then read; the uniqueness of (source, number) guards who is not there yet."""
         if not self._wanted:
             return
         wanted = sorted(self._wanted)
+        locked = sorted(self._changing) if lock else []
+        locking = Statement(
+            """select c.id from unnest(%s::text[], %s::text[]) as w (source, number)
+            join customer c using (source, number) order by c.id for no key update of c""",
+            [[source for source, _ in locked], [number for _, number in locked]],
+        )
         answers = yield [
+            *([locking] if locked else []),
             Statement(
                 """select c.id, c.source, c.number, c.person, c.country, c.version
                 from unnest(%s::text[], %s::text[]) as w (source, number) join customer c using (source, number)""",
                 [[source for source, _ in wanted], [number for _, number in wanted]],
-            )
+            ),
         ]
-        for id_, source, number, person, country, version in answers[0]:
+        for id_, source, number, person, country, version in answers[-1]:
             self.customers[source, number] = Customer(
                 id=id_, source=source, number=number, person=person, country=country, version=version
             )

@@ -55,8 +55,10 @@ declare
 begin
     for part in 0 .. coalesce((select max(position) from journal), 0) / size + 1 loop
         if to_regclass('journal_' || part) is null then
-            execute format('create table journal_%s partition of journal for values from (%s) to (%s)',
+            execute format('create table if not exists journal_%s partition of journal for values from (%s) to (%s)',
                            part, part * size, (part + 1) * size);
+            -- A statement trigger of the parent does not see who writes to a partition by its own name.
+            perform watch(('journal_' || part)::regclass);
         end if;
     end loop;
 end $$;
@@ -64,8 +66,8 @@ end $$;
 -- Digests chained over closed ranges of the journal.
 create table seal (
     last bigint primary key,
-    first bigint not null,
-    previous bytea not null,
+    first bigint not null unique,
+    previous bytea not null unique,
     digest bytea not null,
     at timestamptz not null default transaction_timestamp(),
     check (first <= last)
@@ -135,12 +137,17 @@ begin
     return null;
 end $$;
 
+create function watch(relation regclass) returns void language plpgsql as $$
+begin
+    execute format('create or replace trigger door_only after insert or update or delete on %s for each statement execute function door_only()', relation);
+    execute format('create or replace trigger door_only_truncate after truncate on %s for each statement execute function door_only()', relation);
+end $$;
+
 -- Put a table under the door. Rows may be deleted only where a verb of its room says so.
 create function govern(relation regclass, operations text default 'insert, update') returns void
 language plpgsql as $$
 begin
-    execute format('create trigger door_only after insert or update or delete on %s for each statement execute function door_only()', relation);
-    execute format('create trigger door_only_truncate after truncate on %s for each statement execute function door_only()', relation);
+    perform watch(relation);
     execute format('grant select, %s on %s to trueup_app', operations, relation);
 end $$;
 
