@@ -217,10 +217,14 @@ def mark_times(ground: Ground, entity: Entity, required: Iterable[str]) -> None:
 
 def _fill_odd_times(ground: Ground, distinct: str) -> None:
     texts = [row[0] for row in ground.connection.execute(distinct).fetchall()]
-    ground.connection.execute("create or replace temp table odd_time (text varchar, read_at timestamp, ambiguous boolean)")
+    ground.connection.execute(
+        "create or replace temp table odd_time (text varchar, read_at timestamp, ambiguous boolean)"
+    )
     readings = [dates.read_odd(text) for text in texts]
     _fill(
-        ground, "odd_time", [(r.text, r.at.replace(tzinfo=None).isoformat() if r.at else None, r.ambiguous) for r in readings]
+        ground,
+        "odd_time",
+        [(r.text, r.at.replace(tzinfo=None).isoformat() if r.at else None, r.ambiguous) for r in readings],
     )
 
 

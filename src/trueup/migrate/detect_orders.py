@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from trueup.catalogue import gtin
 from trueup.core.money import exponent, is_currency
 from trueup.migrate.detect import QUARANTINE, Ground, hold, mark
@@ -13,7 +15,7 @@ def build_orders(ground: Ground) -> None:
     kind = _document_kind(ground)
     settled = "settled is null and fault is null"
     if ground.has("order"):
-        source = f"""select *, row_number() over (partition by document order by settled is not null, id) as place
+        source = """select *, row_number() over (partition by document order by settled is not null, id) as place
             from t_order where document is not null and ignored is null"""
         ground.connection.execute(
             f"create temp table order_of as select * exclude (place), {kind} as document_kind, false as derived "
@@ -111,15 +113,15 @@ def judge_totals(ground: Ground) -> None:
     """
     if not ground.is_mapped("order", "source_total"):
         return
-    digits = _digits(ground)
+    booked = _booking(ground)
+    net = "amount_of(quantity, unit_price) - coalesce(discount, 0)"
     ground.connection.execute(
         f"""
         create or replace temp table line_total as
-        select document, sum(round(quantity * unit_price, {digits}) - coalesce(discount, 0)) as per_line,
-            round(sum(quantity * unit_price - coalesce(discount, 0)), any_value({digits})) as in_sum,
-            sum(coalesce(amount, round(quantity * unit_price - coalesce(discount, 0), {digits}))) as stated
+        select document, sum({booked(net)}) as per_line, {booked(f"sum({net})")} as in_sum,
+            sum(coalesce(amount, {booked(net)})) as stated
         from line where settled is null and document is not null
-        group by document having bool_and(fault is null and id not in (from held))
+        group by document, currency having bool_and(fault is null and id not in (from held))
         """
     )
     due = "source_total - coalesce(charges, 0) + coalesce(discount, 0) - coalesce(tax, 0)"
@@ -134,8 +136,16 @@ def judge_totals(ground: Ground) -> None:
     )  # fmt: skip
 
 
-def _digits(ground: Ground) -> str:
-    """Return SQL giving the decimals of a row's currency."""
+def _booking(ground: Ground) -> Callable[[str], str]:
+    """Return what writes SQL that rounds an expression half up to its row's currency."""
     used = ground.connection.execute("select distinct currency from line where currency is not null").fetchall()
     odd = [(code, exponent(code)) for (code,) in used if is_currency(code) and exponent(code) != 2]
-    return f"(case currency {' '.join(f'when {literal(c)} then {d}' for c, d in odd)} else 2 end)" if odd else "2"
+
+    def booked(expression: str) -> str:
+        # Branches of different scales would be brought to one that rounds again.
+        rounded = "cast(round({}, {}) as decimal(28, 6))"
+        cases = " ".join(f"when {literal(code)} then {rounded.format(expression, digits)}" for code, digits in odd)
+        usual = rounded.format(expression, 2)
+        return f"case currency {cases} else {usual} end" if odd else usual
+
+    return booked

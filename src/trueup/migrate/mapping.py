@@ -131,7 +131,9 @@ def load_mapping(name_or_path: str) -> Mapping:
     try:
         return read_mapping(path.read_bytes(), name_or_path)
     except OSError as error:
-        raise MappingRefused(f"The mapping {name_or_path} cannot be opened: {error.strerror}. Check the path.") from error
+        raise MappingRefused(
+            f"The mapping {name_or_path} cannot be opened: {error.strerror}. Check the path."
+        ) from error
 
 
 def read_mapping(document: bytes, name: str) -> Mapping:

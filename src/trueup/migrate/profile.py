@@ -19,6 +19,8 @@ class FileProfile(msgspec.Struct, frozen=True):
     name: str
 
 
-def profile(connection: duckdb.DuckDBPyConnection, files: Sequence[SourceFile], tick: object = None) -> tuple[FileProfile, ...]:
+def profile(
+    connection: duckdb.DuckDBPyConnection, files: Sequence[SourceFile], tick: object = None
+) -> tuple[FileProfile, ...]:
     """Profile."""
     return ()

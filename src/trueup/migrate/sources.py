@@ -25,6 +25,7 @@ from trueup.migrate.sources_text import LIMITS, SourceRefused, TextFile, open_te
 
 if TYPE_CHECKING:
     import duckdb
+
     Tick = Callable[[str, int, int], None]
 
 __all__ = ["LIMITS", "SourceFile", "SourceRefused", "ingest", "quoted"]

@@ -65,7 +65,9 @@ def read_dump(path: Path, name: str) -> list[DumpTable]:
             )  # fmt: skip
     filled = [table for table in tables.values() if table.rows]
     if not filled:
-        raise SourceRefused(name, "it holds no rows", "there is no INSERT into a table it creates", "Dump the data, too.")
+        raise SourceRefused(
+            name, "it holds no rows", "there is no INSERT into a table it creates", "Dump the data, too."
+        )
     return filled
 
 
@@ -77,7 +79,7 @@ def _statements(source: str, escapes: bool) -> Iterator[list[_Token]]:
         if match is None:
             break
         kind, text = match.lastgroup or "sign", match.group()
-        if kind == "text" and not escapes and not text[0] in "eE":
+        if kind == "text" and not escapes and text[0] not in "eE":
             plain = re.compile(r"'(?:[^']|'')*'").match(source, at)
             text = plain.group() if plain else text
         if kind == "sign" and text == ";":

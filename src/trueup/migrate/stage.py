@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from trueup.migrate.forbidden import refuse_secrets
 from trueup.migrate.mapping import Mapping
 from trueup.migrate.profile import FileProfile, profile
 from trueup.migrate.propose import Proposal, propose
-from trueup.migrate.sources import SourceFile, ingest
+from trueup.migrate.repair import repair_tables
+from trueup.migrate.sources import SourceFile, ingest, tables_of
+from trueup.migrate.typed import create_macros
 from trueup.migrate.validate import validate
 
 if TYPE_CHECKING:
@@ -50,9 +53,7 @@ class Staged(msgspec.Struct, frozen=True):
         return sum(count.rows for count in self.outcomes if outcome in (None, count.outcome))
 
 
-def stage(
-    paths: Sequence[Path], mapping: Mapping | None, workspace: Path, *, tick: Tick | None = None
-) -> Staged:
+def stage(paths: Sequence[Path], mapping: Mapping | None, workspace: Path, *, tick: Tick | None = None) -> Staged:
     """Read, profile, map and validate the files below `paths`; without a mapping, one is proposed from them.
 
     tick: called with (step, done, of). Raises SourceRefused, NothingToRead or MappingRefused in one message; nothing is
@@ -64,6 +65,9 @@ def stage(
     connection = open_staging(target)
     try:
         files = ingest(connection, paths, tick)
+        refuse_secrets(connection, files)
+        repair_tables(connection, tables_of(files))
+        create_macros(connection)
         lock(connection)
         profiles = profile(connection, files, tick)
         proposal = propose(connection, files) if mapping is None else None

@@ -72,7 +72,6 @@ def type_rows(connection: duckdb.DuckDBPyConnection, parts: Sequence[Part], mapp
 
     Raises MappingRefused when an expression cannot be run, naming field, expression and cause.
     """
-    create_macros(connection)
     for entity in FIELDS:
         own = [part for part in parts if part.mapping.entity == entity]
         selects = [_typed(connection, part, mapping) for part in own] or [_nothing(entity)]
@@ -97,6 +96,8 @@ def create_macros(connection: duckdb.DuckDBPyConnection) -> None:
         create or replace temp macro key_of(v) as
             case when ends_with(v, '.0') or starts_with(v, ' ') or ends_with(v, ' ') or v = ''
             then nullif(regexp_replace(trim(v), '^(\d+)\.0+$', '\1'), '') else v end;
+        -- Two decimals of 18 digits multiply within 18 digits only, and overflow.
+        create or replace temp macro amount_of(quantity, price) as cast(quantity as decimal(28, 6)) * price;
         create or replace temp macro spelling(v) as upper(regexp_replace(v, '[^\p{{L}}\p{{N}}]', '', 'g'));
         """
     )
@@ -275,7 +276,9 @@ def _run_users(connection: duckdb.DuckDBPyConnection, sql: str, parts: Sequence[
                     connection.execute(f"select ({expression}) from {part.table} where {selected(part)}").fetchone()
                 except duckdb.Error as cause:
                     raise _refused(part, expression, cause) from cause
-        raise MappingRefused(f"The mapping cannot be run: {str(error).splitlines()[0]}. Correct the expression.") from error
+        raise MappingRefused(
+            f"The mapping cannot be run: {str(error).splitlines()[0]}. Correct the expression."
+        ) from error
 
 
 def _one_expression(connection: duckdb.DuckDBPyConnection, expression: str, part: Part) -> None:

@@ -147,11 +147,15 @@ def _write_records(ground: Ground) -> None:
 def _write_orders(ground: Ground) -> None:
     orphan = "(select id from mark where kind = 'orphan_customer')"
     taken = "l.id in (from taken)"
-    kept = f"o.document in (select document from line l where {taken})" if not ground.has("order") else "o.id in (from taken)"
+    kept = (
+        f"o.document in (select document from line l where {taken})"
+        if not ground.has("order")
+        else "o.id in (from taken)"
+    )
     mapped_shipping = ground.is_mapped("order", "shipped_at")
     shipped = "case when o.shipped_at is not null then l.quantity else 0 end" if mapped_shipping else "null"
     refunds = "(select reference, sum(amount) as amount from c_refund where reference is not null group by reference)"
-    returned = "case when f.amount >= l.quantity * l.unit_price then l.quantity end"
+    returned = "case when f.amount >= amount_of(l.quantity, l.unit_price) then l.quantity end"
     ground.connection.execute(
         f"""
         create table c_order as

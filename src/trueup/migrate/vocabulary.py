@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 # Codes and descriptions that read like a charge rather than goods.
 CHARGE_WORDS = """
     postage post porto shipping shipment freight fracht frachtkosten versand versandkosten lieferkosten delivery carriage
@@ -13,6 +15,193 @@ CHARGE_WORDS = """
     nachnahme expressversand expresszuschlag mindermengenzuschlag
 """.split()
 CHARGE_PATTERN = (
-    r"(^|[^\p{L}])(" + "|".join(sorted(set(CHARGE_WORDS), key=len, reverse=True)) + r"|gift[ _-]?wrap\w*|dotcom ?postage)"
+    r"(^|[^\p{L}])("
+    + "|".join(sorted(set(CHARGE_WORDS), key=len, reverse=True))
+    + r"|gift[ _-]?wrap\w*|dotcom ?postage)"
     r"($|[^\p{L}])"
 )
+
+# What files are called. A whole word of the file's name, or the beginning of one.
+FILE_WORDS: dict[str, str] = {
+    "item": "items item articles article artikel artikelstamm products product produkte produkt catalog catalogue katalog "
+    "sku skus articles produits articulos productos materials material stammdaten itm art prod",
+    "customer": "customers customer kunden kunde kundenstamm clients client debitoren accounts users klanten clientes cust kd",
+    "order": "orders order headers header auftraege auftrag auftragskopf bestellungen bestellung bestellkopf belege kopf "
+    "koepfe invoices rechnungen commandes pedidos bestellingen hdr head belegkopf ord auf",
+    "line": "lines line positionen position pos posten auftragspositionen bestellpositionen details detail orderlines "
+    "orderitems zeilen lignes lineas regels belegpositionen pos lin dtl",
+    "count": "stock inventory count counts stockcount bestand bestaende lagerbestand inventur zaehlung lager stocktake "
+    "voorraad inventaire existencias onhand inv lag",
+}
+
+# What columns are called: stems, where `#` stands for no, nr, num, number, nummer, id, code, key, ref.
+_ORDER = "order ord salesorder so auftrag auftrags auftr auf bestell bestellung bestellungs best beleg belegs invoice inv " \
+    "rechnung rechnungs rech rg doc document dokument vorgang vorgangs transaction commande pedido bestelling purchase bon"  # fmt: skip
+_ITEM = "sku item itm article artikel art product produkt prod material mat stock part ware waren teile artikelstamm " \
+    "produit articulo producto"  # fmt: skip
+_CUSTOMER = "customer cust client kunde kunden kd kdn debitor debitoren deb account acct buyer user member klant cliente " \
+    "besteller kaeufer"  # fmt: skip
+
+
+def _numbered(stems: str, *bare: str) -> tuple[str, ...]:
+    return (*(stem + "#" for stem in stems.split()), *bare)
+
+
+COLUMN_WORDS: dict[str, dict[str, tuple[str, ...]]] = {
+    "item": {
+        "sku": _numbered(_ITEM, "sku", "artikel", "item", "article", "#"),
+        "name": tuple("name bezeichnung artikelbezeichnung artikelname title titel description beschreibung itemname "
+                      "productname produktname label desc descr descripcion libelle omschrijving bez bezeichn itemdesc text "
+                      "kurztext artbez artikelbez".split()),
+        "kind": tuple("kind type typ art artikelart itemtype producttype artikeltyp".split()),
+        "gtin": tuple("gtin ean ean# barcode strichcode upc gtin# ean13 gtin13 eangtin gtinean barcode#".split()),
+        "weight_g": tuple("weightg gewichtg weight gewicht weightgram gramm grams gewichtgramm wt wtg gewg".split()),
+        "category": tuple("category kategorie warengruppe group gruppe productgroup cat kat wgr wg department sortiment "
+                          "artikelgruppe warengrp categorie categoria".split()),
+        "unit_price": tuple("price preis unitprice einzelpreis listprice listenpreis vk vkpreis verkaufspreis retailprice ep "
+                            "prix precio prijs salesprice pr listpr vkp".split()),
+        "currency": tuple("currency waehrung curr cur ccy whg wkz devise moneda valuta currency# waehrungs#".split()),
+    },
+    "customer": {
+        "number": _numbered(_CUSTOMER, "customer", "kunde", "#"),
+        "name": tuple("name kundenname customername fullname firma company nachname lastname kunde client nom nombre naam "
+                      "custname vollername kdname".split()),
+        "email": tuple("email mail emailaddress emailadresse courriel correo eml".split()),
+        "phone": tuple("phone telefon tel telephone telefonnummer mobile mobil handy fon telefono tel# phone# telefon#".split()),
+        "street": tuple("street strasse str address adresse anschrift address1 rue calle straat strassehausnr addr".split()),
+        "postcode": tuple("postcode plz zip zip# postal postal# postleitzahl zipcode post# postalcode codepostal".split()),
+        "city": tuple("city ort stadt town wohnort ville ciudad plaats place cty".split()),
+        "region": tuple("region state bundesland province county staat".split()),
+        "country": tuple("country land laender country# land# pays pais ctry landkz iso lkz".split()),
+    },
+    "order": {
+        "document": _numbered(_ORDER, "order", "auftrag", "beleg", "bestellung", "#"),
+        "placed_at": tuple("orderdate date datum bestelldatum auftragsdatum belegdatum placedat createdat created placed "
+                           "orderedat ordered rechnungsdatum invoicedate zeitpunkt fecha bestelltam erstelltam timestamp dt "
+                           "orddate orddt auftrdat beldat belegdat bestdat auftrdatum orderplaced erfasstam time".split()),
+        "customer": _numbered(_CUSTOMER, "customer", "kunde", "client", "buyer", "kd"),
+        "currency": tuple("currency waehrung curr cur ccy whg wkz devise moneda valuta currency# waehrungs#".split()),
+        "country": tuple("country land lieferland shipcountry shippingcountry country# land# deliverycountry pays pais ctry "
+                         "lkz lieferlandkz zielland destination".split()),
+        "charges": tuple("freight shipping fracht versand versandkosten frachtkosten shippingcost shippingcosts delivery "
+                         "postage charges porto lieferkosten frt shipcost portokosten shippingfee frght frkosten versk "
+                         "shippingamount nebenkosten ship fr".split()),
+        "discount": tuple("discount rabatt nachlass discountamount rabattbetrag disc remise descuento korting skonto "
+                          "rab orderdiscount".split()),
+        "tax": tuple("tax vat mwst ust steuer taxamount mwstbetrag umsatzsteuer tva iva btw steuerbetrag".split()),
+        "source_total": tuple("total ordertotal gesamt gesamtbetrag summe total# totalamount grandtotal amount betrag "
+                              "rechnungsbetrag endbetrag auftragswert totalvalue tot gesamtsumme bruttobetrag belegsumme "
+                              "ordervalue ges gesbetrag totamt totalprice belegbetrag endsumme importe montant".split()),
+        "paid": tuple("paid bezahlt amountpaid gezahlt".split()),
+        "refunded": tuple("refunded erstattet refund refundamount".split()),
+        "kind": tuple("kind type typ belegart ordertype documenttype doctype auftragsart belegtyp".split()),
+        "status": tuple("status state auftragsstatus orderstatus belegstatus stat zustand sts".split()),
+    },
+    "line": {
+        "document": _numbered(_ORDER, "order", "auftrag", "beleg", "bestellung"),
+        "sku_written": _numbered(_ITEM, "sku", "artikel", "item", "article", "product", "produkt"),
+        "description": tuple("description beschreibung bezeichnung artikelbezeichnung text positionstext name desc descr itemname "
+                             "productname artikelname produktname bez label libelle omschrijving itemdesc artbez kurztext "
+                             "artikelbez artikeltext title".split()),
+        "quantity": tuple("quantity qty menge anzahl stueck stk units pieces pcs count cantidad quantite aantal mng bestellmenge "
+                          "orderedqty qtyordered quant anz".split()),
+        "unit_price": tuple("unitprice price einzelpreis preis stueckpreis ep priceeach itemprice vk vkpreis prix precio prijs "
+                            "prixunitaire preisstk epreis uprice unitpr preisprostueck stkpreis pr eprs priceperunit".split()),
+        "amount": tuple("amount lineamount linetotal total betrag gesamtpreis positionsbetrag positionswert gesamt summe subtotal "
+                        "zeilenbetrag extendedprice gp wert value lineamt amt posbetrag poswert gpreis zeilensumme "
+                        "zeilenwert".split()),
+        "placed_at": tuple("orderdate invoicedate date datum bestelldatum auftragsdatum belegdatum placedat createdat created "
+                           "rechnungsdatum".split()),
+        "customer": _numbered(_CUSTOMER, "customer", "kunde"),
+        "country": tuple("country land lieferland shipcountry".split()),
+        "currency": tuple("currency waehrung curr cur ccy whg wkz".split()),
+        "shipped": tuple("shipped shippedqty qtyshipped geliefert liefermenge gelieferteMenge".lower().split()),
+        "returned": tuple("returned returnedqty qtyreturned retourniert retourmenge".split()),
+    },
+    "count": {
+        "sku_written": _numbered(_ITEM, "sku", "artikel", "item", "article", "product", "produkt"),
+        "location": tuple("location location# lager lagerort lager# warehouse warehouse# site standort standort# lagerplatz store "
+                          "filiale loc loc# lgo lgort wh werk platz depot magasin almacen site# bin lagerort#".split()),
+        "counted": tuple("counted quantity qty menge anzahl bestand onhand stock count countedqty gezaehlt istbestand istmenge "
+                         "units stk stueck qtycounted countedquantity lagerbestand ist zaehlmenge mng best".split()),
+        "counted_at": tuple("countedat date datum countdate zaehldatum gezaehltam asof stand time timestamp stichtag zeitpunkt "
+                            "inventurdatum counted zaehlzeit countedon dt zeit countdt".split()),
+    },
+}  # fmt: skip
+
+CREDIT_WORDS = frozenset(
+    "credit creditnote credit_note return refund gutschrift retoure storno avoir abono creditnota".split()
+)
+CANCELLED_WORDS = frozenset("cancelled canceled storniert annulliert annule cancelado geannuleerd void".split())
+SECRET_WORDS = frozenset(
+    "card cardno cardnumber cardnum creditcard creditcardnumber ccnumber ccno ccnum kreditkarte kreditkartennummer kartennummer "
+    "cardnr pan cvv cvc cvv2 cvc2 securitycode kartenpruefnummer password passwd passwort kennwort pwd secret geheimnis clientsecret "
+    "secretkey apikey apitoken accesstoken privatekey authtoken token cardcvv cardcvc paymentcard paymentcardnumber".split()
+)
+
+_NUMBER_ENDINGS = ("nummer", "number", "num", "nbr", "nr", "no", "id", "code", "key", "ref", "kennung")
+_UMLAUTS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss", "é": "e", "è": "e", "ñ": "n", "#": " nr "})
+
+
+def words_of(name: str) -> tuple[str, ...]:
+    """Split a column's or file's name into lower-case words: `OrderNo`, `order_no` and `Order No.` are the same."""
+    split = re.sub(r"(?<=[a-zäöüß0-9])(?=[A-ZÄÖÜ])", " ", name)
+    return tuple(re.findall(r"[a-z0-9]+", split.lower().translate(_UMLAUTS)))
+
+
+def name_score(entity: str, field: str, column: str) -> float:
+    """Tell how well a column's name says a field, from 0 (not at all) to 1 (exactly)."""
+    vocabulary = COLUMN_WORDS[entity].get(field, ())
+    words = words_of(column)
+    whole = "".join(words)
+    if not whole:
+        return 0.0
+    if _says(whole, vocabulary):
+        return 1.0
+    meaningful = [word for word in words if word not in _FILLERS]
+    if meaningful and _says("".join(meaningful), vocabulary):
+        return 0.9
+    last = [word for word in meaningful if _says(word, vocabulary)]
+    if last:
+        return 0.65 if last[-1] == meaningful[-1] else 0.5
+    pairs = ["".join(pair) for pair in zip(words, words[1:], strict=False)]
+    return 0.7 if any(_says(pair, vocabulary) for pair in pairs) else 0.0
+
+
+_FILLERS = frozenset(
+    "the of der die das des per pro in eur usd gbp f fld col feld spalte s tbl x z net netto gross brutto".split()
+)
+
+
+def _says(word: str, vocabulary: tuple[str, ...]) -> bool:
+    if word in vocabulary:
+        return True
+    for ending in _NUMBER_ENDINGS:
+        if word.endswith(ending) and word[: -len(ending)] + "#" in vocabulary:
+            return True
+    return False
+
+
+def file_score(entity: str, name: str) -> float:
+    """Tell how well a file's name says what it holds: 1 for its last telling word, less for earlier ones."""
+    words = [word for word in words_of(name.rpartition("/")[2].rpartition(".")[0] or name) if not word.isdecimal()]
+    telling = FILE_WORDS[entity].split()
+    hits = [place for place, word in enumerate(words) if word in telling]
+    if "".join(words) in telling:
+        return 1.2
+    if hits:
+        return 1.0 - 0.3 * (len(words) - 1 - hits[-1])
+    ends = [word for word in words if any(len(tell) > 4 and word.endswith(tell) for tell in telling)]
+    return 0.8 if ends else 0.0
+
+
+def is_secret(column: str) -> bool:
+    """Tell whether a column's name says that it holds card numbers, passwords or keys."""
+    words = words_of(column)
+    pairs = ("".join(pair) for pair in zip(words, words[1:], strict=False))
+    telling = {"cvv", "cvc", "cvv2", "cvc2", "password", "passwd", "passwort", "kennwort", "pwd", "secret", "apikey"}
+    return (
+        "".join(words) in SECRET_WORDS
+        or any(word in telling for word in words)
+        or any(pair in SECRET_WORDS for pair in pairs)
+    )
