@@ -4,20 +4,28 @@ from __future__ import annotations
 
 from typing import Any
 
+from trueup.authority import checks as authority_checks
 from trueup.authority import publish, register, standing
 from trueup.authority import state as authority
 from trueup.cases import act, close, ladder
+from trueup.cases import checks as cases_checks
 from trueup.cases import open as open_
 from trueup.cases import state as cases
+from trueup.catalogue import checks as catalogue_checks
 from trueup.catalogue import register as catalogue_register
 from trueup.catalogue import state as catalogue
+from trueup.core import checks as core_checks
 from trueup.core.batch import House
+from trueup.core.checks import Check
 from trueup.core.policy import Policy
 from trueup.core.verb import Event, Slice, Verb
 from trueup.orders import cancel, place, record
+from trueup.orders import checks as orders_checks
 from trueup.orders import state as orders
+from trueup.parties import checks as parties_checks
 from trueup.parties import record as parties_record
 from trueup.parties import state as parties
+from trueup.stock import checks as stock_checks
 from trueup.stock import receive, reserve
 from trueup.stock import state as stock
 
@@ -57,6 +65,16 @@ EVENTS: tuple[type[Event], ...] = (
     *orders.EVENTS,
 )
 
+CHECKS: tuple[Check, ...] = (
+    *core_checks.CHECKS,
+    *cases_checks.CHECKS,
+    *authority_checks.CHECKS,
+    *catalogue_checks.CHECKS,
+    *parties_checks.CHECKS,
+    *stock_checks.CHECKS,
+    *orders_checks.CHECKS,
+)
+
 
 def build() -> House:
     """Return the house as shipped."""
@@ -66,4 +84,5 @@ def build() -> House:
         guards=(standing.role_guard,),
         load_standing=standing.loader(POLICY_KINDS),
         events={event.name: event for event in EVENTS},
+        checks=CHECKS,
     )

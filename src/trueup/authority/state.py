@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from trueup.core.verb import Batch, Event, Loading, Slice, Statement, of_kind
+from trueup.core.verb import Batch, Event, Loading, Rebuilt, Slice, Statement, of_kind
 
 
 class ActorRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -146,6 +146,27 @@ class Authority(Slice):
     def _published(self, event: PolicyPublished) -> None:
         self.versions[event.policy_kind, event.policy_name] = (event.version, event.digest)
         self._events.append(event)
+
+    def rebuilt(self) -> list[Rebuilt]:
+        """Return the actors, the keys that work, and the policy versions in force."""
+        return [
+            Rebuilt(
+                "actor",
+                "select id, kind, name, roles, email, active from actor",
+                {(a.id,): (a.kind, a.name, a.roles, a.email, a.active) for a in self.actors.values()},
+            ),
+            Rebuilt(
+                "api_key",
+                "select id, actor from api_key where revoked_at is null",
+                {(key,): (actor,) for key, actor in self.keys.items()},
+            ),
+            Rebuilt(
+                "policy",
+                """select kind, name, version, encode(digest, 'hex')
+                from policy_active join policy using (kind, name, version)""",
+                dict(self.versions.items()),
+            ),
+        ]
 
     def write(self, batch: Batch) -> list[Statement]:
         """Return the writes, one per event since these are rare, and the rise of the epoch."""

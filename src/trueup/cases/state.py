@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from trueup.core import json
-from trueup.core.verb import Batch, Event, Loading, Rows, Slice, Statement, of_kind
+from trueup.core.verb import Batch, Event, Loading, Rebuilt, Rows, Slice, Statement, of_kind
 
 SUBJECTS_PER_EVENT_MAX = 5000
 
@@ -218,6 +218,22 @@ class Cases(Slice):
         before = self.cases[case]
         self.cases[case] = msgspec.structs.replace(before, version=before.version + 1, **values)
         self._changed.add(case)
+
+    def rebuilt(self) -> list[Rebuilt]:
+        """Return the cases and their subjects."""
+        names = [name for name in Case.__struct_fields__ if name != "id"]
+        return [
+            Rebuilt(
+                "case",
+                f"select id, {', '.join(names)} from cases",
+                {(case.id,): tuple(getattr(case, name) for name in names) for case in self.cases.values()},
+            ),
+            Rebuilt(
+                "case_subject",
+                "select case_id, subject_type, subject, detail, at from case_subject",
+                dict(self._subjects.items()),
+            ),
+        ]
 
     def write(self, batch: Batch) -> list[Statement]:
         """Return the upserts of cases and the inserts of their new subjects."""

@@ -8,7 +8,7 @@ from typing import Literal
 
 import msgspec
 
-from trueup.core.verb import Batch, Event, Loading, Slice, Statement, of_kind
+from trueup.core.verb import Batch, Event, Loading, Rebuilt, Slice, Statement, of_kind
 
 ItemKind = Literal["good", "charge", "kit"]
 LocationKind = Literal["warehouse", "store", "supplier"]
@@ -195,6 +195,25 @@ class Catalogue(Slice):
         self.locations[event.location.id] = event.location
         self._by_code[event.location.code] = event.location.id
         self._changed_locations[event.location.id] = event.at
+
+    def rebuilt(self) -> list[Rebuilt]:
+        """Return the items, their keys, and the locations."""
+        item, place = Item.__struct_fields__[1:], Location.__struct_fields__[1:]
+        return [
+            Rebuilt(
+                "item",
+                f"select id, {', '.join(item)} from item",
+                {(row.id,): tuple(getattr(row, name) for name in item) for row in self.items.values()},
+            ),
+            Rebuilt(
+                "item_key", "select key, item from item_key", {(key,): (id_,) for key, id_ in self._by_key.items()}
+            ),
+            Rebuilt(
+                "location",
+                f"select id, {', '.join(place)} from location",
+                {(row.id,): tuple(getattr(row, name) for name in place) for row in self.locations.values()},
+            ),
+        ]
 
     def write(self, batch: Batch) -> list[Statement]:
         """Return the upserts of what changed, and the new keys."""

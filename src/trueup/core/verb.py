@@ -106,6 +106,17 @@ C = TypeVar("C", bound=Command)
 S = TypeVar("S", bound="Slice")
 
 
+class Rebuilt(msgspec.Struct, frozen=True):
+    """A table as the journal's events alone give it: `sql` reads the same from the database.
+
+    rows: key columns -> the other columns; `sql` selects the keys first.
+    """
+
+    subject_type: str
+    sql: str
+    rows: dict[tuple[Any, ...], tuple[Any, ...]]
+
+
 class Slice:
     """One room's rows in one batch; see the module's text. Subclasses hold their rows in dicts."""
 
@@ -126,6 +137,10 @@ class Slice:
 
     def write(self, batch: Batch) -> list[Statement]:
         """Return the net change since loading, as one statement per table."""
+        return []
+
+    def rebuilt(self) -> list[Rebuilt]:
+        """Return what the tables must hold when this slice has taken in every event there is."""
         return []
 
 

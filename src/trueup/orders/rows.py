@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from trueup.core import json
 from trueup.core.quantity import ZERO
-from trueup.core.verb import Statement
+from trueup.core.verb import Rebuilt, Statement
 
 if TYPE_CHECKING:
     from trueup.orders.state import Line, OrderRow
@@ -148,6 +148,35 @@ def _insert_keys(new: Sequence[OrderRow]) -> Statement:
         "insert into order_key (source, key, order_id) select * from unnest(%s::text[], %s::text[], %s::text[])",
         [[entry[0] for entry in keys], [entry[1] for entry in keys], [entry[2] for entry in keys]],
     )
+
+
+def rebuilt(orders: Iterable[OrderRow], keys: Mapping[tuple[str, str], str]) -> list[Rebuilt]:
+    """Return what the orders' tables must hold when these are all orders there are."""
+    headers: dict[tuple[Any, ...], tuple[Any, ...]] = {}
+    lines: dict[tuple[Any, ...], tuple[Any, ...]] = {}
+    for row in orders:
+        captured, totals = row.captured, row.totals
+        headers[captured.id,] = (
+            *(getattr(captured, name) for name in CAPTURED[1:]),
+            totals.goods, totals.charges, totals.discount, totals.tax, totals.total, row.version, *_units(row),
+        )  # fmt: skip
+        for line in row.lines:
+            held = row.reserved.get(line.line, ZERO)
+            lines[captured.id, line.line] = (held, *(getattr(line, name) for name in _LINE[1:]))
+    return [
+        Rebuilt(
+            "order",
+            f"""select {", ".join(CAPTURED)}, total_goods, total_charges, total_discount, total_tax, total, version,
+                units_ordered, units_cancelled, units_reserved, units_shipped, units_returned from orders""",
+            headers,
+        ),
+        Rebuilt("order_line", f"select order_id, line, reserved, {', '.join(_LINE[1:])} from order_line", lines),
+        Rebuilt(
+            "order_key",
+            "select key, source, order_id from order_key",
+            {key: (order,) for key, order in keys.items()},
+        ),
+    ]
 
 
 def _units(row: OrderRow) -> tuple[Decimal, Decimal, Decimal, Decimal, Decimal]:

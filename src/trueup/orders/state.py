@@ -9,7 +9,7 @@ from typing import Any, Literal
 import msgspec
 
 from trueup.core.quantity import ZERO
-from trueup.core.verb import Batch, Event, Loading, Rows, Slice, Statement, of_kind
+from trueup.core.verb import Batch, Event, Loading, Rebuilt, Rows, Slice, Statement, of_kind
 from trueup.orders import rows
 from trueup.stock.state import ClaimsReleased, StockReserved
 
@@ -312,6 +312,10 @@ class Orders(Slice):
     def _change(self, row: OrderRow) -> None:
         if not row.is_new:
             self._changed.add(row.captured.id)
+
+    def rebuilt(self) -> list[Rebuilt]:
+        """Return the orders with their totals and counters, their lines, and their keys."""
+        return rows.rebuilt(self.orders.values(), self._by_key)
 
     def write(self, batch: Batch) -> list[Statement]:
         """Return the inserts of new orders, the new counters of known ones, and the removals of withdrawn ones."""

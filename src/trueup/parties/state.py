@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import msgspec
 
 from trueup.core import json
-from trueup.core.verb import Batch, Event, Loading, Slice, State, Statement, of_kind
+from trueup.core.verb import Batch, Event, Loading, Rebuilt, Slice, State, Statement, of_kind
 
 Line = Annotated[str, msgspec.Meta(max_length=300)]
 
@@ -117,6 +117,12 @@ class Parties(Slice):
     def keep(self, person: str, contact: Contact) -> None:
         """Keep personal words under this id when the batch is written."""
         self._kept[person] = contact
+
+    def rebuilt(self) -> list[Rebuilt]:
+        """Return the customers."""
+        names = Customer.__struct_fields__[1:]
+        customers = {(row.id,): tuple(getattr(row, name) for name in names) for row in self.customers.values()}
+        return [Rebuilt("customer", f"select id, {', '.join(names)} from customer", customers)]
 
     def write(self, batch: Batch) -> list[Statement]:
         """Return the inserts of persons and the upserts of customers."""

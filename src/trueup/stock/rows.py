@@ -28,6 +28,10 @@ READ_CLAIMS = """select holder, line, item, location, kind, sum(quantity), max(n
 READ_EXPIRING = f"""select e.holder, e.line, e.item, e.location, 'reservation', e.quantity, e.number::int, e.expires_at
     from ({_PLACES}) p join stock_expiring e using (item, location) where e.expires_at <= %s"""
 
+ALL_BALANCES = "select item, location, on_hand, reserved, allocated, owed, safety from stock_balance"
+ALL_OPEN_CLAIMS = """select holder, line, item, location, kind, sum(quantity), max(number)::int, max(expires_at)
+    from stock_claim group by holder, line, item, location, kind having sum(quantity) > 0"""
+
 INSERT_BALANCES = """insert into stock_balance (item, location, on_hand, reserved, allocated, owed, safety)
     select * from unnest(%s::text[], %s::text[], %s::numeric[], %s::numeric[], %s::numeric[], %s::numeric[],
                          %s::numeric[])"""

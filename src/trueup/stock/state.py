@@ -14,7 +14,7 @@ import msgspec
 
 from trueup.core.batch import Reload
 from trueup.core.quantity import ZERO
-from trueup.core.verb import Batch, Event, Loading, Rows, Slice, Statement, of_kind
+from trueup.core.verb import Batch, Event, Loading, Rebuilt, Rows, Slice, Statement, of_kind
 from trueup.stock import rows
 
 Account = Literal["supplier", "on_hand", "in_transit", "shipped", "returned", "scrapped", "shortage", "adjustment"]
@@ -293,6 +293,16 @@ class Stock(Slice):
 
     def _safety(self, event: SafetyStockSet) -> None:
         self._touch(event.item, event.location).safety = event.quantity
+
+    def rebuilt(self) -> list[Rebuilt]:
+        """Return the balances and the open claims."""
+        balances = {place: (b.on_hand, b.reserved, b.allocated, b.owed, b.safety) for place, b in self.balances.items()}
+        claims = {
+            (holder, line): (c.item, c.location, c.kind, c.quantity, c.number, c.expires_at)
+            for holder in self.claims
+            for line, c in self.open_claims(holder).items()
+        }
+        return [Rebuilt("balance", rows.ALL_BALANCES, balances), Rebuilt("claim", rows.ALL_OPEN_CLAIMS, claims)]
 
     def write(self, batch: Batch) -> list[Statement]:
         """Return the net new balances, and the claims and movements behind them."""

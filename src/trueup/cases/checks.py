@@ -1,0 +1,46 @@
+"""What cases promise, as queries that return who breaks it."""
+
+from __future__ import annotations
+
+from trueup.core.checks import CHANGED, Check, promise
+
+_CASE = f"c.id {CHANGED}"
+
+CHECKS: tuple[Check, ...] = (
+    promise(
+        "cases.subjects_counted",
+        "A case counts the subjects it lists.",
+        """select 'case', c.id, c.subjects || ' counted, ' || s.listed || ' listed' from cases c cross join lateral (
+            select count(*) as listed from case_subject s where s.case_id = c.id
+        ) s where c.subjects <> s.listed and {changed}""",
+        _CASE,
+    ),
+    promise(
+        "cases.one_per_cause",
+        "A cause has at most one open case.",
+        """select 'cause', c.cause, count(*) || ' open cases' from cases c where c.closed_at is null and {changed}
+        group by c.cause having count(*) > 1""",
+        f"c.cause in (select cause from cases where id {CHANGED})",
+    ),
+    promise(
+        "cases.clock_runs_forward",
+        "A case is due, acted on and closed after it was opened.",
+        """select 'case', c.id, 'opened ' || c.opened_at || ', due ' || c.due_at from cases c
+        where {changed} and (c.due_at < c.opened_at or c.acted_at < c.opened_at or c.closed_at < c.opened_at)""",
+        _CASE,
+    ),
+    promise(
+        "cases.closed_after_an_act",
+        "No case was closed before somebody acted on it.",
+        """select 'case', c.id, 'closed without an act' from cases c
+        where {changed} and c.closed_at is not null and (c.acted_at is null or c.acted_at > c.closed_at)""",
+        _CASE,
+    ),
+    promise(
+        "cases.came_through_the_door",
+        "The journal tells how every case came to be.",
+        """select 'case', c.id, 'the journal does not know it' from cases c
+        where {changed} and not exists (select from journal j where j.subject = c.id and j.kind = 'e')""",
+        _CASE,
+    ),
+)
