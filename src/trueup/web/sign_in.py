@@ -12,13 +12,12 @@ import secrets
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import psycopg
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 from litestar import Request
 from litestar.datastructures import Cookie
 
-from trueup.core.database import session
+from trueup.core.database import connect
 from trueup.core.errors import Refusal, Refused
 from trueup.core.verb import Actor
 from trueup.web import sessions
@@ -106,25 +105,25 @@ async def sign_out(request: Request[Any, Any, Any]) -> Cookie:
     return await sessions.end(request)
 
 
-def make_link(url: str, actor: str, now: datetime | None = None) -> str:
+async def make_link(url: str, actor: str, now: datetime | None = None) -> str:
     """Return a fresh token for an actor (`act_...`): it opens `/sign-in/link?token=...` once, within 15 minutes.
 
     Raises Refused when there is no active person of this id.
     """
     token = secrets.token_urlsafe(32)
     expires_at = (now or datetime.now(UTC)) + LINK_LIFETIME
-    with psycopg.connect(session(url), autocommit=True) as connection:
-        made = connection.execute(
+    async with await connect(url) as connection:
+        made = await connection.execute(
             """insert into sign_in_link (digest, actor, expires_at)
-            select %s, id, %s from actor where id = %s and active and kind = 'person' returning actor""",
+            select %s, id, %s from actor where id = %s and active and kind = 'person'""",
             [_digest(token), expires_at, actor],
-        ).fetchone()
-    if made is None:
+        )
+    if not made.rowcount:
         raise Refused(_no_person(actor))
     return token
 
 
-def set_password(url: str, actor: str, password: str) -> None:
+async def set_password(url: str, actor: str, password: str) -> None:
     """Set a person's password and end all their sessions. Raises Refused when it is too short or too long."""
     if not PASSWORD_LENGTH_MIN <= len(password) <= PASSWORD_LENGTH_MAX:
         raise Refused(
@@ -135,14 +134,14 @@ def set_password(url: str, actor: str, password: str) -> None:
                 "password",
             )
         )
-    with psycopg.connect(session(url), autocommit=True) as connection:
-        made = connection.execute(
+    async with await connect(url) as connection:
+        made = await connection.execute(
             """insert into password (actor, argon2) select id, %s from actor where id = %s and kind = 'person'
-            on conflict (actor) do update set argon2 = excluded.argon2, at = now() returning actor""",
+            on conflict (actor) do update set argon2 = excluded.argon2, at = now()""",
             [_HASHER.hash(password), actor],
-        ).fetchone()
-        connection.execute("delete from web_session where actor = %s", [actor])
-    if made is None:
+        )
+        await connection.execute("delete from web_session where actor = %s", [actor])
+    if not made.rowcount:
         raise Refused(_no_person(actor))
 
 

@@ -7,6 +7,7 @@ import hashlib
 import time
 from datetime import datetime
 
+import msgspec
 from psycopg_pool import AsyncConnectionPool
 
 from trueup.authority.standing import Standing
@@ -78,6 +79,11 @@ class Access:
                 standing: Standing = await self._house.load_standing(connection)
             self._standing, self._read_at = standing, time.monotonic()
             return standing
+
+
+def guarded(house: House) -> House:
+    """Return the house with the guard that asks for the key of commands that came over HTTP."""
+    return msgspec.structs.replace(house, guards=(key_guard, *house.guards))
 
 
 def key_guard(standing: Standing, actor: Actor, verb: Verb[Command], command: Command, now: datetime) -> Refusal | None:

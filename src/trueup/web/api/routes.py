@@ -1,0 +1,333 @@
+"""The table of the API: address, verb and where the id goes; or address, query and the room's function that answers."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import Annotated, Any
+
+import msgspec
+
+from trueup.authority import read as authority
+from trueup.authority.publish import PublishPolicy
+from trueup.authority.register import IssueKey, RegisterActor, RevokeKey
+from trueup.cases import read as cases
+from trueup.cases.act import ActOnCase, CommentOnCase
+from trueup.cases.close import CloseCase
+from trueup.cases.open import OpenCase
+from trueup.catalogue import read as catalogue
+from trueup.catalogue.register import RegisterItem, RegisterLocation
+from trueup.catalogue.state import Location
+from trueup.core import journal, timeline
+from trueup.core.database import Connection
+from trueup.core.verb import Command
+from trueup.orders import read as orders
+from trueup.orders.cancel import CancelOrder
+from trueup.orders.place import PlaceOrder
+from trueup.parties import read as parties
+from trueup.parties.record import RecordCustomer
+from trueup.stock import read as stock
+from trueup.stock.count import CountStock
+from trueup.stock.receive import AdjustStock, ReceiveStock, SetSafetyStock
+from trueup.stock.reserve import ReleaseReservation, ReserveStock
+
+BODY_BYTES_MAX = 1_000_000
+COUNT_BYTES_MAX = 10_000_000
+EVENTS_MAX = 1000
+
+
+class Write(msgspec.Struct, frozen=True, kw_only=True):
+    """One address that takes a command; the body is the command without what the path or a header says.
+
+    path: names in braces are fields of the command, or stand for the field that `fills` names. created: what is new
+    gets 201 and this Location, filled from the result. if_match: field that the If-Match header fills.
+    """
+
+    method: str
+    path: str
+    command: type[Command]
+    fills: dict[str, str] = {}
+    created: str | None = None
+    if_match: str | None = None
+    bytes_max: int = BODY_BYTES_MAX
+
+
+class NoQuery(msgspec.Struct, frozen=True):
+    """Nothing may stand behind the question mark."""
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """What a read was asked: the path's parts, the query, and the time."""
+
+    path: dict[str, str]
+    query: Any
+    now: datetime
+
+
+class Read(msgspec.Struct, frozen=True, kw_only=True):
+    """One address that answers. answer: returns None where there is no such thing. right: who may ask."""
+
+    path: str
+    summary: str
+    answer: Callable[[Connection, Asked], Awaitable[Any]]
+    returns: Any
+    query: type[msgspec.Struct] = NoQuery
+    right: str = "read"
+
+
+Limit = Annotated[int, msgspec.Meta(ge=1, le=200)]
+
+
+class After(msgspec.Struct, frozen=True):
+    """Past a position of the journal."""
+
+    after: Annotated[int, msgspec.Meta(ge=0)] = 0
+    limit: Limit = 100
+
+
+class AfterEvents(msgspec.Struct, frozen=True):
+    """Past a position of the journal; at most 1,000 rows."""
+
+    after: Annotated[int, msgspec.Meta(ge=0)] = 0
+    limit: Annotated[int, msgspec.Meta(ge=1, le=EVENTS_MAX)] = 100
+
+
+class OnePage(msgspec.Struct, frozen=True):
+    """A page of a list that has no filters."""
+
+    cursor: str | None = None
+    limit: Limit = 100
+
+
+class AfterId(msgspec.Struct, frozen=True):
+    """Past an id."""
+
+    after: str = ""
+
+
+class WhatWhere(msgspec.Struct, frozen=True):
+    """An item by any of its keys; without a location, everywhere."""
+
+    sku: str
+    location: str | None = None
+
+
+class ClaimsAt(msgspec.Struct, frozen=True):
+    """An item by its id, a location by its code."""
+
+    item: str
+    location: str
+    limit: Limit = 100
+
+
+class Feed(msgspec.Struct, frozen=True):
+    """Rows of the journal in their order. next: send it as `after`; nothing is ever inserted before it."""
+
+    items: tuple[timeline.Entry, ...]
+    next: int
+
+
+class Listed(msgspec.Struct, frozen=True):
+    """All there is of something short."""
+
+    items: tuple[Any, ...]
+
+
+async def events(connection: Connection, asked: Asked) -> Feed:
+    """Answer with the journal past a position; a cursor is one number and misses nothing."""
+    rows = await journal.read(connection, asked.query.after, asked.query.limit)
+    return Feed(tuple(timeline.entry_of(row) for row in rows), rows[-1].position if rows else asked.query.after)
+
+
+async def order_timeline(connection: Connection, asked: Asked) -> Feed | None:
+    """Answer with what happened to an order; None when there is none."""
+    found = await orders.order(connection, asked.path["order"])
+    if found is None:
+        return None
+    entries = await orders.timeline(connection, found.id, asked.query.after, asked.query.limit)
+    return Feed(entries, entries[-1].position if entries else asked.query.after)
+
+
+async def availability(connection: Connection, asked: Asked) -> Listed:
+    """Answer with what may be promised at one location, or at all that had the item."""
+    sku, location = asked.query.sku, asked.query.location
+    if location is None:
+        return Listed(await stock.everywhere(connection, sku, asked.now))
+    found = await stock.availability(connection, sku, location, asked.now)
+    return Listed((found,) if found is not None else ())
+
+
+async def listed(rows: Awaitable[tuple[Any, ...]]) -> Listed:
+    """Answer with a short list as an object, so that it can gain fields."""
+    return Listed(await rows)
+
+
+WRITES: tuple[Write, ...] = (
+    Write(method="POST", path="/v1/orders", command=PlaceOrder, created="/v1/orders/{order}"),
+    Write(method="POST", path="/v1/orders/{order}/cancel", command=CancelOrder, if_match="version"),
+    Write(method="POST", path="/v1/items", command=RegisterItem, created="/v1/items/{item}"),
+    Write(method="PUT", path="/v1/items/{item}", command=RegisterItem, fills={"item": "sku"}),
+    Write(method="POST", path="/v1/locations", command=RegisterLocation, created="/v1/locations/{location}"),
+    Write(method="PUT", path="/v1/locations/{location}", command=RegisterLocation, fills={"location": "code"}),
+    Write(method="POST", path="/v1/customers", command=RecordCustomer, created="/v1/customers/{customer}"),
+    Write(method="POST", path="/v1/stock/receipts", command=ReceiveStock, bytes_max=COUNT_BYTES_MAX),
+    Write(method="POST", path="/v1/stock/adjustments", command=AdjustStock),
+    Write(method="POST", path="/v1/stock/counts", command=CountStock, bytes_max=COUNT_BYTES_MAX),
+    Write(method="POST", path="/v1/stock/safety", command=SetSafetyStock),
+    Write(method="POST", path="/v1/reservations", command=ReserveStock, created=""),
+    Write(method="DELETE", path="/v1/reservations/{reservation}", command=ReleaseReservation),
+    Write(method="POST", path="/v1/cases", command=OpenCase, created="/v1/cases/{case}"),
+    Write(method="POST", path="/v1/cases/{case}/act", command=ActOnCase),
+    Write(method="POST", path="/v1/cases/{case}/comment", command=CommentOnCase),
+    Write(method="POST", path="/v1/cases/{case}/close", command=CloseCase),
+    Write(method="POST", path="/v1/actors", command=RegisterActor, created="/v1/actors/{actor}"),
+    Write(method="PUT", path="/v1/actors/{actor}", command=RegisterActor),
+    Write(method="POST", path="/v1/actors/{actor}/keys", command=IssueKey, created=""),
+    Write(method="DELETE", path="/v1/keys/{key}", command=RevokeKey),
+    Write(method="POST", path="/v1/policies", command=PublishPolicy, created=""),
+)
+
+READS: tuple[Read, ...] = (
+    Read(
+        path="/v1/orders",
+        summary="List orders, latest placed first",
+        query=orders.OrderQuery,
+        returns=orders.OrderPage,
+        answer=lambda connection, asked: orders.find(connection, asked.query),
+    ),
+    Read(
+        path="/v1/orders/{order}",
+        summary="Get one order by id or by our number",
+        returns=orders.OrderDetail,
+        answer=lambda connection, asked: orders.order(connection, asked.path["order"]),
+    ),
+    Read(
+        path="/v1/orders/{order}/timeline",
+        summary="Read what happened to an order, oldest first",
+        query=After,
+        returns=Feed,
+        answer=order_timeline,
+    ),
+    Read(
+        path="/v1/items",
+        summary="List items by SKU",
+        query=catalogue.ItemQuery,
+        returns=catalogue.ItemPage,
+        answer=lambda connection, asked: catalogue.items(connection, asked.query),
+    ),
+    Read(
+        path="/v1/items/{item}",
+        summary="Get one item by id or by any key it answers to",
+        returns=catalogue.ItemDetail,
+        answer=lambda connection, asked: catalogue.item(connection, asked.path["item"]),
+    ),
+    Read(
+        path="/v1/items/{item}/movements",
+        summary="List an item's stock movements by its id, newest first",
+        query=OnePage,
+        returns=stock.MovementPage,
+        answer=lambda connection, asked: stock.movements(
+            connection, asked.path["item"], asked.query.cursor, asked.query.limit
+        ),
+    ),
+    Read(
+        path="/v1/locations",
+        summary="List locations by code",
+        returns=Listed,
+        answer=lambda connection, asked: listed(catalogue.locations(connection)),
+    ),
+    Read(
+        path="/v1/locations/{location}",
+        summary="Get one location by code or id",
+        returns=Location,
+        answer=lambda connection, asked: catalogue.location(connection, asked.path["location"]),
+    ),
+    Read(
+        path="/v1/customers",
+        summary="List customers, latest recorded first",
+        query=parties.CustomerQuery,
+        returns=parties.CustomerPage,
+        answer=lambda connection, asked: parties.customers(connection, asked.query),
+    ),
+    Read(
+        path="/v1/customers/{customer}",
+        summary="Get one customer by id",
+        returns=parties.CustomerDetail,
+        answer=lambda connection, asked: parties.customer(connection, asked.path["customer"]),
+    ),
+    Read(
+        path="/v1/stock",
+        summary="List balances by SKU and location",
+        query=stock.StockQuery,
+        returns=stock.StockPage,
+        answer=lambda connection, asked: stock.balances(connection, asked.query, asked.now),
+    ),
+    Read(
+        path="/v1/availability",
+        summary="Tell what may be promised of an item, and why",
+        query=WhatWhere,
+        returns=Listed,
+        answer=availability,
+    ),
+    Read(
+        path="/v1/stock/claims",
+        summary="List the newest open claims on an item at a location",
+        query=ClaimsAt,
+        returns=Listed,
+        answer=lambda connection, asked: listed(
+            stock.claims(connection, asked.query.item, asked.query.location, asked.now, asked.query.limit)
+        ),
+    ),
+    Read(
+        path="/v1/cases",
+        summary="List cases, the highest price per hour first",
+        query=cases.CaseQuery,
+        returns=cases.CasePage,
+        answer=lambda connection, asked: cases.cases(connection, asked.query, asked.now),
+    ),
+    Read(
+        path="/v1/cases/{case}",
+        summary="Get one case with what was done and said",
+        returns=cases.CaseDetail,
+        answer=lambda connection, asked: cases.case(connection, asked.path["case"], asked.now),
+    ),
+    Read(
+        path="/v1/cases/{case}/subjects",
+        summary="List what a case concerns: the rows behind its number",
+        query=OnePage,
+        returns=cases.SubjectPage,
+        answer=lambda connection, asked: cases.subjects(
+            connection, asked.path["case"], asked.query.cursor, asked.query.limit
+        ),
+    ),
+    Read(
+        path="/v1/events",
+        summary="Read the journal past a position, in order and without gaps",
+        query=AfterEvents,
+        returns=Feed,
+        answer=events,
+    ),
+    Read(
+        path="/v1/actors",
+        summary="List people and services",
+        query=AfterId,
+        returns=Listed,
+        right="authority.read",
+        answer=lambda connection, asked: listed(authority.actors(connection, asked.query.after)),
+    ),
+    Read(
+        path="/v1/actors/{actor}",
+        summary="Get one person or service",
+        returns=authority.ActorDetail,
+        right="authority.read",
+        answer=lambda connection, asked: authority.actor(connection, asked.path["actor"]),
+    ),
+    Read(
+        path="/v1/actors/{actor}/keys",
+        summary="List an actor's API keys, without secrets",
+        query=AfterId,
+        returns=Listed,
+        right="authority.read",
+        answer=lambda connection, asked: listed(authority.keys(connection, asked.path["actor"], asked.query.after)),
+    ),
+)
