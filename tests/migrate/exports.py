@@ -28,7 +28,17 @@ GERMAN = {
     "customers": ("Kunden.csv", ["Kundennr.", "Name", "E-Mail", "Straße", "PLZ", "Ort", "Land"]),
     "orders": (
         "Auftragskopf.csv",
-        ["Auftragsnr", "Bestelldatum", "Kundennr", "Währung", "Lieferland", "Versandkosten", "Rabatt", "Gesamtbetrag", "Status"],
+        [
+            "Auftragsnr",
+            "Bestelldatum",
+            "Kundennr",
+            "Währung",
+            "Lieferland",
+            "Versandkosten",
+            "Rabatt",
+            "Gesamtbetrag",
+            "Status",
+        ],
     ),
     "lines": (
         "Auftragspositionen.csv",
@@ -76,7 +86,9 @@ def clean_shop(orders: int = 60, seed: int = 7) -> Shop:
         prices[sku] = Decimal(draw.randrange(150, 9000)) / 100
         name = f"{draw.choice(['Blue', 'Red', 'Green', 'White'])} {draw.choice(['mug', 'bowl', 'plate'])} No {number}"
         code = gtin13(number * 7919 + 123) if number % 6 else ""
-        shop.items.append([sku, name, draw.choice(["Kitchen", "Garden"]), code, str(draw.randrange(80, 900)), f"{prices[sku]}"])
+        shop.items.append(
+            [sku, name, draw.choice(["Kitchen", "Garden"]), code, str(draw.randrange(80, 900)), f"{prices[sku]}"]
+        )
         shop.stock.append([sku, draw.choice(["MAIN", "SHOP"]), str(draw.randrange(0, 300)), "2024-06-30 18:00:00"])
     for number in range(25):
         name = f"{draw.choice(['Anna', 'Ben', 'Clara', 'Jürgen'])} {draw.choice(['Müller', 'Smith', 'Weiß', 'Doe'])}{number}"

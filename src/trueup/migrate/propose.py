@@ -57,7 +57,7 @@ def propose(connection: duckdb.DuckDBPyConnection, files: Sequence[SourceFile]) 
     choices: list[Choice] = []
     fields: dict[int, dict[str, str]] = {}
     for place, entity in roles.items():
-        hints = _hints(place, roles, references)
+        hints = _hints(place, roles, references, units)
         fields[place] = assign(units[place], entity, hints, choices)
     header = next((place for place, role in roles.items() if role == "order"), None)
     for place, entity in roles.items():
@@ -68,7 +68,7 @@ def propose(connection: duckdb.DuckDBPyConnection, files: Sequence[SourceFile]) 
         lines = [(units[place], fields[place]) for place, role in roles.items() if role == "line"]
         signs = order_roles(connection, units[header], fields[header], lines, choices)
     usable = {place: role for place, role in roles.items() if all(need in fields[place] for need in REQUIRED[role])}
-    entries = [_entry(units[place], role, fields[place], signs) for place, role in usable.items()]
+    entries = [_entry(connection, units[place], role, fields[place], signs) for place, role in usable.items()]
     credits_from = credit_rules(connection, [(units[p], fields[p]) for p, role in usable.items() if role == "line"])
     decimal = "," if sum(unit.decimal == "," for unit in units) * 2 > len(units) else "."
     mapping = Mapping(
@@ -229,7 +229,9 @@ def _structure(role: Entity, out: int, into: int, keyed_in: int, has: dict[str, 
     return 1.5 * (refers > 0) - against
 
 
-def _hints(place: int, roles: dict[int, Entity], references: Sequence[Reference]) -> dict[str, tuple[str, str]]:
+def _hints(
+    place: int, roles: dict[int, Entity], references: Sequence[Reference], units: Sequence[Unit]
+) -> dict[str, tuple[str, str]]:
     """Return what references say of a unit's fields: field -> (column, reason)."""
     role = roles[place]
     wanted = {
@@ -241,7 +243,10 @@ def _hints(place: int, roles: dict[int, Entity], references: Sequence[Reference]
         found = [r for r in references if r.of == place and roles.get(r.to) == target]
         if found:
             # Of several, the one named for the field, then the best covered.
-            best = max(found, key=lambda r: (name_score(role, field, r.column) >= 0.9, r.share))
+            best = max(
+                found,
+                key=lambda r: (name_score(role, field, r.column) >= 0.9, r.share - _wordy(units[r.to], r.key)),
+            )
             hints[field] = (best.column, f"{best.share:.0%} of its values are keys of the {target} file")
     key_field = {"order": "document", "item": "sku", "customer": "number"}.get(role)
     if key_field:
@@ -250,17 +255,26 @@ def _hints(place: int, roles: dict[int, Entity], references: Sequence[Reference]
         for reference in inward:
             weights[reference.key] = weights.get(reference.key, 0) + reference.share
         if weights:
-            column = max(weights, key=lambda key: weights[key] + name_score(role, key_field, key))
+            column = max(
+                weights, key=lambda key: weights[key] + name_score(role, key_field, key) - 2 * _wordy(units[place], key)
+            )
             hints[key_field] = (column, "other files refer to it")
     return hints
 
 
-def _entry(unit: Unit, role: Entity, fields: dict[str, str], signs: dict[str, str]) -> FileMapping:
+def _wordy(unit: Unit, column: str) -> float:
+    """Tell how much a column looks like names rather than numbers or codes: the share of values with a space."""
+    return unit.columns[column].spaces
+
+
+def _entry(
+    connection: duckdb.DuckDBPyConnection, unit: Unit, role: Entity, fields: dict[str, str], signs: dict[str, str]
+) -> FileMapping:
     """Write the mapping of one unit's files."""
     columns = {field: expression(column, signs.get(field, "") if role == "order" else "", unit, field)
                for field, column in fields.items()}  # fmt: skip
     columns, kind = kind_expression(unit, role, columns, fields)
-    content = extra_columns(unit, fields) if role == "line" else ()
+    content = extra_columns(connection, unit, fields) if role == "line" else ()
     forms = {f: form for f, c in fields.items() if (form := unit.columns[c].form) and f in _TIMES.get(role, ())}
     return FileMapping(
         entity=role, match=tuple(_escaped(name) for name in unit.files), columns=columns, dates=forms, content=content,

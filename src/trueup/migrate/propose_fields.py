@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -10,7 +11,10 @@ from trueup.migrate.columns import Column, Unit
 from trueup.migrate.mapping import FIELDS, Entity
 from trueup.migrate.sources import quoted
 from trueup.migrate.typed import literal
-from trueup.migrate.vocabulary import CANCELLED_WORDS, COLUMN_WORDS, CREDIT_WORDS, name_score
+from trueup.migrate.vocabulary import CANCELLED_WORDS, COLUMN_WORDS, CREDIT_WORDS, name_score, words_of
+
+if TYPE_CHECKING:
+    import duckdb
 
 
 class Choice(msgspec.Struct, frozen=True):
@@ -81,6 +85,12 @@ def _fits(entity: Entity, field: str, column: Column) -> bool:
     return column.fraction < 0.3 and column.date < 0.5
 
 
+def _place_like(column: Column) -> float:
+    if column.distinct > 0.2 * column.rows or column.letters < 0.5 or column.filled < 0.9:
+        return 0.0
+    return 0.75 + 0.02 * min(column.length, 6)
+
+
 _Look = Callable[[Column], float]
 _LOOKS: dict[tuple[str, str], _Look] = {
     ("item", "gtin"): lambda c: c.gtin if c.gtin > 0.5 and c.distinct > 3 and c.length > 7 else 0.0,
@@ -98,7 +108,7 @@ _LOOKS: dict[tuple[str, str], _Look] = {
     ("line", "description"): lambda c: 0.75 if c.spaces > 0.5 and c.letters > 0.9 else 0.0,
     ("count", "counted_at"): lambda c: c.date,
     ("count", "counted"): lambda c: 0.75 if c.whole > 0.8 and not c.counter else 0.0,
-    ("count", "location"): lambda c: 0.75 if c.distinct <= 0.2 * c.rows and c.letters > 0.5 and c.filled > 0.9 else 0.0,
+    ("count", "location"): _place_like,
 }
 
 
@@ -140,7 +150,35 @@ def kind_expression(
     return columns, kind
 
 
-def extra_columns(unit: Unit, fields: dict[str, str]) -> tuple[str, ...]:
-    """Return the columns that tell two rows apart beside the fields: all others but those that only number rows."""
+def extra_columns(connection: duckdb.DuckDBPyConnection, unit: Unit, fields: dict[str, str]) -> tuple[str, ...]:
+    """Return the columns that number the lines of an order: two lines that differ there are two, not a copy.
+
+    They are known by name, or by starting over in each order. A column that only numbers the rows of the file is none.
+    """
     used = set(fields.values())
-    return tuple(quoted(name) for name, column in unit.columns.items() if name not in used and not column.counter)
+    rest = [column for column in unit.columns.values() if column.name not in used and not column.counter]
+    return tuple(
+        quoted(column.name)
+        for column in rest
+        if _LINE_WORDS & set(words_of(column.name)) or _starts_over(connection, unit, column, fields["document"])
+    )
+
+
+_LINE_WORDS = frozenset(
+    "pos position positions line lineno lineid zeile zeilennr lfd lfdnr seq posnr rowid linenr regel".split()
+)
+
+
+def _starts_over(connection: duckdb.DuckDBPyConnection, unit: Unit, column: Column, document: str) -> bool:
+    if column.whole < 0.9 or column.distinct < 2:
+        return False
+    found = connection.execute(
+        f"""
+        select avg((differing = lines)::int), avg((first = usual)::int) from (
+            select *, mode(first) over () as usual from (
+                select count(*) as lines, count(distinct {quoted(column.name)}) as differing,
+                    min(try_cast({quoted(column.name)} as double)) as first
+                from {unit.table} where _fault is null group by trim({quoted(document)}) having lines > 1))
+        """
+    ).fetchall()[0]
+    return all(share is not None and share > 0.9 for share in found)
