@@ -10,7 +10,7 @@ import msgspec
 import psycopg
 import psycopg_pool
 import structlog
-from litestar import Request
+from litestar import Request, Response
 from litestar.exceptions import HTTPException
 from litestar.response.base import ASGIResponse
 
@@ -45,6 +45,7 @@ STATUS_OF_RULE = {
     "server.unknown_end": 504,
     "server.fault": 500,
 }
+MEDIA_TYPE = "application/problem+json"
 _RETRY_SECONDS = {429: "1", 503: "2", 504: "1"}
 _UNKNOWN_FIELD = re.compile(r"unknown field `([^`]*)`")
 
@@ -83,21 +84,22 @@ def problem_of(refusal: Refusal, status: int | None = None) -> Problem:
 
 def refuse(refusal: Refusal, status: int | None = None, **headers: str) -> ASGIResponse:
     """Answer with a refusal's problem details."""
-    return _response(problem_of(refusal, status), headers)
+    problem = problem_of(refusal, status)
+    return ASGIResponse(
+        body=json.encode(problem),
+        status_code=problem.status,
+        media_type=MEDIA_TYPE,
+        headers=_headers(problem, headers),
+    )
 
 
-def _response(problem: Problem, headers: dict[str, str]) -> ASGIResponse:
+def _headers(problem: Problem, headers: dict[str, str]) -> dict[str, str]:
     more = {**headers, **({"retry-after": _RETRY_SECONDS[problem.status]} if problem.status in _RETRY_SECONDS else {})}
     if problem.status == 401:
         more["www-authenticate"] = 'Bearer realm="trueup"'
     if problem.status >= 500:
         log.warning("request failed", instance=problem.instance, type=problem.type, status=problem.status)
-    return ASGIResponse(
-        body=json.encode(problem),
-        status_code=problem.status,
-        media_type="application/problem+json",
-        headers={"cache-control": "no-store", **more},
-    )
+    return {"cache-control": "no-store", **more}
 
 
 def refusal_of_body(error: Exception) -> Refusal:
@@ -137,9 +139,11 @@ def refusal_of_error(error: BaseException) -> Refusal | None:
     return None
 
 
-def handle_error(request: Request[Any, Any, Any], error: Exception) -> ASGIResponse:
+def handle_error(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     """Answer any exception of a handler with problem details; what has no meaning is logged under its instance."""
-    return _response(problem_of_error(request, error), _allowed(error))
+    problem = problem_of_error(request, error)
+    headers = _headers(problem, _allowed(error))
+    return Response(json.encode(problem), status_code=problem.status, media_type=MEDIA_TYPE, headers=headers)
 
 
 def problem_of_error(request: Request[Any, Any, Any], error: Exception) -> Problem:
