@@ -3,17 +3,10 @@
 from __future__ import annotations
 
 from tests.conftest import stocked
+from tests.requests import order_of
 
 from trueup.authority.standing import SYSTEM
 from trueup.core.door import Door
-from trueup.core.money import Amount
-from trueup.core.quantity import Quantity
-from trueup.orders.place import PlaceLine, PlaceOrder
-
-
-def order_of(**units: int) -> PlaceOrder:
-    lines = tuple(PlaceLine(sku, Quantity(count), Amount("10.00")) for sku, count in units.items())
-    return PlaceOrder(currency="EUR", lines=lines)
 
 
 async def test_it_places_and_tells_the_same_again(door: Door) -> None:
