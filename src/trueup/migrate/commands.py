@@ -138,7 +138,7 @@ def items(
 
     known: SKU -> (name, kind) of items there are already; what is only derived from lines never overwrites them.
     """
-    own_file = _count(staging, "c_item") > 0
+    own_file = row_count(staging, "c_item") > 0
     staging.execute(_OF_FILE if own_file else _OF_LINES)
     for columns in _fetch(staging, _ITEMS):
         sku, name, kind, gtin, weight_g, category, unit_price, currency, aliases, file, row = columns
@@ -169,14 +169,12 @@ _CUSTOMERS_OF_ORDERS = """
 """
 
 
-def customers(
-    staging: duckdb.DuckDBPyConnection, naming: Naming, known: Mapping[str, str | None]
-) -> Iterator[Carried]:
+def customers(staging: duckdb.DuckDBPyConnection, naming: Naming, known: Mapping[str, str | None]) -> Iterator[Carried]:
     """Yield the customers: those of the customer file, else every number that an order names.
 
     known: number -> country of customers there are already; what is only derived from orders never overwrites it.
     """
-    own_file = _count(staging, "c_customer") > 0
+    own_file = row_count(staging, "c_customer") > 0
     for columns in _fetch(staging, _CUSTOMERS if own_file else _CUSTOMERS_OF_ORDERS):
         number, name, email, phone, street, postcode, city, region, country, file, row = columns
         if not own_file:
@@ -205,9 +203,7 @@ _LINES = """
 """
 
 
-def orders(
-    staging: duckdb.DuckDBPyConnection, naming: Naming, only: Sequence[str] | None = None
-) -> Iterator[Carried]:
+def orders(staging: duckdb.DuckDBPyConnection, naming: Naming, only: Sequence[str] | None = None) -> Iterator[Carried]:
     """Yield one command per document, in the documents' order; more than 5,000 lines go in several.
 
     only: restrict to these documents. A document whose lines have no usable header carries a fault instead.
@@ -236,8 +232,8 @@ def _next_document(headers: Iterator[tuple[Any, ...]], document: str) -> tuple[A
 
 
 def _order(naming: Naming, header: tuple[Any, ...], group: list[tuple[Any, ...]]) -> Iterator[Carried]:
-    (document, micros, customer, currency, country, charges, discount, tax, source_total, kind, paid, refunded, cancelled,
-     flags, file, row) = header  # fmt: skip
+    (document, micros, customer, currency, country, charges, discount, tax, source_total, kind, paid, refunded,
+     cancelled, flags, file, row) = header  # fmt: skip
     first = [Row(file, row, "order")] if file is not None else []
     for start in range(0, max(len(group), 1), LINES_MAX):
         part = group[start : start + LINES_MAX]
@@ -302,7 +298,7 @@ _COUNTS = """
 def counts(staging: duckdb.DuckDBPyConnection, naming: Naming, today: datetime) -> Iterator[Carried]:
     """Yield the opening stock as counts of at most 500 lines of one location; `items` must have been drained before.
 
-    An item that is counted a second time at one location carries a fault. today: the count's time where the file has none.
+    An item counted a second time at one location carries a fault. today: the count's time where the file has none.
     """
     for (code, again), group in groupby(_fetch(staging, _COUNTS), key=lambda columns: (columns[0], columns[6] > 1)):
         part: list[tuple[Any, ...]] = []
@@ -327,9 +323,7 @@ def one_by_one(carried: Carried) -> Iterator[Carried]:
         yield Carried(f"{carried.key}/{number}", single, (row,))
 
 
-def _count_of(
-    naming: Naming, code: str, part: list[tuple[Any, ...]], today: datetime, fault: str = ""
-) -> Carried:
+def _count_of(naming: Naming, code: str, part: list[tuple[Any, ...]], today: datetime, fault: str = "") -> Carried:
     counted_at = max((columns[3] for columns in part if columns[3] is not None), default=None)
     content = repr([columns[:4] for columns in part])
     key = naming.key("count", code[:120], content)
@@ -360,14 +354,13 @@ def _quantity(text: str | None) -> Quantity | None:
     return None if text is None else cast(Quantity, exact(text))
 
 
-def _count(staging: duckdb.DuckDBPyConnection, table: str) -> int:
-    found = staging.execute(f"select count(*) from {table}").fetchone()
+def row_count(staging: duckdb.DuckDBPyConnection, table: str, condition: str = "") -> int:
+    """Count a table's rows, all or those of an SQL condition."""
+    found = staging.execute(f"select count(*) from {table} {condition}").fetchone()
     return int(found[0]) if found else 0
 
 
-def _fetch(
-    staging: duckdb.DuckDBPyConnection, sql: str, parameters: Sequence[Any] = ()
-) -> Iterator[tuple[Any, ...]]:
+def _fetch(staging: duckdb.DuckDBPyConnection, sql: str, parameters: Sequence[Any] = ()) -> Iterator[tuple[Any, ...]]:
     """Stream a query's rows over a cursor of its own."""
     cursor = staging.cursor()
     cursor.execute(sql, list(parameters)) if parameters else cursor.execute(sql)

@@ -16,8 +16,8 @@ from trueup.core.database import Connection
 from trueup.core.errors import TrueupError
 
 _LOCK_SPACE = 7_205_759
-_RUN = """id, source, mapping_name, mapping, mapping_digest, files_digest, paths, workspace, files::text, attempt, status,
-    started_at, finished_at, counts"""
+_RUN = """id, source, mapping_name, mapping, mapping_digest, files_digest, paths, workspace, files::text, attempt,
+    status, started_at, finished_at, counts"""
 
 
 class RunRefused(TrueupError):
@@ -28,8 +28,8 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     """One migration run: a source's files read by one mapping.
 
     id: `mig_...`. mapping: the document as JSON; files: what was read, as JSON of `SourceFile`s. attempt: rises when it
-    is loaded again after an undo. status: loading, finished, undoing, undone, or incomplete (rows of it went with the undo of
-    another run). counts: the source's control figures by name, as text.
+    is loaded again after an undo. status: loading, finished, undoing, undone, or incomplete (rows of it went with the
+    undo of another run). counts: the source's control figures by name, as text.
     """
 
     id: str
@@ -65,7 +65,7 @@ class FileCount(msgspec.Struct, frozen=True):
 
 
 class BookedRow(msgspec.Struct, frozen=True, array_like=True):
-    """One row that was not plainly applied, or one finding in it. written: the source's columns, for quarantined rows."""
+    """One row that was not plainly applied, or one finding in it. written: what the source said, if quarantined."""
 
     file: str
     row: int

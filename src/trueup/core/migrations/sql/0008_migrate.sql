@@ -76,3 +76,6 @@ create index crosswalk_id on crosswalk (id);
 
 grant select, insert, update, delete on migration_run, migration_file, migration_row, migration_shared, crosswalk
     to trueup_app;
+
+-- Withdrawing an order takes its keys along, and the crosswalk is filled from them.
+create index order_key_order on order_key (order_id);
