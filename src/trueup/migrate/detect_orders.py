@@ -94,14 +94,16 @@ def judge_relations(ground: Ground) -> None:
         ground, None, f"{open_lines} and l.order_id in (from held)", effect=QUARANTINE, rule="header_quarantined",
         column=document, value="document",
     )  # fmt: skip
-    lines = f"select l.document {open_lines} and l.document is not null"
-    mark(
-        ground, "header_without_lines",
-        f"from t_order where settled is null and fault is null and document is not null and id not in (from held) "
-        f"and document not in ({lines})",
-        effect=QUARANTINE, rule="no_lines", column=ground.column("order", "document"), value="document",
-        detail="'no line of this order could be applied'", fix="'correct its lines, or add them'",
-    )  # fmt: skip
+    # A header none of whose lines was written is a finding; one whose lines were all set aside is their consequence.
+    open_headers = "from t_order where settled is null and fault is null and document is not null and id not in (from held)"
+    kept = f"select l.document {open_lines} and l.document is not null"
+    written = "select l.document from line l where l.document is not null"
+    for kind, absent_from in (("header_without_lines", written), (None, kept)):
+        mark(
+            ground, kind, f"{open_headers} and document not in ({absent_from})", effect=QUARANTINE, rule="no_lines",
+            column=ground.column("order", "document"), value="document",
+            detail="'no line of this order could be applied'", fix="'correct its lines, or add them'",
+        )  # fmt: skip
     hold(ground)
 
 
