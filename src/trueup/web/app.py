@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ from trueup.web.api.routes import BODY_BYTES_MAX
 from trueup.web.security import with_security_headers
 from trueup.web.site import Site, site_of
 
+Beside = Callable[[Site], AbstractAsyncContextManager[Any]]
 ErrorPage = Callable[[Request[Any, Any, Any], problems.Problem], Response[Any]]
 _REFERENCE = Path(__file__).parent / "api" / "reference"
 _REFERENCE_FILES = {
@@ -50,11 +51,12 @@ def create_app(
     error_page: ErrorPage | None = None,
     clock: Clock | None = None,
     on_commit: Callable[[], None] | None = None,
+    beside: Sequence[Beside] = (),
 ) -> ASGIApp:
     """Return the ASGI application; with its lifespan it opens and closes the door and the pools on the database `url`.
 
     pages: the console's handlers. error_page: shows problems outside /v1 to browsers; else they get problem details.
-    on_commit: called after each commit of this process' door.
+    on_commit: called after each commit of this process' door. beside: what runs as long as the application does.
     """
     house = guarded(house)
 
@@ -65,7 +67,10 @@ def create_app(
         async with open_pool(url) as reads, _open_sign_in_pool(url) as sign_in, door:
             app.state.site = Site(door, reads, sign_in, Access(house, reads, now), now)
             app.state.metrics = Metrics(door)
-            yield
+            async with AsyncExitStack() as stack:
+                for run in beside:
+                    await stack.enter_async_context(run(app.state.site))
+                yield
 
     app = Litestar(
         route_handlers=[*handlers(house), rehearsing(house), *_own_pages(house), *pages],

@@ -19,7 +19,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from trueup.core.batch import House
 from trueup.core.errors import SettingsError
 from trueup.core.settings import Settings
-from trueup.web.app import create_app
+from trueup.web.app import Beside, ErrorPage, create_app
 
 HEAD_BYTES_MAX = 65_536
 BACKLOG = 2048
@@ -90,12 +90,13 @@ def serve(
     *,
     pages: Sequence[ControllerRouterHandler] = (),
     on_ready: Ready | None = None,
-    on_commit: Callable[[], None] | None = None,
+    error_page: ErrorPage | None = None,
+    beside: Sequence[Beside] = (),
 ) -> None:
     """Serve API and `pages` of the database at `url`, where the settings say; see `run`, which this calls."""
 
     def create() -> ASGIApp:
-        return create_app(settings, url, house, pages=pages, on_commit=on_commit)
+        return create_app(settings, url, house, pages=pages, error_page=error_page, beside=beside)
 
     run(create, settings.host, settings.port, processes=processes, on_ready=on_ready)
 
