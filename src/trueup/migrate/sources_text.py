@@ -234,9 +234,10 @@ def _check_not_binary(name: str, head: bytes) -> None:
 def _encoding_of(path: Path) -> str:
     """Tell a file that is cp1252 throughout from a UTF-8 file with a few bad lines.
 
-    It is cp1252 when it has no mark, not one valid multi-byte character, and more than one line in twelve is no UTF-8.
+    It is cp1252 when it has no mark, more than one line in twelve is no UTF-8, and those are most of the lines beyond
+    ASCII: a few that are valid UTF-8 were decoded wrongly before the export, which `repair` sees.
     """
-    lines = bad = 0
+    lines = bad = good = 0
     with path.open("rb") as stream:
         if stream.read(3) == codecs.BOM_UTF8:
             return "utf-8"
@@ -247,10 +248,10 @@ def _encoding_of(path: Path) -> str:
                 continue
             try:
                 raw.decode("utf-8")
-                return "utf-8"
+                good += 1
             except UnicodeDecodeError:
                 bad += 1
-    return "cp1252" if bad * 12 > lines and bad > 3 else "utf-8"
+    return "cp1252" if bad * 12 > lines and bad > max(3, good * 2) else "utf-8"
 
 
 def _delimiter(name: str, lines: list[str], ending: str) -> str:
