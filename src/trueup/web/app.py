@@ -25,6 +25,7 @@ from trueup.core.door import Door
 from trueup.core.settings import Settings
 from trueup.web.api import openapi, problems
 from trueup.web.api.access import Access, guarded
+from trueup.web.api.direct import directly
 from trueup.web.api.handlers import handlers
 from trueup.web.api.metrics import CONTENT_TYPE, Metrics
 from trueup.web.api.rehearse import rehearsing
@@ -80,7 +81,7 @@ def create_app(
         logging_config=None,
         request_max_body_size=BODY_BYTES_MAX,
     )
-    return with_security_headers(_measured(app))
+    return directly(with_security_headers(_measured(app)), house, lambda: (app.state.site, app.state.metrics))
 
 
 @asynccontextmanager
@@ -99,7 +100,7 @@ def _error_handler(error_page: ErrorPage | None) -> Callable[[Request[Any, Any, 
     def handle(request: Request[Any, Any, Any], error: Exception) -> Any:
         if error_page is None or request.scope["path"].startswith("/v1"):
             return problems.handle_error(request, error)
-        return error_page(request, problems.problem_of_error(request, error))
+        return error_page(request, problems.problem_of_error(error, request.scope["path"]))
 
     return handle
 

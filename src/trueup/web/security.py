@@ -26,6 +26,12 @@ HEADERS: tuple[tuple[bytes, bytes], ...] = (
 )
 _HSTS = (b"strict-transport-security", b"max-age=31536000; includeSubDomains")
 _HEADERS_HTTPS = (*HEADERS, _HSTS)
+# For answers that are never a page: nothing may be loaded for them, and nothing may frame them.
+API_HEADERS: tuple[tuple[bytes, bytes], ...] = (
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"x-content-type-options", b"nosniff"),
+)
+API_HEADERS_HTTPS = (*API_HEADERS, _HSTS)
 
 
 def with_security_headers(app: ASGIApp) -> ASGIApp:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from litestar import Request, route
@@ -14,11 +15,11 @@ from trueup.core import json
 from trueup.core.batch import House
 from trueup.core.errors import Refusal, Refused
 from trueup.core.verb import Actor, Outcome
-from trueup.web.api.access import UNAUTHENTICATED
+from trueup.web.api.access import UNAUTHENTICATED, KeyHolder
 from trueup.web.api.bodies import body_reader, names_in, placed_elsewhere, read_key, read_query, read_version
-from trueup.web.api.problems import refusal_of_error, refuse
+from trueup.web.api.problems import Answer, refusal_of_error, refuse, refused
 from trueup.web.api.routes import READS, WRITES, Asked, Read, Write
-from trueup.web.site import site_of
+from trueup.web.site import Site, site_of
 
 _JSON = (b"content-type", b"application/json")
 _PRIVATE = (b"cache-control", b"private, no-cache")
@@ -35,28 +36,44 @@ def headers_of(request: Request[Any, Any, Any]) -> dict[bytes, str]:
     return {name: value.decode("latin-1") for name, value in request.scope["headers"]}
 
 
-def _write(row: Write, house: House) -> HTTPRouteHandler:
+def submission(
+    row: Write, house: House
+) -> Callable[[Site, dict[bytes, str], bytes, dict[str, str]], Awaitable[Answer]]:
+    """Return the function that carries one write out: who, key, command, door, answer.
+
+    It takes the site, the headers by lower-case name, the body, and the parts of the path; it raises only what has no
+    meaning for the caller.
+    """
     read = body_reader(row, house.verbs[row.command])
     elsewhere = placed_elsewhere(row)
 
-    async def write(request: Request[Any, Any, Any]) -> ASGIResponse:
-        site = site_of(request)
-        headers = headers_of(request)
+    async def submit(
+        site: Site, actor: KeyHolder, headers: dict[bytes, str], body: bytes, path: dict[str, str]
+    ) -> Answer:
         try:
-            actor = await site.access.holder(headers.get(b"authorization"))
-            if actor is None:
-                return refuse(UNAUTHENTICATED)
             key = read_key(headers.get(b"idempotency-key"))
             demand_json(headers)
-            body = await request.body()
-            placed = _placed(row, request, headers) if elsewhere else {}
+            placed = _placed(row, path, headers) if elsewhere else {}
             outcome = await site.door.submit(actor, read(body, placed), key)
         except Exception as error:
             refusal = refusal_of_error(error)
             if refusal is None:
                 raise
-            return refuse(refusal)
+            return refused(refusal)
         return _answer(row, actor, outcome)
+
+    return submit
+
+
+def _write(row: Write, house: House) -> HTTPRouteHandler:
+    submit = submission(row, house)
+
+    async def write(request: Request[Any, Any, Any]) -> ASGIResponse:
+        site, headers = site_of(request), headers_of(request)
+        actor = await site.access.holder(headers.get(b"authorization"))
+        if actor is None:
+            return refuse(UNAUTHENTICATED)
+        return (await submit(site, actor, headers, await request.body(), request.path_params)).for_litestar()
 
     made = route(
         _litestar_path(row.path),
@@ -99,8 +116,8 @@ def demand_json(headers: dict[bytes, str]) -> None:
         )  # fmt: skip
 
 
-def _placed(row: Write, request: Request[Any, Any, Any], headers: dict[bytes, str]) -> dict[str, Any]:
-    placed: dict[str, Any] = {row.fills.get(name, name): value for name, value in request.path_params.items()}
+def _placed(row: Write, path: dict[str, str], headers: dict[bytes, str]) -> dict[str, Any]:
+    placed: dict[str, Any] = {row.fills.get(name, name): value for name, value in path.items()}
     for name, value in placed.items():
         if "\0" in value or len(value) > 200:
             raise Refused(Refusal("read.unknown", "There is no such thing.", "Correct the address.", name, value[:200]))
@@ -109,9 +126,9 @@ def _placed(row: Write, request: Request[Any, Any, Any], headers: dict[bytes, st
     return placed
 
 
-def _answer(row: Write, actor: Actor, outcome: Outcome) -> ASGIResponse:
+def _answer(row: Write, actor: Actor, outcome: Outcome) -> Answer:
     if outcome.refusal is not None:
-        return refuse(outcome.refusal, _status_of(outcome.refusal, actor))
+        return refused(outcome.refusal, _status_of(outcome.refusal, actor))
     status = _STATUS.get(outcome.status, 200)
     headers = [_JSON, _PRIVATE]
     if outcome.status == "applied" and row.created is not None:
@@ -123,7 +140,7 @@ def _answer(row: Write, actor: Actor, outcome: Outcome) -> ASGIResponse:
     version = outcome.result.get("version")
     if version is not None:
         headers.append((b"etag", b'"%d"' % version))
-    return ASGIResponse(body=json.encode(outcome), status_code=status, encoded_headers=headers)
+    return Answer(status, headers, json.encode(outcome))
 
 
 def _status_of(refusal: Refusal, actor: Actor) -> int | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from http import HTTPStatus
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import psycopg
@@ -39,6 +39,7 @@ STATUS_OF_RULE = {
     "read.cursor": 400,
     "read.unknown": 404,
     "request.media_type": 415,
+    "request.too_large": 413,
     "server.busy": 429,
     "server.database": 503,
     "server.too_slow": 503,
@@ -82,15 +83,32 @@ def problem_of(refusal: Refusal, status: int | None = None) -> Problem:
     )
 
 
-def refuse(refusal: Refusal, status: int | None = None, **headers: str) -> ASGIResponse:
-    """Answer with a refusal's problem details."""
-    problem = problem_of(refusal, status)
-    return ASGIResponse(
-        body=json.encode(problem),
-        status_code=problem.status,
-        media_type=MEDIA_TYPE,
-        headers=_headers(problem, headers),
-    )
+class Answer(NamedTuple):
+    """What goes back: a status, headers in lower case, and the body."""
+
+    status: int
+    headers: list[tuple[bytes, bytes]]
+    body: bytes
+
+    def for_litestar(self) -> ASGIResponse:
+        """Return it as Litestar wants it."""
+        return ASGIResponse(body=self.body, status_code=self.status, encoded_headers=self.headers)
+
+
+def refused(refusal: Refusal, status: int | None = None) -> Answer:
+    """Answer with a refusal's problem details; without a status, with the one of its rule."""
+    return answer_of(problem_of(refusal, status))
+
+
+def refuse(refusal: Refusal, status: int | None = None) -> ASGIResponse:
+    """Answer with a refusal's problem details from a Litestar handler."""
+    return refused(refusal, status).for_litestar()
+
+
+def answer_of(problem: Problem) -> Answer:
+    """Return problem details as an answer."""
+    headers = [(name.encode(), value.encode()) for name, value in _headers(problem, {}).items()]
+    return Answer(problem.status, [(b"content-type", MEDIA_TYPE.encode()), *headers], json.encode(problem))
 
 
 def _headers(problem: Problem, headers: dict[str, str]) -> dict[str, str]:
@@ -141,23 +159,23 @@ def refusal_of_error(error: BaseException) -> Refusal | None:
 
 def handle_error(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     """Answer any exception of a handler with problem details; what has no meaning is logged under its instance."""
-    problem = problem_of_error(request, error)
+    problem = problem_of_error(error, request.scope["path"])
     headers = _headers(problem, _allowed(error))
     return Response(json.encode(problem), status_code=problem.status, media_type=MEDIA_TYPE, headers=headers)
 
 
-def problem_of_error(request: Request[Any, Any, Any], error: Exception) -> Problem:
-    """Return the problem details of any exception of a handler."""
+def problem_of_error(error: Exception, path: str) -> Problem:
+    """Return the problem details of any exception; one without a meaning is logged under its instance."""
     refusal = refusal_of_error(error)
     if refusal is not None:
         return problem_of(refusal)
     if isinstance(error, HTTPException) and error.status_code < 500:
         rule = "http." + HTTPStatus(error.status_code).phrase.lower().replace(" ", "_").replace("-", "_")
         what, fix = _HTTP_WORDS.get(error.status_code, (f"{error.detail}.", "See /v1/docs for what may be sent."))
-        where = request.scope["path"][:200].replace("\0", "")
+        where = path[:200].replace("\0", "")
         return problem_of(Refusal(rule, what, fix, where), error.status_code)
     problem = problem_of(_FAULT)
-    log.error("request broke", instance=problem.instance, route=request.scope.get("path_template"), exc_info=error)
+    log.error("request broke", instance=problem.instance, exc_info=error)
     return problem
 
 
