@@ -19,9 +19,11 @@ from trueup.core.batch import House
 from trueup.core.checks import Check
 from trueup.core.policy import Policy
 from trueup.core.verb import Event, Slice, Verb
+from trueup.migrate.mapping import Mapping
 from trueup.orders import cancel, place, record
 from trueup.orders import checks as orders_checks
 from trueup.orders import state as orders
+from trueup.oversight.exposure import ExposurePolicy
 from trueup.parties import checks as parties_checks
 from trueup.parties import record as parties_record
 from trueup.parties import state as parties
@@ -29,7 +31,9 @@ from trueup.stock import checks as stock_checks
 from trueup.stock import receive, reserve
 from trueup.stock import state as stock
 
-POLICY_KINDS: dict[str, type[Policy]] = {kind.kind: kind for kind in (standing.Rights, ladder.Ladder, place.Channel)}
+POLICY_KINDS: dict[str, type[Policy]] = {
+    kind.kind: kind for kind in (standing.Rights, ladder.Ladder, place.Channel, Mapping, ExposurePolicy)
+}
 
 VERBS: tuple[Verb[Any], ...] = (
     *register.VERBS,

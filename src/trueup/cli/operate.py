@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Annotated, Any
 
 import typer
@@ -17,8 +19,13 @@ from trueup.core.checks import run_checks
 from trueup.core.door import Door
 from trueup.core.errors import TrueupError
 from trueup.core.settings import Settings, load_settings
-from trueup.web.server import serve
+from trueup.web.app import Beside
+from trueup.web.console.errors import show_error
+from trueup.web.console.routes import router as console
+from trueup.web.server import Ready, serve
 from trueup.web.sign_in import make_link
+from trueup.web.site import Site
+from trueup.worker import working
 
 Processes = Annotated[int, typer.Option("--processes", min=1, max=64, help="Server processes on the same port.")]
 
@@ -31,13 +38,37 @@ def up(
     url, server = database.prepare(settings)
     try:
         first_link = asyncio.run(_first_person(url))
-        typer.echo(f"Trueup serves http://{settings.host}:{settings.port}")
-        if first_link:
-            typer.echo(f"Sign in once, within 15 minutes: http://{settings.host}:{settings.port}/sign-in/{first_link}")
-        serve(settings, url, processes)
+
+        def ready(address: str) -> None:
+            typer.echo(f"Trueup serves {address}")
+            if first_link:
+                typer.echo(f"Sign in once, within 15 minutes: {address}/sign-in/{first_link}")
+
+        serve_all(settings, url, processes, on_ready=ready)
     finally:
         if server is not None and server.started:
             embedded.stop(server)
+
+
+def serve_all(
+    settings: Settings, url: str, processes: int = 1, beside: Sequence[Beside] = (), on_ready: Ready | None = None
+) -> None:
+    """Serve API and console, with the worker beside them; blocks until interrupted."""
+    built = house.build()
+
+    def work(site: Site) -> AbstractAsyncContextManager[Any]:
+        return working(url, built)
+
+    serve(
+        settings,
+        url,
+        built,
+        processes,
+        pages=console,
+        error_page=show_error,
+        beside=(work, *beside),
+        on_ready=on_ready,
+    )
 
 
 def doctor(home: Home = None, database_url: Database = None) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from decimal import Decimal
 from hashlib import sha256
@@ -39,8 +39,8 @@ class Price(msgspec.Struct, frozen=True):
     source: dict[str, object]
 
 
-PriceOf = Callable[[str, int, int], Price]
-"""(kind, rows it was found in, rows of the run) -> what that costs per day."""
+PriceOf = Callable[[Connection, str, str, int, int], Awaitable[Price]]
+"""(connection, run, kind, rows it was found in, rows of the run) -> what that costs per day."""
 
 
 class CaseOfKind(msgspec.Struct, frozen=True):
@@ -119,7 +119,7 @@ async def open_cases(
     rows = (await read.sums(connection, run.id)).rows_in
     for kind, count in (await _kinds(connection, run)).items():
         subjects = await _subjects(connection, run, kind)
-        price = price_of(kind, count, rows) if price_of is not None else None
+        price = await price_of(connection, run.id, kind, count, rows) if price_of is not None else None
         await _open(door, actor, run, kind, count, subjects, price)
 
 

@@ -1,0 +1,222 @@
+"""`trueup demo`: a legacy shop's export becomes governed orders, in one command.
+
+1. generate the export of a fictional retailer, with planted faults and their answer key
+2. propose a mapping, validate, and load it through the door
+3. set both sides' totals next to each other, and open a priced case for each kind of discrepancy
+4. hold what was found against the answer key
+5. let the simulated shop go on trading, and serve API and console
+"""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import shutil
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from datetime import date
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import psycopg
+import typer
+
+from trueup import house
+from trueup.authority.register import RegisterActor
+from trueup.authority.standing import SYSTEM
+from trueup.cli.migrate import print_report, progress
+from trueup.cli.operate import serve_all
+from trueup.cli.options import AsJson, Database, Home, Host, Port
+from trueup.cli.pricing import price_of
+from trueup.core import database, embedded, json
+from trueup.core.door import Door
+from trueup.core.errors import StartRefused
+from trueup.core.settings import Settings, load_settings
+from trueup.core.verb import Actor
+from trueup.migrate.report import Report
+from trueup.migrate.run import Means, run_migration
+from trueup.sandbox.dialects import dialect_named
+from trueup.sandbox.legacy_export import ExportOptions, write_legacy_export
+from trueup.sandbox.shop import Offer, Shop
+from trueup.web.sign_in import make_link
+from trueup.web.site import Site
+
+PEOPLE = (
+    ("Paula Planner", "planner@example.com", ("Administrator", "Data Steward")),
+    ("Dario Deputy", "deputy@example.com", ("Data Steward",)),
+    ("Olga Other", "other@example.com", ("Order Agent",)),
+)
+ACTS_PER_SECOND = 4.0
+
+
+def demo(
+    home: Home = None,
+    database_url: Database = None,
+    host: Host = None,
+    port: Port = None,
+    seed: Annotated[int, typer.Option("--seed", help="Another seed is another retailer.")] = 1,
+    dialect: Annotated[str, typer.Option("--dialect", help="english, german, terse or shuffled export.")] = "english",
+    once: Annotated[bool, typer.Option("--once", help="Run the story, print its report, and stop.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Generate a legacy shop's export, migrate and reconcile it, and go on trading; prints a sign-in link."""
+    settings = load_settings(home, database_url, host, port)
+    url, server = _fresh_database(settings)
+    try:
+        told = asyncio.run(_tell(settings, url, seed, dialect, quiet=as_json))
+        if as_json:
+            typer.echo(json.encode(told.as_json()).decode())
+        else:
+            _print(told)
+        if not once:
+            _serve(settings, url, seed, told)
+    finally:
+        if server is not None and server.started:
+            embedded.stop(server)
+    if not told.matched:
+        raise typer.Exit(1)
+
+
+class Told(msgspec.Struct, frozen=True):
+    """What the story came to. planted, found: rows by kind of fault; matched: row by row, nothing missed or invented."""
+
+    report: Report
+    planted: dict[str, int]
+    found: dict[str, int]
+    missed: tuple[str, ...]
+    invented: tuple[str, ...]
+    link: str
+    shop: Actor
+
+    @property
+    def matched(self) -> bool:
+        """Whether the answer key is matched by row."""
+        return not self.missed and not self.invented
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the report as scripts read it."""
+        return {
+            **json.to_plain(self.report),
+            "planted": self.planted,
+            "found": self.found,
+            "missed": list(self.missed),
+            "invented": list(self.invented),
+        }
+
+
+def _fresh_database(settings: Settings) -> tuple[str, embedded.Embedded | None]:
+    """Return a database for the demo alone: made anew on the embedded server; one's own must hold no orders yet."""
+    if settings.database is not None:
+        url, _ = database.prepare(settings)
+        with psycopg.connect(url) as connection:
+            if connection.execute("select 1 from orders limit 1").fetchone():
+                raise StartRefused("the demo wants an empty database, this one holds orders; give it one of its own")
+        return url, None
+    server = embedded.start(settings.home, fast_and_unsafe=settings.unsafe)
+    with psycopg.connect(server.url("postgres"), autocommit=True) as connection:
+        connection.execute("drop database if exists demo with (force)")
+    database.create_database(server.url("postgres"), "demo")
+    url = server.url("demo")
+    database.refuse_unsafe(url, unsafe=settings.unsafe)
+    database.migrate(url)
+    shutil.rmtree(settings.home / "demo", ignore_errors=True)
+    return url, server
+
+
+async def _tell(settings: Settings, url: str, seed: int, dialect: str, *, quiet: bool) -> Told:
+    folder = settings.home / "demo"
+    export, key = folder / "export", folder / "answer_key.csv"
+    export.mkdir(parents=True, exist_ok=True)
+    options = ExportOptions(seed=seed, until=date.today(), dialect=dialect_named(dialect, seed))
+    write_legacy_export(export, options, key)
+    async with Door(url, house.build()) as door:
+        people = await _register_people(door)
+        shop = Actor(people[-1], "service", "Simulated shop", frozenset({"Order Agent", "Fulfilment Lead"}))
+        with progress(quiet=quiet) as tick:
+            means = Means(door, url, settings.home / "demo", price_of=price_of, tick=tick)
+            report = await run_migration(means, [export], None)
+    reported = await _reported(url, report.run)
+    planted = _planted(key)
+    link = await make_link(url, people[0])
+    return Told(
+        report,
+        dict(sorted(Counter(kind for _, _, kind in planted).items())),
+        dict(sorted(Counter(kind for _, _, kind in reported).items())),
+        tuple(sorted(f"{file}:{row} {kind}" for file, row, kind in planted - reported)),
+        tuple(sorted(f"{file}:{row} {kind}" for file, row, kind in reported - planted)),
+        link,
+        shop,
+    )
+
+
+async def _register_people(door: Door) -> list[str]:
+    """Register the demo's people and its shop; return their ids, the shop's last."""
+    commands = [RegisterActor(name=name, email=email, roles=roles) for name, email, roles in PEOPLE]
+    commands.append(RegisterActor(name="Simulated shop", kind="service", roles=("Order Agent", "Fulfilment Lead")))
+    outcomes = await door.submit_all(SYSTEM, [(f"demo/{command.name}", command) for command in commands])
+    return [outcome.result["actor"] for outcome in outcomes]
+
+
+def _planted(key: Path) -> set[tuple[str, int, str]]:
+    with key.open(newline="", encoding="utf-8") as file:
+        rows = [(entry["file"], int(entry["row"]), entry["kind"]) for entry in csv.DictReader(file)]
+    return {row for row in rows if not row[2].startswith("ignored:")}
+
+
+async def _reported(url: str, run: str) -> set[tuple[str, int, str]]:
+    connection = await database.connect(url)
+    try:
+        rows = await connection.execute(
+            "select file, row, kind from migration_row where run = %s and kind is not null", [run]
+        )
+        return {(Path(file).name, row, kind) for file, row, kind in await rows.fetchall()}
+    finally:
+        await connection.close()
+
+
+def _print(told: Told) -> None:
+    print_report(told.report)
+    if told.matched:
+        count = sum(told.planted.values())
+        typer.secho(f"All {count} planted faults were found, row by row, and nothing else was reported.", fg="green")
+    for title, rows in (("planted and not found", told.missed), ("reported and not planted", told.invented)):
+        for row in rows:
+            typer.secho(f"{title}: {row}", fg="red")
+
+
+def _serve(settings: Settings, url: str, seed: int, told: Told) -> None:
+    @asynccontextmanager
+    async def trading(site: Site) -> AsyncIterator[None]:
+        stopped = False
+        shop = Shop(site.door, told.shop, await _offers(url), seed=seed)
+        task = asyncio.create_task(shop.run(ACTS_PER_SECOND, lambda: stopped), name="simulated shop")
+        try:
+            yield
+        finally:
+            stopped = True
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+    def ready(address: str) -> None:
+        typer.echo(f"\nThe shop goes on trading. Console and API: {address}")
+        typer.secho(f"Sign in (once, within 15 minutes): {address}/sign-in/{told.link}", bold=True)
+        typer.echo("Stop with Ctrl-C; `trueup demo` starts the story over.")
+
+    serve_all(settings, url, beside=(trading,), on_ready=ready)
+
+
+async def _offers(url: str) -> list[Offer]:
+    """Return what the migrated shop has in stock and a price for."""
+    connection = await database.connect(url)
+    try:
+        rows = await connection.execute(
+            """select i.sku, l.code, i.unit_price, i.currency
+            from stock_balance b join item i on i.id = b.item join location l on l.id = b.location
+            where b.on_hand > 0 and i.unit_price > 0 and i.currency is not null order by i.sku, l.code"""
+        )
+        return [Offer(*row) for row in await rows.fetchall()]
+    finally:
+        await connection.close()
