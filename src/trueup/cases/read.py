@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -12,7 +12,7 @@ from trueup.cases.ladder import is_overdue
 from trueup.cases.state import CaseSubject
 from trueup.core import timeline
 from trueup.core.database import Connection
-from trueup.core.paging import Page, bounded, page_of, read_cursor, write_cursor
+from trueup.core.paging import Limit, Page, bounded, page_of, read_cursor, write_cursor
 
 CaseStatus = Literal["open", "acted", "closed"]
 
@@ -22,12 +22,12 @@ class CaseQuery(msgspec.Struct, frozen=True, kw_only=True):
 
     status: CaseStatus | None = None
     owner_role: str | None = None
-    severity: int | None = None
+    severity: Annotated[int, msgspec.Meta(ge=1, le=4)] | None = None
     kind: str | None = None
     subject: str | None = None
     overdue: bool | None = None
     cursor: str | None = None
-    limit: int = 50
+    limit: Limit = 50
 
 
 class CaseSummary(msgspec.Struct, frozen=True):

@@ -8,7 +8,7 @@ import msgspec
 
 from trueup.catalogue.state import Item, Location
 from trueup.core.database import Connection
-from trueup.core.paging import Page, bounded, page_of, prefix_range, read_cursor, write_cursor
+from trueup.core.paging import Limit, Page, bounded, page_of, prefix_range, read_cursor, write_cursor
 
 
 class ItemQuery(msgspec.Struct, frozen=True, kw_only=True):
@@ -19,7 +19,7 @@ class ItemQuery(msgspec.Struct, frozen=True, kw_only=True):
     category: str | None = None
     finding: str | None = None
     cursor: str | None = None
-    limit: int = 50
+    limit: Limit = 50
 
 
 class ItemDetail(msgspec.Struct, frozen=True):

@@ -7,13 +7,15 @@ import binascii
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 
 import msgspec
 
 from trueup.core.errors import Refusal, Refused
 
 LIMIT_MAX = 200
+Limit = Annotated[int, msgspec.Meta(ge=1, le=LIMIT_MAX)]
+Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 T = TypeVar("T")
 
 

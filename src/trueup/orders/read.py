@@ -11,7 +11,7 @@ import msgspec
 from trueup.core import timeline as journal_timeline
 from trueup.core.database import Connection
 from trueup.core.ids import is_id
-from trueup.core.paging import Page, bounded, page_of, prefix_range, read_cursor, write_cursor
+from trueup.core.paging import Limit, Moment, Page, bounded, page_of, prefix_range, read_cursor, write_cursor
 from trueup.parties import read as parties
 from trueup.parties.state import Contact
 
@@ -36,10 +36,10 @@ class OrderQuery(msgspec.Struct, frozen=True, kw_only=True):
     load: str | None = None
     flagged: bool | None = None
     managed: bool | None = None
-    placed_from: datetime | None = None
-    placed_to: datetime | None = None
+    placed_from: Moment | None = None
+    placed_to: Moment | None = None
     cursor: str | None = None
-    limit: int = 50
+    limit: Limit = 50
 
 
 class OrderSummary(msgspec.Struct, frozen=True):

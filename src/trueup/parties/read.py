@@ -9,7 +9,7 @@ import msgspec
 
 from trueup.core import json
 from trueup.core.database import Connection
-from trueup.core.paging import Page, bounded, page_of, prefix_range, read_cursor, write_cursor
+from trueup.core.paging import Limit, Page, bounded, page_of, prefix_range, read_cursor, write_cursor
 from trueup.parties.state import Address, Contact
 
 
@@ -20,7 +20,7 @@ class CustomerQuery(msgspec.Struct, frozen=True, kw_only=True):
     source: str | None = None
     country: str | None = None
     cursor: str | None = None
-    limit: int = 50
+    limit: Limit = 50
 
 
 class CustomerDetail(msgspec.Struct, frozen=True):

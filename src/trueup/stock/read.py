@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from trueup.core.database import Connection
-from trueup.core.paging import Page, bounded, page_of, prefix_range, read_cursor, write_cursor
+from trueup.core.paging import Limit, Page, bounded, page_of, prefix_range, read_cursor, write_cursor
 from trueup.core.quantity import plain
 
 CLAIM_ROWS_READ_MAX = 1000
@@ -26,7 +26,7 @@ class StockQuery(msgspec.Struct, frozen=True, kw_only=True):
     item: str | None = None
     short: bool | None = None
     cursor: str | None = None
-    limit: int = 50
+    limit: Limit = 50
 
 
 class Availability(msgspec.Struct, frozen=True):

@@ -36,13 +36,14 @@ def headers_of(request: Request[Any, Any, Any]) -> dict[bytes, str]:
     return {name: value.decode("latin-1") for name, value in request.scope["headers"]}
 
 
-def submission(
-    row: Write, house: House
-) -> Callable[[Site, dict[bytes, str], bytes, dict[str, str]], Awaitable[Answer]]:
-    """Return the function that carries one write out: who, key, command, door, answer.
+Submit = Callable[[Site, KeyHolder, dict[bytes, str], bytes, dict[str, str]], Awaitable[Answer]]
 
-    It takes the site, the headers by lower-case name, the body, and the parts of the path; it raises only what has no
-    meaning for the caller.
+
+def submission(row: Write, house: House) -> Submit:
+    """Return the function that carries one write out: key, command, door, answer.
+
+    It takes the site, who it is, the headers by lower-case name, the body, and the parts of the path; it raises only
+    what has no meaning for the caller.
     """
     read = body_reader(row, house.verbs[row.command])
     elsewhere = placed_elsewhere(row)

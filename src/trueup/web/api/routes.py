@@ -20,6 +20,7 @@ from trueup.catalogue.register import RegisterItem, RegisterLocation
 from trueup.catalogue.state import Location
 from trueup.core import journal, timeline
 from trueup.core.database import Connection
+from trueup.core.paging import Limit, Page
 from trueup.core.verb import Command
 from trueup.orders import read as orders
 from trueup.orders.cancel import CancelOrder
@@ -30,6 +31,7 @@ from trueup.stock import read as stock
 from trueup.stock.count import CountStock
 from trueup.stock.receive import AdjustStock, ReceiveStock, SetSafetyStock
 from trueup.stock.reserve import ReleaseReservation, ReserveStock
+from trueup.web.api import migrations
 
 BODY_BYTES_MAX = 1_000_000
 COUNT_BYTES_MAX = 10_000_000
@@ -73,9 +75,6 @@ class Read(msgspec.Struct, frozen=True, kw_only=True):
     returns: Any
     query: type[msgspec.Struct] = NoQuery
     right: str = "read"
-
-
-Limit = Annotated[int, msgspec.Meta(ge=1, le=200)]
 
 
 class After(msgspec.Struct, frozen=True):
@@ -306,6 +305,26 @@ READS: tuple[Read, ...] = (
         query=AfterEvents,
         returns=Feed,
         answer=events,
+    ),
+    Read(
+        path="/v1/migrations",
+        summary="List migration runs, newest first",
+        query=migrations.RunQuery,
+        returns=migrations.RunList,
+        answer=lambda connection, asked: migrations.runs(connection, asked.query),
+    ),
+    Read(
+        path="/v1/migrations/{run}",
+        summary="Get one migration run with its sums",
+        returns=migrations.RunDetail,
+        answer=lambda connection, asked: migrations.run(connection, asked.path["run"]),
+    ),
+    Read(
+        path="/v1/migrations/{run}/rows",
+        summary="List the rows of a run that were not plainly applied",
+        query=migrations.RowQuery,
+        returns=Page[migrations.RunRow],
+        answer=lambda connection, asked: migrations.rows(connection, asked.path["run"], asked.query),
     ),
     Read(
         path="/v1/actors",
