@@ -15,7 +15,7 @@ import shutil
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from datetime import date
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -80,7 +80,7 @@ def demo(
 
 
 class Told(msgspec.Struct, frozen=True):
-    """What the story came to. planted, found: rows by kind of fault; matched: row by row, nothing missed or invented."""
+    """What the story came to. planted, found: rows by kind of fault; matched: row by row, none missed or invented."""
 
     report: Report
     planted: dict[str, int]
@@ -129,7 +129,7 @@ async def _tell(settings: Settings, url: str, seed: int, dialect: str, *, quiet:
     folder = settings.home / "demo"
     export, key = folder / "export", folder / "answer_key.csv"
     export.mkdir(parents=True, exist_ok=True)
-    options = ExportOptions(seed=seed, until=date.today(), dialect=dialect_named(dialect, seed))
+    options = ExportOptions(seed=seed, until=datetime.now(UTC).date(), dialect=dialect_named(dialect, seed))
     write_legacy_export(export, options, key)
     async with Door(url, house.build()) as door:
         people = await _register_people(door)

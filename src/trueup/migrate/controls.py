@@ -36,14 +36,16 @@ class Control(msgspec.Struct, frozen=True):
 _HEADER_NAMES = ("charges", "discount", "tax", "total", "booked total", "rounding difference", "stated total", "paid",
                  "refunded", "documents with another stated total")  # fmt: skip
 _TOTAL = "cast(a.goods + c.charges - c.discount + c.tax as decimal(38, 12))"
-_SOURCE_LINES = """
-    select c.kind, c.currency, count(*), sum(l.quantity), sum(l.quantity * l.unit_price)
+# Wide before multiplying: DuckDB gives the product of two decimals no more digits than their types have together.
+_AMOUNT = "cast(l.quantity as decimal(38, 6)) * cast(l.unit_price as decimal(38, 6))"
+_SOURCE_LINES = f"""
+    select c.kind, c.currency, count(*), sum(l.quantity), sum({_AMOUNT})
     from c_line l join ended e using (file, row) join c_order c using (document)
     where e.outcome = 'applied' group by all order by all
 """
 _SOURCE_HEADERS = """
     with amounts as (
-        select document, sum(l.quantity * l.unit_price) as goods from c_line l join ended e using (file, row)
+        select document, sum({amount}) as goods from c_line l join ended e using (file, row)
         where e.outcome = 'applied' group by document
     ),
     whole as (
@@ -90,7 +92,7 @@ def source_figures(ledger: duckdb.DuckDBPyConnection, not_new: Iterable[str]) ->
     if documents:
         ledger.execute("insert into not_new select unnest(?)", [[document for (document,) in documents]])
     used = [code for (code,) in ledger.execute("select distinct currency from c_order order by 1").fetchall()]
-    headers = ledger.execute(_SOURCE_HEADERS.format(booked=_booked(_TOTAL, used))).fetchall()
+    headers = ledger.execute(_SOURCE_HEADERS.format(amount=_AMOUNT, booked=_booked(_TOTAL, used))).fetchall()
     figures = name_figures(headers, ledger.execute(_SOURCE_LINES).fetchall())
     counted = ledger.execute(
         "select count(*), sum(counted) from c_count join ended e using (file, row) where e.outcome = 'applied'"
