@@ -1,0 +1,1 @@
+"""The console: server-rendered pages whose whole state is their address."""

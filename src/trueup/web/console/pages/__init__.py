@@ -1,0 +1,1 @@
+"""One module per page; each has a `routes` list that `web.console.router` mounts."""

@@ -1,0 +1,179 @@
+"""Orders: the list with search and filters, one order with its timeline, and cancelling units of it."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from litestar import Request, Response, get, post
+
+from trueup.cases import read as cases
+from trueup.core.errors import Refusal, Refused
+from trueup.orders import read as orders
+from trueup.orders.cancel import CancelOrder
+from trueup.orders.read import OrderDetail, OrderLine, OrderQuery
+from trueup.parties.state import Address, Contact
+from trueup.web.console import words
+from trueup.web.console.visit import Visit, enter, unknown
+
+_CHOICES = {name: [(value, word.text) for value, word in words.TABLES[name].items()] for name in
+            ("fulfilment", "payment", "hold")}  # fmt: skip
+_TEXTS = ("fulfilment", "payment", "hold", "channel", "source", "customer", "load")
+_SHOWN = {"q": "search", "placed_from": "from", "placed_to": "to", "managed": "kind"}
+TIMELINE_MAX = 200
+
+
+@get("/orders")
+async def list_orders(request: Request[Any, Any, Any]) -> Response[Any]:
+    """Show one page of orders; every filter is in the address. A search that finds one order by its number opens it."""
+    visit = await enter(request)
+    query = _query(visit)
+    async with visit.reading() as connection:
+        page = await orders.find(connection, query)
+        there = await orders.choices(connection)
+    return await visit.show(
+        "orders.html",
+        section="/orders",
+        title="Orders",
+        orders=page.items,
+        next=page.next,
+        capped=page.capped,
+        filters=_filters(visit),
+        fulfilments=_CHOICES["fulfilment"],
+        payments=_CHOICES["payment"],
+        holds=_CHOICES["hold"],
+        channels=[(value, value) for value in there["channel"]],
+        sources=[(value, value) for value in there["source"]],
+    )
+
+
+@get("/orders/{reference:str}")
+async def show_order(request: Request[Any, Any, Any], reference: str) -> Response[Any]:
+    """Show one order by its id or our number."""
+    visit = await enter(request)
+    return await _order_page(visit, reference)
+
+
+@post("/orders/{reference:str}/cancel")
+async def cancel(request: Request[Any, Any, Any], reference: str) -> Response[Any]:
+    """Cancel units by line and quantity, at the version that was read; a double click has one effect."""
+    visit = await enter(request)
+    form = await visit.form()
+    lines = [] if form.get("all") else _chosen(form)
+    if not lines and not form.get("all"):
+        fix = "Enter how many units of which line to cancel, or cancel all that is left."
+        refusal = Refusal("form.nothing_chosen", "No quantity was entered.", fix, "quantity")
+        return await _order_page(visit, reference, refusal=refusal, entered=form)
+    body = {"order": reference, "lines": lines, "reason": form.get("reason", ""), "version": form.get("version", "")}
+    outcome = await visit.submit(CancelOrder, body, form)
+    if outcome.refusal is not None:
+        return await _order_page(visit, reference, refusal=outcome.refusal, entered=form)
+    return visit.done(f"/orders/{reference}", form)
+
+
+def _chosen(form: dict[str, str]) -> list[dict[str, Any]]:
+    """Return the lines of the form that have a quantity."""
+    sent = {name.removeprefix("quantity-"): text.strip() for name, text in form.items() if name.startswith("quantity-")}
+    return [
+        {"line": int(line), "quantity": text}
+        for line, text in sent.items()
+        if line.isdecimal() and text not in ("", "0")
+    ]
+
+
+async def _order_page(
+    visit: Visit, reference: str, refusal: Refusal | None = None, entered: dict[str, str] | None = None
+) -> Response[Any]:
+    async with visit.reading() as connection:
+        detail = await orders.order(connection, reference)
+        if detail is None:
+            raise unknown(f"There is no order {reference!r}.")
+        entries = await orders.timeline(connection, detail.id, limit=TIMELINE_MAX)
+        concerning = await cases.cases(connection, cases.CaseQuery(subject=detail.id, limit=20), visit.now)
+    return await visit.show(
+        "order.html",
+        section="/orders",
+        title=f"Order {detail.number}",
+        order=detail.summary,
+        totals=detail.totals,
+        load=detail.load,
+        lines=detail.lines,
+        contact=_contact(detail.contact),
+        entries=entries,
+        cases=concerning.items,
+        cancellable=_cancellable(detail),
+        refusal=refusal,
+        entered=entered or {},
+    )
+
+
+def _query(visit: Visit) -> OrderQuery:
+    params = visit.params
+    return OrderQuery(
+        search=params.get("q"),
+        flagged=visit.flag("flagged"),
+        managed=visit.flag("managed"),
+        placed_from=_moment(params.get("placed_from"), "placed_from"),
+        placed_to=_moment(params.get("placed_to"), "placed_to", end=True),
+        cursor=params.get("cursor"),
+        fulfilment=params.get("fulfilment"),
+        payment=params.get("payment"),
+        hold=params.get("hold"),
+        channel=params.get("channel"),
+        source=params.get("source"),
+        customer=params.get("customer"),
+        load=params.get("load"),
+    )
+
+
+def _moment(text: str | None, where: str, *, end: bool = False) -> datetime | None:
+    """Read a day or a time; a day as an end includes it whole."""
+    if not text:
+        return None
+    try:
+        if len(text) == 10:
+            day = date.fromisoformat(text) + timedelta(days=1 if end else 0)
+            return datetime(day.year, day.month, day.day, tzinfo=UTC)
+        moment = datetime.fromisoformat(text)
+        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        raise Refused(
+            Refusal("read.date", f"{text[:40]!r} is not a day.", "Write it as 2026-03-01.", where, text[:40])
+        ) from None
+
+
+def _filters(visit: Visit) -> list[tuple[str, str, str]]:
+    """Return (name, value, address without it) of each filter in force."""
+    names = ("q", *_TEXTS, "managed", "flagged", "placed_from", "placed_to")
+    found = []
+    for name in names:
+        value = visit.params.get(name)
+        if value:
+            if name == "managed":
+                value = "managed here" if value == "true" else "history"
+            found.append((_SHOWN.get(name, name), value, visit.link(**{name: None, "cursor": None})))
+    return found
+
+
+def _cancellable(detail: OrderDetail) -> list[OrderLine]:
+    if not detail.summary.managed:
+        return []
+    return [x for x in detail.lines if x.kind == "good" and x.quantity - x.cancelled - x.shipped > 0]
+
+
+def _contact(contact: Contact | None) -> list[tuple[str, str]]:
+    if contact is None:
+        return []
+    found = [("Name", contact.name), ("E-mail", contact.email), ("Phone", contact.phone)]
+    found += [("Ship to", _address(contact.ship_to)), ("Bill to", _address(contact.bill_to))]
+    return [(name, value) for name, value in found if value]
+
+
+def _address(address: Address | None) -> str | None:
+    if address is None:
+        return None
+    town = " ".join(part for part in (address.postcode, address.city) if part)
+    return ", ".join(part for part in (address.name, address.street, town, address.region, address.country) if part)
+
+
+routes = [list_orders, show_order, cancel]

@@ -1,0 +1,55 @@
+"""The overview: what is going on, what it costs, and what is proven."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from litestar import Request, Response, get
+
+from trueup.cases import read as cases
+from trueup.cases.read import CaseQuery
+from trueup.core import journal
+from trueup.stock import read as stock
+from trueup.stock.read import StockQuery
+from trueup.web.console import figures, runs
+from trueup.web.console.visit import enter
+
+CASES_SHOWN = 8
+COUNTED_MAX = 200
+
+
+@get("/")
+async def overview(request: Request[Any, Any, Any]) -> Response[Any]:
+    """Show the overview; its upper half is read again every few seconds."""
+    visit = await enter(request)
+    async with visit.reading() as connection:
+        recent = await figures.recent_orders(connection, visit.now)
+        dearest = await cases.cases(connection, CaseQuery(limit=CASES_SHOWN), visit.now)
+        totals = await cases.totals(connection)
+        overdue = await cases.cases(connection, CaseQuery(overdue=True, limit=COUNTED_MAX), visit.now)
+        short = await stock.balances(connection, StockQuery(short=True, limit=COUNTED_MAX), visit.now)
+        head = await journal.head(connection)
+        seal = await figures.last_seal(connection)
+        checks = await figures.checks(connection)
+        run = await runs.newest(connection)
+    return await visit.show(
+        "overview.html",
+        section="/",
+        title="Overview",
+        today=visit.now.date(),
+        recent=recent,
+        cases=dearest.items,
+        totals=totals,
+        case_count=sum(count for count, _ in totals.values()),
+        overdue_count=len(overdue.items),
+        overdue_more=overdue.next is not None,
+        short=short.items,
+        short_more=short.next is not None,
+        head=head,
+        seal=seal,
+        checks=checks,
+        run=run,
+    )
+
+
+routes = [overview]

@@ -1,0 +1,114 @@
+"""Stock: balances with shortfalls first, and why so much of an item is available where; receipts and adjustments."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from litestar import Request, Response, get, post
+
+from trueup.catalogue import read as catalogue
+from trueup.core.errors import Refusal
+from trueup.stock import read as stock
+from trueup.stock.read import StockQuery
+from trueup.stock.receive import AdjustStock, ReceiveStock
+from trueup.web.console.visit import Visit, enter, unknown
+
+SHORTFALLS_FIRST = 10
+CLAIMS_SHOWN = 25
+
+
+@get("/stock")
+async def list_stock(request: Request[Any, Any, Any]) -> Response[Any]:
+    """Show balances by SKU; unless filtered, what is short or owed stands on top."""
+    visit = await enter(request)
+    params = visit.params
+    query = StockQuery(
+        search=params.get("q"),
+        location=params.get("location"),
+        short=visit.flag("short"),
+        cursor=params.get("cursor"),
+    )
+    on_top = query.short is None and query.cursor is None
+    async with visit.reading() as connection:
+        page = await stock.balances(connection, query, visit.now)
+        shortfalls = StockQuery(search=query.search, location=query.location, short=True, limit=SHORTFALLS_FIRST)
+        short = await stock.balances(connection, shortfalls, visit.now) if on_top else None
+        places = await catalogue.locations(connection)
+    return await visit.show(
+        "stock.html",
+        section="/stock",
+        title="Stock",
+        balances=page.items,
+        next=page.next,
+        short=short.items if short else (),
+        short_more=bool(short and short.next),
+        places_there=[(place.code, place.code) for place in places],
+        filtered=any(params.get(name) for name in ("q", "location", "short")),
+    )
+
+
+@get("/stock/{sku:path}")
+async def show_stock(request: Request[Any, Any, Any], sku: str) -> Response[Any]:
+    """Show one item's stock at each location, and how each figure comes about; a SKU may have slashes in it."""
+    return await _stock_page(await enter(request), sku[1:])
+
+
+@post("/stock/{sku:path}")
+async def post_fact(request: Request[Any, Any, Any], sku: str) -> Response[Any]:
+    """Post a receipt or an adjustment of one item, as the field `fact` says."""
+    visit = await enter(request)
+    form = await visit.form()
+    return await (_receive if form.get("fact") == "receive" else _adjust)(visit, sku[1:], form)
+
+
+async def _receive(visit: Visit, sku: str, form: dict[str, str]) -> Response[Any]:
+    body = {"location": form.get("location", ""), "reference": form.get("reference", ""),
+            "lines": [{"sku": sku, "quantity": form.get("quantity", "").strip()}]}  # fmt: skip
+    outcome = await visit.submit(ReceiveStock, body, form)
+    if outcome.refusal is not None:
+        return await _stock_page(visit, sku, outcome.refusal, form, "receive")
+    return visit.done(visit.path_of("stock", sku), form)
+
+
+async def _adjust(visit: Visit, sku: str, form: dict[str, str]) -> Response[Any]:
+    # A typographic minus is a minus.
+    change = form.get("change", "").strip().replace("\u2212", "-")
+    body = {"sku": sku, "change": change, **{name: form.get(name, "") for name in ("location", "reason", "reference")}}
+    outcome = await visit.submit(AdjustStock, body, form)
+    if outcome.refusal is not None:
+        return await _stock_page(visit, sku, outcome.refusal, form, "adjust")
+    return visit.done(visit.path_of("stock", sku), form)
+
+
+async def _stock_page(
+    visit: Visit, sku: str, refusal: Refusal | None = None, entered: dict[str, str] | None = None, opened: str = ""
+) -> Response[Any]:
+    async with visit.reading() as connection:
+        found = await catalogue.item(connection, sku)
+        if found is None:
+            raise unknown(f"No item answers to {sku!r}.")
+        item = found.item
+        places = await stock.everywhere(connection, item.sku, visit.now)
+        claims = {
+            place.location: await stock.claims(connection, item.id, place.location, visit.now, CLAIMS_SHOWN)
+            for place in places[:20]
+        }
+        moves = await stock.movements(connection, item.id, visit.params.get("cursor"))
+        locations = await catalogue.locations(connection)
+    return await visit.show(
+        "stock_item.html",
+        section="/stock",
+        title=f"Stock of {item.sku}",
+        item=item,
+        places=places,
+        claims={place.location: claims.get(place.location, ()) for place in places},
+        movements=moves.items,
+        next=moves.next,
+        locations=locations,
+        refusal=refusal,
+        entered=entered or {},
+        opened=opened,
+    )
+
+
+routes = [list_stock, show_stock, post_fact]

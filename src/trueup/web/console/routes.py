@@ -1,0 +1,45 @@
+"""What the application mounts for the console: static files, the way in, and the pages for who is signed in.
+
+`create_app(..., pages=router, error_page=errors.show_error)`.
+"""
+
+from __future__ import annotations
+
+from litestar import Router
+from litestar.static_files import create_static_files_router
+from litestar.types import ControllerRouterHandler
+
+from trueup.web.console.pages import (
+    actors,
+    cases,
+    items,
+    journal,
+    migrations,
+    orders,
+    overview,
+    policies,
+    sign_in,
+    stock,
+)
+from trueup.web.console.render import STATIC
+from trueup.web.sessions import only_signed_in
+
+BODY_BYTES_MAX = 1_000_000
+_PAGES = (overview, orders, stock, items, cases, migrations, journal, actors, policies)
+
+router: list[ControllerRouterHandler] = [
+    create_static_files_router(path="/static", directories=[STATIC], include_in_schema=False, cache_control=None),
+    Router(
+        path="/",
+        route_handlers=list(sign_in.routes),
+        include_in_schema=False,
+        request_max_body_size=BODY_BYTES_MAX,
+    ),
+    Router(
+        path="/",
+        route_handlers=[handler for page in _PAGES for handler in page.routes],
+        include_in_schema=False,
+        before_request=only_signed_in,
+        request_max_body_size=BODY_BYTES_MAX,
+    ),
+]

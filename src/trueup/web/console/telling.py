@@ -1,0 +1,80 @@
+"""What a row of the journal says, in one sentence: for timelines, which open the exact record beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+from trueup.core.timeline import Entry
+from trueup.web.console.formats import money, number
+from trueup.web.console.words import EVENTS, ROOT_CAUSES
+
+Body = dict[str, Any]
+
+
+def tell(entry: Entry) -> str:
+    """Return the sentence for an entry; a name that has none reads as it is stored."""
+    if entry.kind == "command":
+        return f"Command {entry.name}"
+    head = EVENTS.get(entry.name, entry.name)
+    more = _MORE.get(entry.name)
+    if more is None:
+        return head
+    try:
+        detail = more(entry.body)
+    except (KeyError, TypeError, ValueError, ArithmeticError):
+        return head
+    return f"{head}: {detail}" if detail else head
+
+
+def _units(claims: list[list[Any]], at: int) -> str:
+    total = sum((Decimal(str(claim[at])) for claim in claims), Decimal(0))
+    lines = len(claims)
+    return f"{number(total)} unit{'' if total == 1 else 's'} of {lines} line{'' if lines == 1 else 's'}"
+
+
+def _captured(body: Body) -> str:
+    order = body["order"]
+    count = len(body["lines"])
+    total = money(Decimal(str(order["totals"]["total"])), order["currency"])
+    return f"{count} line{'' if count == 1 else 's'}, {total}"
+
+
+def _released(body: Body) -> str:
+    return f"{_units(body['claims'], 3)}, {body['reason']}"
+
+
+def _moved(body: Body) -> str:
+    first = body["moves"][0]
+    count = len(body["moves"])
+    if count > 1:
+        return f"{count} movements, {body['reason']}"
+    return f"{number(Decimal(str(first[1])))} from {first[2]} to {first[4]}, {body['reason']}".replace("_", " ")
+
+
+def _grew(body: Body) -> str:
+    return f"{len(body['subjects'])} more" if body["subjects"] else "its price was computed again"
+
+
+_MORE: dict[str, Callable[[Body], str]] = {
+    "orders.placed": _captured,
+    "orders.recorded": _captured,
+    "orders.record_extended": lambda body: f"{len(body['lines'])} lines",
+    "orders.cancelled": lambda body: f"{_units(body['lines'], 1)}, reason {body['reason']}",
+    "stock.reserved": lambda body: _units(body["claims"], 3),
+    "stock.claims_released": _released,
+    "stock.moved": _moved,
+    "cases.opened": lambda body: str(body["case"]["title"]),
+    "cases.grew": _grew,
+    "cases.acted": lambda body: f"{body['note']} (effect {body['effect']})",
+    "cases.commented": lambda body: str(body["text"]),
+    "cases.closed": lambda body: f"{ROOT_CAUSES.get(body['root_cause'], body['root_cause'])}. {body['note']}",
+    "catalogue.item_registered": lambda body: f"{body['item']['sku']}, version {body['item']['version']}",
+    "catalogue.alias_added": lambda body: str(body["key"]),
+    "catalogue.location_registered": lambda body: str(body["location"]["code"]),
+    "parties.customer_recorded": lambda body: f"{body['customer']['number']} of {body['customer']['source']}",
+    "authority.actor_registered": lambda body: ", ".join(body["actor"]["roles"]) or "no role",
+    "authority.key_issued": lambda body: str(body["label"]),
+    "authority.policy_published": lambda body: f"version {body['version']}, {body['reason']}",
+}

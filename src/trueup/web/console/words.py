@@ -1,0 +1,137 @@
+"""The console's words for statuses, flags and events. Tones say how to look at them; green is for what was proven."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Word(NamedTuple):
+    """How a status reads, and its tone: quiet, plain, info, warn, bad or good."""
+
+    text: str
+    tone: str = "plain"
+
+
+FULFILMENT = {
+    "none": Word("nothing to ship", "quiet"),
+    "unfulfilled": Word("unfulfilled", "info"),
+    "partially_fulfilled": Word("partly fulfilled", "info"),
+    "fulfilled": Word("fulfilled"),
+    "partially_returned": Word("partly returned", "warn"),
+    "returned": Word("returned", "warn"),
+    "cancelled": Word("cancelled", "quiet"),
+}
+PAYMENT = {
+    "unknown": Word("not known", "warn"),
+    "none": Word("nothing due", "quiet"),
+    "unpaid": Word("unpaid", "info"),
+    "authorised": Word("authorised", "info"),
+    "partially_paid": Word("partly paid", "warn"),
+    "paid": Word("paid"),
+    "overpaid": Word("overpaid", "bad"),
+    "partially_refunded": Word("partly refunded", "warn"),
+    "refunded": Word("refunded", "warn"),
+}
+HOLD = {"clear": Word("no hold", "quiet"), "held": Word("held", "bad")}
+CASE = {"open": Word("open", "bad"), "acted": Word("acted", "info"), "closed": Word("closed", "quiet")}
+SEVERITY = {1: Word("1 critical", "bad"), 2: Word("2 high", "warn"), 3: Word("3 medium"), 4: Word("4 low", "quiet")}
+KIND = {
+    "good": Word("good"),
+    "charge": Word("charge", "info"),
+    "kit": Word("kit", "info"),
+    "sale": Word("sale"),
+    "credit": Word("credit", "warn"),
+    "adjustment": Word("adjustment", "warn"),
+}
+ENDING = {
+    "applied": Word("applied"),
+    "quarantined": Word("quarantined", "bad"),
+    "merged": Word("merged", "info"),
+    "ignored": Word("ignored", "quiet"),
+    "refused": Word("refused", "bad"),
+    "queued": Word("queued", "info"),
+    "pending_approval": Word("pending approval", "warn"),
+}
+RUN = {
+    "loading": Word("loading", "info"),
+    "finished": Word("finished"),
+    "undoing": Word("being undone", "warn"),
+    "undone": Word("undone", "quiet"),
+    "incomplete": Word("incomplete: rows went with the undo of another run", "warn"),
+}
+TABLES = {
+    "fulfilment": FULFILMENT,
+    "payment": PAYMENT,
+    "hold": HOLD,
+    "case": CASE,
+    "kind": KIND,
+    "ending": ENDING,
+    "run": RUN,
+}
+
+ROOT_CAUSES = {
+    "data_definition": "data definition: two systems mean different things",
+    "role": "role: nobody, or more than one, was responsible",
+    "training": "training: somebody did not know how",
+    "change_resistance": "change resistance: the new way was not taken",
+    "integration": "integration: a connection failed or lagged",
+    "software": "software: our own fault",
+    "partner": "partner: somebody else's fault",
+    "physical": "physical: goods lost, broken or misplaced",
+    "unknown_accepted": "unknown, and accepted as such",
+}
+
+FLAGS = {
+    "total_mismatch": "The total the source stated is not the sum of its lines. Both are kept; ours is the sum.",
+    "unknown_customer": "The customer number names nobody in the source's own customer list.",
+    "orphan_customer": "The customer number names nobody in the source's own customer list.",
+    "negative_quantity": "A line has a negative quantity outside a credit document; taken over as it stands.",
+    "duplicate_row": "Identical rows of the same document; the mapping says whether they count or merge.",
+    "repeated_line": "Identical rows of one document that the mapping counts as separate lines.",
+    "sku_spelling": "The SKU is another spelling of an item that is known; linked to that item.",
+    "charge_as_item": "A charge code (freight, fee) stood among the items; it is counted as a charge, not as goods.",
+    "return_without_purchase": "Goods came back that no order of this customer explains.",
+    "mixed_date_format": "The date is written in another format than the rest of its column.",
+    "currency_decimals": "The amount has more decimals than its currency can be paid in.",
+    "credit": "A credit document: its quantities and amounts are negative.",
+    "write_off": "Goods written off: the line has units but no price.",
+}
+
+FINDINGS = {
+    "gtin.invalid": "The GTIN does not check, so it is not kept. Correct it in the source, or register the item again.",
+}
+
+EVENTS = {
+    "orders.placed": "Order placed",
+    "orders.recorded": "Taken over as history",
+    "orders.record_extended": "More rows of the document taken over",
+    "orders.record_withdrawn": "Withdrawn: its load was undone",
+    "orders.cancelled": "Units cancelled",
+    "stock.reserved": "Stock reserved",
+    "stock.claims_released": "Claims released",
+    "stock.moved": "Stock moved",
+    "stock.safety_set": "Safety stock set",
+    "cases.opened": "Case opened",
+    "cases.grew": "More of the same cause",
+    "cases.acted": "Acted on: the clock stopped",
+    "cases.commented": "Comment: the clock runs on",
+    "cases.closed": "Case closed",
+    "catalogue.item_registered": "Item registered",
+    "catalogue.alias_added": "Another spelling added",
+    "catalogue.location_registered": "Location registered",
+    "parties.customer_recorded": "Customer recorded",
+    "authority.actor_registered": "Actor registered",
+    "authority.key_issued": "API key issued",
+    "authority.key_revoked": "API key revoked",
+    "authority.policy_published": "Policy published",
+}
+
+
+def word(table: str, value: str) -> Word:
+    """Return the word for a status; one that nobody named yet reads as it is stored."""
+    return TABLES[table].get(value) or Word(value.replace("_", " "))
+
+
+def readable(name: str) -> str:
+    """Return a stored name for people: `bad_gtin` reads as `bad gtin`."""
+    return name.replace("_", " ").replace(".", " ")
