@@ -19,6 +19,7 @@ from trueup.core.batch import House
 from trueup.core.checks import Check
 from trueup.core.policy import Policy
 from trueup.core.verb import Event, Slice, Verb
+from trueup.migrate import checks as migrate_checks
 from trueup.migrate.mapping import Mapping
 from trueup.orders import cancel, place, record
 from trueup.orders import checks as orders_checks
@@ -77,6 +78,7 @@ CHECKS: tuple[Check, ...] = (
     *parties_checks.CHECKS,
     *stock_checks.CHECKS,
     *orders_checks.CHECKS,
+    *migrate_checks.CHECKS,
 )
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from trueup.migrate.mapping import Mapping
 from trueup.migrate.sources import SYSTEM_COLUMNS, SourceFile, quoted
 from trueup.migrate.stage import lock, open_staging
+from trueup.migrate.typed import create_macros
 from trueup.migrate.validate import validate
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ def restage(
         for (file, row), values in corrected.items():
             if file in by_file:
                 _correct(connection, by_file[file], file, row, values)
+        create_macros(connection)
         lock(connection)
         validate(connection, files, mapping, tick)
     finally:

@@ -106,7 +106,7 @@ async def close_books(connection: Connection, run: Run, books: Books, now: datet
                 counts[name] = str(own)
         await crosswalk.fill_orders(connection, run.source, run.id)
         rows = ledger.rows(files_of(run.files))
-        await state.keep_books(connection, run.id, ledger.files(), rows, books.shared, counts, now)
+        await state.keep_books(connection, run.id, ledger.files(), rows, books.shared, counts, books.not_new, now)
 
 
 async def _begin(

@@ -17,7 +17,7 @@ from trueup.core.errors import TrueupError
 
 _LOCK_SPACE = 7_205_759
 _RUN = """id, source, mapping_name, mapping, mapping_digest, files_digest, paths, workspace, files::text, attempt,
-    status, started_at, finished_at, counts"""
+    status, started_at, finished_at, counts, not_new"""
 
 
 class RunRefused(TrueupError):
@@ -29,7 +29,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 
     id: `mig_...`. mapping: the document as JSON; files: what was read, as JSON of `SourceFile`s. attempt: rises when it
     is loaded again after an undo. status: loading, finished, undoing, undone, or incomplete (rows of it went with the
-    undo of another run). counts: the source's control figures by name, as text.
+    undo of another run). counts: the source's control figures by name, as text. not_new: documents another run brought.
     """
 
     id: str
@@ -46,6 +46,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     started_at: datetime
     finished_at: datetime | None
     counts: dict[str, str]
+    not_new: list[str]
 
     @property
     def staging(self) -> Path:
@@ -162,6 +163,7 @@ async def keep_books(
     rows: Iterable[BookedRow],
     shared: Iterable[str],
     counts: dict[str, str],
+    not_new: Iterable[str],
     now: datetime,
 ) -> None:
     """Write how every row of a finished load ended; rows that were corrected before keep that mark."""
@@ -175,8 +177,9 @@ async def keep_books(
             "insert into migration_shared (run, order_id) select %s, unnest(%s::text[])", [run, sorted(shared)]
         )
         await connection.execute(
-            "update migration_run set status = 'finished', finished_at = %s, counts = %s where id = %s",
-            [now, Jsonb(counts), run],
+            """update migration_run set status = 'finished', finished_at = %s, counts = %s, not_new = %s
+            where id = %s""",
+            [now, Jsonb(counts), sorted(not_new), run],
         )
 
 
@@ -236,10 +239,14 @@ async def correct_rows(
         )
 
 
-async def keep_counts(connection: Connection, run: str, counts: dict[str, str], shared: Iterable[str]) -> None:
+async def keep_counts(
+    connection: Connection, run: str, counts: dict[str, str], not_new: Iterable[str], shared: Iterable[str]
+) -> None:
     """Replace the source's control figures of a run, after rows of it were corrected."""
     async with connection.transaction():
-        await connection.execute("update migration_run set counts = %s where id = %s", [Jsonb(counts), run])
+        await connection.execute(
+            "update migration_run set counts = %s, not_new = %s where id = %s", [Jsonb(counts), sorted(not_new), run]
+        )
         await connection.execute(
             "insert into migration_shared (run, order_id) select %s, unnest(%s::text[]) on conflict do nothing",
             [run, sorted(shared)],

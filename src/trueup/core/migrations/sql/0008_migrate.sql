@@ -15,6 +15,7 @@ create table migration_run (
     started_at timestamptz not null,
     finished_at timestamptz,
     counts jsonb not null default '{}',
+    not_new text[] not null default '{}',
     report jsonb,
     unique (source, mapping_digest, files_digest),
     check ((status = 'finished') <= (finished_at is not null))
