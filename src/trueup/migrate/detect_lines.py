@@ -140,8 +140,10 @@ def judge_counted_lines(ground: Ground) -> None:
          value="quantity::double", detail="'stock written off; no credit to anybody'")  # fmt: skip
     mark(ground, "zero_price", f"{live} and unit_price = 0", column=price, value="'0'")
     mark(ground, "negative_price", f"{live} and unit_price < 0", column=price, value="unit_price::double")
-    mark(ground, "missing_description", f"{live} and description is null", column=description)
-    mark(ground, "no_customer", f"{live} and customer is null", column=ground.column("line", "customer"))
+    if ground.is_mapped("line", "description"):
+        mark(ground, "missing_description", f"{live} and description is null", column=description)
+    if ground.is_mapped("line", "customer"):
+        mark(ground, "no_customer", f"{live} and customer is null", column=ground.column("line", "customer"))
     mark(
         ground, "sku_case",
         "from line join (select sku from line group by sku having count(distinct trim(sku_written)) > 1) using (sku) "

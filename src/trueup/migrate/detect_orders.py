@@ -95,7 +95,9 @@ def judge_relations(ground: Ground) -> None:
         column=document, value="document",
     )  # fmt: skip
     # A header none of whose lines was written is a finding; one whose lines were all set aside is their consequence.
-    open_headers = "from t_order where settled is null and fault is null and document is not null and id not in (from held)"
+    open_headers = (
+        "from t_order where settled is null and fault is null and document is not null and id not in (from held)"
+    )
     kept = f"select l.document {open_lines} and l.document is not null"
     written = "select l.document from line l where l.document is not null"
     for kind, absent_from in (("header_without_lines", written), (None, kept)):

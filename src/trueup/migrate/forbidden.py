@@ -56,7 +56,7 @@ def _check_values(connection: duckdb.DuckDBPyConnection, table: str, column: str
     for text, rows, _ in found:
         for digits in (re.sub(r"\D", "", match) for match in _DIGITS.findall(text)):
             long += rows
-            cards += rows * (luhn(digits) and _ISSUER.match(digits) is not None and len(set(digits)) > 2)
+            cards += rows * (luhn(digits) and _ISSUER.match(digits) is not None and len(set(digits)) > 1)
     if cards > SHARE_MAX * found[0][2] and cards > 0.5 * long and (cards > 2 or found[0][2] <= 20):
         raise _refused(name, column, f"{cards} of {found[0][2]} values looked at are card numbers by the Luhn check")
 

@@ -201,7 +201,7 @@ def _best_formula(
     for start in range(0, len(tests), 100):
         found = connection.execute(f"select {', '.join(tests[start : start + 100])} from order_sum").fetchall()[0]
         shares += [float(share or 0) for share in found]
-    place = max(range(len(shares)), key=lambda at: (round(shares[at], 3), -_oddity(candidates[at], named)))
+    place = max(range(len(shares)), key=lambda at: (round(shares[at], 3), -_oddity(candidates[at], named, unit)))
     return (shares[place], candidates[place]) if shares[place] >= 0.5 else None
 
 
@@ -227,12 +227,15 @@ def _difference(formula: dict[str, tuple[str, int]], numbers: dict[str, str]) ->
     return " ".join(terms)
 
 
-def _oddity(formula: dict[str, tuple[str, int]], named: dict[str, str]) -> int:
-    """Count what speaks against a formula that fits as well as others: names that say otherwise, turned signs."""
+def _oddity(formula: dict[str, tuple[str, int]], named: dict[str, str], unit: Unit) -> int:
+    """Count what speaks against a formula that fits as well as others: names that say otherwise, turned signs, a part
+    that is larger than the total (which the sum alone cannot tell from it)."""
     turned = sum(sign < 0 for _, sign in formula.values())
     renamed = sum(named.get(field) != column for field, (column, _) in formula.items())
     dropped = sum(field not in formula for field in named)
-    return 3 * renamed + 2 * turned + dropped
+    sizes = {field: unit.columns[column].magnitude for field, (column, _) in formula.items()}
+    larger = any(size > sizes["source_total"] for size in sizes.values())
+    return 3 * renamed + 2 * turned + dropped + 5 * larger
 
 
 def credit_rules(connection: duckdb.DuckDBPyConnection, lines: _Lines) -> tuple[KindRule, ...]:

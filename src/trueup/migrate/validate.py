@@ -87,7 +87,7 @@ def _write_outcomes(ground: Ground, files: Sequence[SourceFile]) -> None:
     mapped = [name for part in ground.parts for name in part.files]
     unmapped = "".join(
         f" union all select _id, _file, _row, 'file', cast(null as varchar), 'file_not_mapped' from {table} "
-        f"where _file not in ({', '.join(map(literal, mapped)) or 'null'})"
+        f"where _file not in ({', '.join(map(literal, mapped)) or literal('')})"
         for table, _ in tables_of([file for file in files if file.name not in mapped])
     )
     rows = " union all ".join(
