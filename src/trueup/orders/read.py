@@ -15,7 +15,7 @@ from trueup.core.paging import Limit, Moment, Page, bounded, page_of, prefix_ran
 from trueup.parties import read as parties
 from trueup.parties.state import Contact
 
-SEARCH_HITS_MAX = 1000
+SEARCH_HITS_MAX = 500
 
 
 class OrderQuery(msgspec.Struct, frozen=True, kw_only=True):
@@ -149,17 +149,18 @@ async def find(connection: Connection, query: OrderQuery) -> OrderPage:
     if query.cursor is not None:
         conditions.append("(o.placed_at, o.id) < (%s, %s)")
         parameters += read_cursor(query.cursor, (datetime, str))
-    capped = False
+    searched, capped = "orders", False
     if query.search is not None and query.search.strip():
         hits, capped = await search(connection, query.search.strip())
-        conditions.append("o.id = any(%s)")
-        parameters.append(hits)
+        # Looked up one by one and only then sorted; else the planner walks all orders by date to find these few.
+        searched = "(select x.* from unnest(%s::text[]) h (id) join orders x on x.id = h.id offset 0)"
+        parameters.insert(0, hits)
     limit = bounded(query.limit)
     where = f"where {' and '.join(conditions)}" if conditions else ""
     # Never prepared: each set of filters is planned with its values, since a status may be common or rare.
     rows = await connection.execute(
         f"""select {_SUMMARY}, c.number, o.ship_country
-        from (select * from orders o {where} order by o.placed_at desc, o.id desc limit %s) o
+        from (select * from {searched} o {where} order by o.placed_at desc, o.id desc limit %s) o
         left join customer c on c.id = o.customer order by o.placed_at desc, o.id desc""",
         [*parameters, limit + 1],
         prepare=False,
