@@ -63,7 +63,7 @@ async def door(url: str, clock: TurnedClock) -> AsyncIterator[Door]:
 
 async def stocked(door: Door, *, location: str = "MAIN", **units: int) -> None:
     """Register a location and items, and receive so many units of each: `await stocked(door, MUG=10)`."""
-    commands = [("location", RegisterLocation(code=location, name=location.title()))]
+    commands = [(f"location {location}", RegisterLocation(code=location, name=location.title()))]
     commands += [(f"item {sku}", RegisterItem(sku=sku, name=sku.title())) for sku in units]  # type: ignore[misc]
     expect_all(await door.submit_all(SYSTEM, commands))
     lines = tuple(ReceivedLine(sku, Quantity(count)) for sku, count in units.items() if count)
