@@ -58,8 +58,6 @@ def rig(skus: int = SKUS) -> Iterator[Rig]:
         database.refuse_unsafe(url)
         database.migrate(url)
         token = asyncio.run(_stock(url, skus))
-        with psycopg.connect(url, autocommit=True) as connection:
-            connection.execute("vacuum analyze")
         yield Rig(url, token, postmaster(server.data), home)
     finally:
         embedded.remove(server, home)
