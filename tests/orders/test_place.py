@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-from tests.conftest import stocked
-from tests.requests import order_of
+import asyncio
+from datetime import datetime
+from decimal import Decimal
 
+import msgspec
+import pytest
+from tests.conftest import stocked
+from tests.proof import prove
+from tests.requests import order_of, rows
+
+from trueup import house
 from trueup.authority.standing import SYSTEM
+from trueup.core.clock import TurnedClock
 from trueup.core.door import Door
+from trueup.orders.place import PlaceLine
 
 
 async def test_it_places_and_tells_the_same_again(door: Door) -> None:
@@ -27,3 +37,50 @@ async def test_it_refuses_once_naming_every_short_line(door: Door) -> None:
     assert [detail.where for detail in outcome.refusal.details] == ["lines[0].quantity", "lines[1].quantity"]
     rest = await door.submit(SYSTEM, order_of(MUG=2, PLATE=1, BOWL=9), "all of it")
     assert rest.status == "applied", "nothing was reserved by the refused order"
+
+
+async def test_a_number_of_another_system_is_taken_once(door: Door, url: str) -> None:
+    await stocked(door, MUG=10)
+    command = msgspec.structs.replace(order_of(MUG=1), external_ids={"shop": "1001"})
+    first = await door.submit(SYSTEM, command, "one")
+    second = await door.submit(SYSTEM, command, "two")
+    assert (first.status, second.status) == ("applied", "refused")
+    assert second.refusal is not None
+    assert (second.refusal.rule, second.refusal.where) == ("orders.number_taken", "external_ids.shop")
+    await prove(url)
+
+
+async def test_a_number_sent_to_two_doors_at_once_is_taken_once(door: Door, url: str, clock: TurnedClock) -> None:
+    await stocked(door, MUG=100)
+    async with Door(url, house.build(), clock=clock) as other:
+        for turn in range(20):
+            command = msgspec.structs.replace(order_of(MUG=1), external_ids={"shop": str(turn)})
+            outcomes = await asyncio.gather(
+                door.submit(SYSTEM, command, f"a{turn}"), other.submit(SYSTEM, command, f"b{turn}")
+            )
+            assert sorted(outcome.status for outcome in outcomes) == ["applied", "refused"]
+    assert await rows(url, "select count(*) from orders") == [(20,)]
+    await prove(url)
+
+
+@pytest.mark.parametrize(
+    ("changes", "rule"),
+    [
+        ({"currency": "XAU"}, "orders.currency"),
+        ({"location": "NOWHERE"}, "catalogue.unknown_location"),
+        ({"discount": Decimal("0.001")}, "orders.amount"),
+        ({"discount": Decimal(-1)}, "orders.amount"),
+        ({"placed_at": datetime(2026, 1, 1)}, "orders.time_without_zone"),  # noqa: DTZ001
+        ({"lines": (PlaceLine("CUP", Decimal(1), Decimal(1)),)}, "catalogue.unknown_item"),
+        ({"lines": (PlaceLine("MUG", Decimal(0), Decimal(1)),)}, "stock.quantity"),
+        ({"lines": (PlaceLine("MUG", Decimal(1), Decimal(-1)),)}, "orders.price"),
+        ({"lines": (PlaceLine("MUG", Decimal(10**6), Decimal(10**7)),)}, "orders.amount_too_large"),
+    ],
+)
+async def test_it_refuses_and_writes_nothing(door: Door, url: str, changes: dict[str, object], rule: str) -> None:
+    await stocked(door, MUG=10)
+    outcome = await door.submit(SYSTEM, msgspec.structs.replace(order_of(MUG=1), **changes), "one")
+    assert outcome.refusal is not None
+    assert outcome.refusal.rule == rule
+    assert await rows(url, "select id from orders") == []
+    await prove(url)
