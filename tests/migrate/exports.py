@@ -91,7 +91,8 @@ def clean_shop(orders: int = 60, seed: int = 7) -> Shop:
         )
         shop.stock.append([sku, draw.choice(["MAIN", "SHOP"]), str(draw.randrange(0, 300)), "2024-06-30 18:00:00"])
     for number in range(25):
-        name = f"{draw.choice(['Anna', 'Ben', 'Clara', 'Jürgen'])} {draw.choice(['Müller', 'Smith', 'Weiß', 'Doe'])}{number}"
+        first, last = draw.choice(["Anna", "Ben", "Clara", "Jürgen"]), draw.choice(["Müller", "Smith", "Weiß", "Doe"])
+        name = f"{first} {last}{number}"
         shop.customers.append(
             [f"K{5000 + number}", name, f"person{number}@example.org", f"Main Street {number + 1}", f"{10115 + number}",
              draw.choice(["Berlin", "Wien", "Zürich"]), draw.choice(["DE", "AT", "CH"])]
@@ -115,8 +116,8 @@ def clean_shop(orders: int = 60, seed: int = 7) -> Shop:
             total += quantity * price
             shop.lines.append([document, sku, names[sku], str(quantity), f"{price}", f"{quantity * price}"])
         shop.orders.append(
-            [document, placed.strftime("%Y-%m-%d %H:%M:%S"), customer[0], currency, customer[6], f"{freight}", f"{discount}",
-             f"{total}", draw.choice(["shipped", "open"])]
+            [document, placed.strftime("%Y-%m-%d %H:%M:%S"), customer[0], currency, customer[6], f"{freight}",
+             f"{discount}", f"{total}", draw.choice(["shipped", "open"])]
         )  # fmt: skip
     _add_credits(shop, placed)
     return shop

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
-
 from tests.migrate.exports import ENGLISH, GERMAN, TERSE, clean_shop, write
-from trueup.migrate.mapping import check_mapping, read_mapping
+
 from trueup.core import json
+from trueup.migrate.mapping import check_mapping, read_mapping
 from trueup.migrate.profile import as_table
 from trueup.migrate.propose import explain
 from trueup.migrate.stage import Staged, stage
@@ -87,7 +87,8 @@ def test_values_tell_where_names_do_not(tmp_path: Path, noise: bool):
 
 def test_a_single_file_of_lines_is_enough(tmp_path: Path):
     rows = "".join(
-        f"{536365 + n // 3},S{n % 17},Thing {n % 17},{n % 4 + 1},2011-03-{n % 27 + 1:02d} 10:00,{n % 17}.50,{17000 + n % 5},Spain\n"
+        f"{536365 + n // 3},S{n % 17},Thing {n % 17},{n % 4 + 1},2011-03-{n % 27 + 1:02d} 10:00,{n % 17}.50,"
+        f"{17000 + n % 5},Spain\n"
         for n in range(200)
     )
     (tmp_path / "a.csv").write_text(

@@ -94,7 +94,7 @@ def test_files_with_the_same_columns_share_a_table_and_names_stay_apart(tmp_path
 
 def test_parquet_is_read_by_row(tmp_path: Path):
     path = tmp_path / "a.parquet"
-    duckdb.sql("select 7 as id, 2.50::decimal(9, 3) as price, null as note").write_parquet(str(path))
+    duckdb.execute(f"copy (select 7 as id, 2.50::decimal(9, 3) as price, null as note) to '{path}' (format parquet)")
     assert taken(path, columns="_row, id, price, note") == [(1, "7", "2.500", None)]
 
 

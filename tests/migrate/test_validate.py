@@ -7,9 +7,9 @@ from pathlib import Path
 import duckdb
 import msgspec
 import pytest
-
 from tests.migrate.exports import clean_shop, write
 from tests.migrate.test_detect import found_in, rows_of
+
 from trueup.migrate.mapping import FileMapping, Mapping, MappingRefused, load_mapping, read_mapping, shipped
 from trueup.migrate.stage import stage
 
@@ -35,10 +35,10 @@ def test_the_same_rows_have_the_same_identity_as_parquet_and_as_text(tmp_path: P
     first = staged_lines(tmp_path / "a", "536365,85123A,6,2.55,2010-12-01 08:26:00,17850.0\n")
     one = rows_of(first, "select identity, customer from c_line")
     (tmp_path / "b").mkdir()
-    duckdb.sql(
-        "select 536365 as no, '85123A' as sku, 6 as qty, 2.550::decimal(9, 3) as price, "
-        "timestamp '2010-12-01 08:26:00' as day, 17850 as who"
-    ).write_parquet(str(tmp_path / "b" / "a.parquet"))
+    duckdb.execute(
+        "copy (select 536365 as no, '85123A' as sku, 6 as qty, 2.550::decimal(9, 3) as price, "
+        f"timestamp '2010-12-01 08:26:00' as day, 17850 as who) to '{tmp_path / 'b' / 'a.parquet'}' (format parquet)"
+    )
     second = stage([tmp_path / "b"], Mapping(files=(LINES,)), tmp_path / "work")
     assert rows_of(second, "select identity, customer from c_line") == one == [(one[0][0], "17850")]
     assert len(str(one[0][0])) == 32

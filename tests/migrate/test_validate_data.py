@@ -31,11 +31,12 @@ def text(staged: Staged, sql: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def retail(tmp_path_factory) -> Staged:
-    started = time.monotonic()
+    # CPU seconds of all threads: a busy machine changes them less than the clock on the wall.
+    started = time.process_time()
     staged = stage(
         [DATA / "online_retail" / "online_retail_dev.parquet"], shipped("online-retail"), tmp_path_factory.mktemp("w")
     )
-    assert time.monotonic() - started < 20
+    assert time.process_time() - started < 20
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 << 20 if sys.platform == "darwin" else 1 << 10)
     assert peak < 1000
     return staged
@@ -73,8 +74,8 @@ def test_online_retail_hashes(retail: Staged):
 
 def test_online_retail_returns(retail: Staged):
     units = r"""
-        select count(*), sum(-quantity)::bigint from c_line where kind = 'good' and customer is not null and quantity < 0
-        and starts_with(document, 'C') and regexp_full_match(sku, '\d{5}[A-Z]{0,2}')"""
+        select count(*), sum(-quantity)::bigint from c_line where kind = 'good' and customer is not null
+        and quantity < 0 and starts_with(document, 'C') and regexp_full_match(sku, '\d{5}[A-Z]{0,2}')"""
     missing = r"""
         select sum(regexp_extract(detail, ', ([0-9.]+) were', 1)::double)::bigint from finding
         where kind in ('unmatched_return', 'partly_matched_return')"""
@@ -103,7 +104,8 @@ def test_daily_files_are_the_same_rows_in_any_order_and_twice(retail: Staged, tm
 def test_toy_store(tmp_path: Path):
     staged = stage([DATA / "toy_store"], shipped("toy-store"), tmp_path)
     orders = """select count(*), sum(source_total)::decimal(18, 2), sum(refunded)::decimal(18, 2),
-        count(*) filter (refunded = source_total), count(*) filter (refunded > 0 and refunded < source_total) from c_order"""
+        count(*) filter (refunded = source_total), count(*) filter (refunded > 0 and refunded < source_total)
+        from c_order"""
     assert text(staged, orders) == ["10033", "522522.01", "25944.86", "503", "10"]
     assert text(staged, "select count(*), sum(returned)::int from c_line") == ["10199", "514"]
     net = """select document as k, (sum(quantity * unit_price) - any_value(refunded))::decimal(18, 2)::varchar as a

@@ -26,8 +26,8 @@ _COUNTRY = re.compile(r"[A-Z]{2,3}")
 class Column(msgspec.Struct):
     """A column's features. Shares are of its non-blank values, 0 to 1.
 
-    filled: share of rows with a value. distinct: values. unique: hardly a value twice. form: date format of most values.
-    values: a sample, value -> rows. spelled: the sample without signs and in upper case.
+    filled: share of rows with a value. distinct: values. unique: hardly a value twice.
+    form: date format of most values. values: a sample, value -> rows.
     """
 
     name: str

@@ -193,12 +193,13 @@ def mark_times(ground: Ground, entity: Entity, required: Iterable[str]) -> None:
         column = ground.column(entity, field)
         read = f"from (select *, {written} as was {odd}) join odd_time on was = text"
         mark(
-            ground, "mixed_date_format", f"{read} where read_at is not null and not ambiguous", column=column, value="was",
-            detail="'read as ' || read_at || ', unlike the rest of the column'", fix="'check the day and the month'",
+            ground, "mixed_date_format", f"{read} where read_at is not null and not ambiguous", column=column,
+            value="was", detail="'read as ' || read_at || ', unlike the rest of the column'",
+            fix="'check the day and the month'",
         )  # fmt: skip
         mark(
-            ground, "mixed_date_format", f"{read} where read_at is not null and ambiguous", effect=QUARANTINE, column=column,
-            value="was", detail="'day and month could be either'", fix="'write it as year-month-day'",
+            ground, "mixed_date_format", f"{read} where read_at is not null and ambiguous", effect=QUARANTINE,
+            column=column, value="was", detail="'day and month could be either'", fix="'write it as year-month-day'",
         )  # fmt: skip
         mark(
             ground, "unreadable_value", f"{read} where read_at is null", effect=QUARANTINE, column=column, value="was",
@@ -210,8 +211,8 @@ def mark_times(ground: Ground, entity: Entity, required: Iterable[str]) -> None:
                 detail=f"'{field} is empty'", fix="'fill it in as year-month-day'",
             )  # fmt: skip
         ground.connection.execute(
-            f"update t_{entity} set {field} = timezone({literal(ground.mapping.timezone)}, odd_time.read_at) from odd_time "
-            f"where {field} is null and {written} = text and odd_time.read_at is not null"
+            f"update t_{entity} set {field} = timezone({literal(ground.mapping.timezone)}, odd_time.read_at) "
+            f"from odd_time where {field} is null and {written} = text and odd_time.read_at is not null"
         )
 
 

@@ -9,7 +9,7 @@ from trueup.migrate.vocabulary import CHARGE_PATTERN
 
 
 def resolve_skus(ground: Ground) -> None:
-    """Create `resolved` (sku_written -> sku, how): how is exact, spelling, ambiguous, unknown, or none without catalogue."""
+    """Create `resolved`: sku_written -> sku, and how: exact, spelling, ambiguous, unknown, or none without catalogue."""
     own = "union".join(f" select sku_written from t_{entity} where settled is null " for entity in ("line", "count"))
     if not ground.has("item"):
         ground.connection.execute(
@@ -19,7 +19,8 @@ def resolve_skus(ground: Ground) -> None:
         return
     ground.connection.execute(
         f"""
-        create temp table known as select sku, bool_or(regexp_matches(coalesce(kind, ''), '{CHARGE_PATTERN}', 'i')) as charge,
+        create temp table known as
+        select sku, bool_or(regexp_matches(coalesce(kind, ''), '{CHARGE_PATTERN}', 'i')) as charge,
             spelling(sku) as spelled from t_item where sku is not null and ignored is null group by sku;
         create temp table spelled as select spelled, min(sku) as sku, count(*) as skus, bool_or(charge) as charge
             from known where spelled <> '' group by spelled;
@@ -51,7 +52,8 @@ def judge_skus(ground: Ground) -> None:
             detail="'several items are spelled like this'", fix="'write the SKU as the catalogue has it'",
         )  # fmt: skip
         mark(
-            ground, "unknown_sku", f"{rows} and r.how = 'unknown'" + (" and not charge_like" if entity == "line" else ""),
+            ground, "unknown_sku",
+            f"{rows} and r.how = 'unknown'" + (" and not charge_like" if entity == "line" else ""),
             column=column, value="sku_written", effect=QUARANTINE if entity == "count" else APPLY,
             detail="'no item of the catalogue is called this'", fix="'add the item, or correct the SKU'",
         )  # fmt: skip
@@ -70,7 +72,7 @@ def build_lines(ground: Ground) -> None:
     shapes = "select distinct regexp_replace(regexp_replace(sku, '[0-9]+', '9', 'g'), '[A-Za-z]+', 'A', 'g') from known"
     shape = "regexp_replace(regexp_replace(trim(l.sku_written), '[0-9]+', '9', 'g'), '[A-Za-z]+', 'A', 'g')"
     alien = f"{shape} not in ({shapes})" if ground.has("item") else "false"
-    words = f"regexp_matches(l.sku_written, '{CHARGE_PATTERN}', 'i') or regexp_matches(l.description, '{CHARGE_PATTERN}', 'i')"
+    words = " or ".join(f"regexp_matches(l.{text}, '{CHARGE_PATTERN}', 'i')" for text in ("sku_written", "description"))
     like = f"not regexp_matches(l.sku_written, '[0-9]') or {words} or {alien}" if ground.has("item") else "false"
     ground.connection.execute(
         f"""
@@ -83,8 +85,8 @@ def build_lines(ground: Ground) -> None:
             coalesce(l.currency, o.currency, {literal(ground.mapping.currency)}) as currency,
             o.id as order_id, coalesce(o.document_kind, 'sale') as document_kind,
             r.how = 'unknown' and coalesce({like}, false) as charge_like,
-            case when l.charge or r.charge or (r.how = 'unknown' and coalesce({like}, false)) then 'charge' else 'good' end
-                as kind
+            case when l.charge or r.charge or (r.how = 'unknown' and coalesce({like}, false)) then 'charge'
+                else 'good' end as kind
         from t_line l left join resolved r using (sku_written) left join order_of o on o.document = l.document
         """
     )

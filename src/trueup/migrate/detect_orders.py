@@ -1,4 +1,4 @@
-"""What can be odd about order headers, customers' numbers and GTINs; and what an order and its lines do to each other."""
+"""What can be odd about headers, customers' numbers and GTINs, and what an order and its lines do to each other."""
 
 from __future__ import annotations
 
@@ -134,8 +134,8 @@ def judge_totals(ground: Ground) -> None:
         f"from order_of o join line_total t using (document) where o.settled is null and o.source_total is not null "
         f"and o.id not in (from held) and {due} not in (t.per_line, t.in_sum, t.stated)",
         column=ground.column("order", "source_total"), value="cast(source_total as decimal(18, 2))",
-        detail="'lines, charges, discount and tax make ' || cast(t.stated + coalesce(charges, 0) - coalesce(discount, 0) "
-        "+ coalesce(tax, 0) as decimal(18, 2))",
+        detail="'lines, charges, discount and tax make ' || cast(t.stated + coalesce(charges, 0) "
+        "- coalesce(discount, 0) + coalesce(tax, 0) as decimal(18, 2))",
         fix="'kept as the source has it; ask which of the two is right'",
     )  # fmt: skip
 

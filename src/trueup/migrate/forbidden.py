@@ -24,7 +24,7 @@ def refuse_secrets(connection: duckdb.DuckDBPyConnection, files: Sequence[Source
     """Raise SourceRefused naming the first column that holds card numbers or secrets.
 
     A column holds card numbers when more than 1 % of a sample of its values contain 13 to 19 digits that pass the
-    Luhn check, and most of its numbers of that length do; a tenth of any long numbers (GTINs, telephones) pass by chance.
+    Luhn check, and most of its numbers of that length do: of long numbers of any kind (GTINs, telephones) a tenth pass by chance.
     """
     for table, columns in tables_of(files):
         name = next(file.name for file in files if file.table == table)
@@ -45,7 +45,8 @@ def luhn(digits: str) -> bool:
 
 
 def _check_values(connection: duckdb.DuckDBPyConnection, table: str, column: str, name: str) -> None:
-    sample = f"select {quoted(column)} as v from {table} where {quoted(column)} is not null order by hash(_id) limit {SAMPLE_ROWS}"
+    text = quoted(column)
+    sample = f"select {text} as v from {table} where {text} is not null order by hash(_id) limit {SAMPLE_ROWS}"
     found = connection.execute(
         f"select v, n, sum(n) over () from (select v, count(*) as n from ({sample}) group by v) "
         r"qualify regexp_matches(v, '\d([ -]?\d){12}')"

@@ -124,7 +124,7 @@ def shipped(name: str) -> Mapping:
 
 
 def load_mapping(name_or_path: str) -> Mapping:
-    """Return the shipped mapping of that name, or the one in a JSON file. Raises MappingRefused saying what is wrong."""
+    """Return the shipped mapping of that name, or the one in a JSON file. Raises MappingRefused saying why not."""
     path = Path(name_or_path)
     if path.suffix != ".json" and not path.is_file():
         return shipped(name_or_path)

@@ -87,7 +87,8 @@ def as_table(file: FileProfile) -> Table:
 def _rows(connection: duckdb.DuckDBPyConnection, table: str, columns: Sequence[str]) -> list[tuple[str, int, int, int]]:
     whole = ", ".join(map(quoted, columns))
     return connection.execute(
-        f"select _file, count(*), count(*) filter (_fault is null) - count(distinct hash({whole})) filter (_fault is null), "
+        f"select _file, count(*), "
+        f"count(*) filter (_fault is null) - count(distinct hash({whole})) filter (_fault is null), "
         f"count(*) filter (_fault = 'wrong_field_count') from {table} group by _file"
     ).fetchall()
 
@@ -107,7 +108,8 @@ def _profile_column(connection: duckdb.DuckDBPyConnection, table: str, column: s
     for file, pattern, rows in connection.execute(
         f"""
         select f, left(pattern, 40) as shape, sum(n) as rows from value_of where v is not null group by f, shape
-        qualify row_number() over (partition by f order by rows desc, shape) <= {PATTERNS_KEPT} order by f, rows desc, shape
+        qualify row_number() over (partition by f order by rows desc, shape) <= {PATTERNS_KEPT}
+        order by f, rows desc, shape
         """
     ).fetchall():
         patterns.setdefault(file, []).append((pattern, int(rows)))

@@ -190,7 +190,8 @@ def _role_score(place: int, unit: Unit, role: Entity, units: Sequence[Unit], ref
     keyed_in = {of for of in into if any(r.to == of for r in references)}
     numbers = [c for c in columns if c.number > 0.8 and not c.counter]
     has = {
-        "date": any(c.date > 0.6 for c in columns), "number": bool(numbers), "fraction": any(c.fraction > 0.1 for c in numbers),
+        "date": any(c.date > 0.6 for c in columns), "number": bool(numbers),
+        "fraction": any(c.fraction > 0.1 for c in numbers),
         "email": any(c.email > 0.5 for c in columns), "gtin": any(c.gtin > 0.4 and c.distinct > 3 for c in columns),
         "currency": any(c.currency > 0.8 for c in columns), "key": bool(unit.keys),
         "text": any(c.letters > 0.8 and c.spaces > 0.5 and c.distinct > 0.4 * c.rows for c in columns),
@@ -217,8 +218,8 @@ def _structure(role: Entity, out: int, into: int, keyed_in: int, has: dict[str, 
             return _UNLIKELY
         return 2.0 * (into > 0) + 1.0 * (out > 0) + 0.5 * has["currency"] - has["gtin"] - 2.0 * has["email"]
     if role == "item":
-        return (_UNLIKELY if not has["key"] else 0) + 2.5 * has["gtin"] + 1.5 * (into > 0) - 2.0 * (out > 0) - 3 * has["email"] \
-            + 0.5 * has["text"] + 0.5 * has["fraction"] - 1.0 * (keyed_in > 0)  # fmt: skip
+        return (_UNLIKELY if not has["key"] else 0) + 2.5 * has["gtin"] + 1.5 * (into > 0) - 2.0 * (out > 0) \
+            - 3 * has["email"] + 0.5 * has["text"] + 0.5 * has["fraction"] - 1.0 * (keyed_in > 0)  # fmt: skip
     if role == "customer":
         return (_UNLIKELY if not has["key"] else 0) + 3.0 * has["email"] + 2.0 * (keyed_in > 0) - 2.0 * (out > 0) \
             - 2.0 * has["gtin"] - 1.0 * has["fraction"]  # fmt: skip

@@ -36,7 +36,7 @@ def line_roles(
     _forget_totals(unit, fields)
     if "document" not in fields:
         _choose_document(unit, fields, choices)
-    named = {field: fields[field] for field in ("quantity", "unit_price", "amount") if field in fields}
+    named: dict[str, str] = {field: fields[field] for field in ("quantity", "unit_price", "amount") if field in fields}
     used = {column for field, column in fields.items() if field not in named}
     numbers = [
         c for c in unit.columns.values() if c.number > 0.6 and c.name not in used and c.date < 0.5 and not c.counter
@@ -137,7 +137,9 @@ def order_roles(
     numbers = [
         c for c in unit.columns.values() if c.number > 0.6 and c.name not in used and c.date < 0.5 and c.gtin < 0.9
     ]
-    named = {field: fields[field] for field in ("source_total", "charges", "discount", "tax") if field in fields}
+    named: dict[str, str] = {
+        field: fields[field] for field in ("source_total", "charges", "discount", "tax") if field in fields
+    }
     best = _best_formula(connection, unit, [c.name for c in numbers][:7], named)
     if best is None:
         return {}
@@ -161,7 +163,8 @@ def _join_sums(connection: duckdb.DuckDBPyConnection, unit: Unit, document: str,
         numbers = [number_in_sql(quoted(fields[f]), lined.decimal) for f in ("quantity", "unit_price")]
         whole = ", ".join(quoted(name) for name, column in lined.columns.items() if not column.counter)
         sums.append(
-            f"select trim({quoted(fields['document'])}) as document, sum(round(amount_of({numbers[0]}, {numbers[1]}), 2)) as due "
+            f"select trim({quoted(fields['document'])}) as document, "
+            f"sum(round(amount_of({numbers[0]}, {numbers[1]}), 2)) as due "
             f"from (select distinct {whole} from {lined.table} where _fault is null) group by 1"
         )
     connection.execute(

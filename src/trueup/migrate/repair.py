@@ -47,7 +47,7 @@ def _decoded(found: re.Match[str]) -> str:
 
 
 def repair_tables(connection: duckdb.DuckDBPyConnection, tables: Iterable[tuple[str, tuple[str, ...]]]) -> None:
-    """Put the texts of raw tables right; such rows get `_encoding` = `mojibake`, or `lost` where nothing can be done."""
+    """Put the texts of raw tables right; such rows get `_encoding` = `mojibake`, or `lost` where they cannot be."""
     for table, columns in tables:
         suspect = " or ".join(_suspicious(column) for column in columns)
         found = connection.execute(f"select count(*) from {table} where {suspect}").fetchall()

@@ -228,7 +228,7 @@ class _Reader:
             self.tables[columns] = table
         return self.tables[columns]
 
-    def _insert(self, table: str, names: Sequence[str], columns: Sequence[list[object]], file: str) -> None:
+    def _insert(self, table: str, names: Sequence[str], columns: Sequence[Sequence[object]], file: str) -> None:
         import pyarrow
 
         rows = len(columns[-1])

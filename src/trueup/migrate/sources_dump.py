@@ -66,7 +66,7 @@ def read_dump(path: Path, name: str) -> list[DumpTable]:
     filled = [table for table in tables.values() if table.rows]
     if not filled:
         raise SourceRefused(
-            name, "it holds no rows", "there is no INSERT into a table it creates", "Dump the data, too."
+            name, "it holds no rows", "nothing is inserted into the tables it creates", "Dump the data, too."
         )
     return filled
 

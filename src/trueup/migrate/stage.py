@@ -86,7 +86,7 @@ def open_staging(path: Path) -> duckdb.DuckDBPyConnection:
     """Open a staging file for writing, with the memory and threads it may take."""
     import duckdb
 
-    config = {
+    config: dict[str, str | bool | int | float | list[str]] = {
         "memory_limit": MEMORY_LIMIT, "threads": 2, "temp_directory": str(path.with_suffix(".spill")),
         "python_enable_replacements": False,
     }  # fmt: skip

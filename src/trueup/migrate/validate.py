@@ -31,7 +31,7 @@ class RowsLost(TrueupError):
 def validate(
     connection: duckdb.DuckDBPyConnection, files: Sequence[SourceFile], mapping: Mapping, tick: Tick | None = None
 ) -> None:
-    """Run a mapping over raw tables and write the staging tables. Raises MappingRefused, and RowsLost on our own faults."""
+    """Run a mapping over raw tables and write the staging tables. Raises MappingRefused; RowsLost on our own fault."""
 
     def step(done: int) -> None:
         if tick is not None:
@@ -104,14 +104,16 @@ def _write_outcomes(ground: Ground, files: Sequence[SourceFile]) -> None:
         create table row_outcome as
         select s.file, s.row, s.entity,
             case when s.unmapped is not null then 'ignore' else coalesce(d.v.effect, 'apply') end as outcome,
-            case when s.unmapped is not null then s.unmapped when d.v.effect <> 'apply' then d.v.rule else '' end as rule,
+            case when s.unmapped is not null then s.unmapped when d.v.effect <> 'apply' then d.v.rule else '' end
+                as rule,
             case when d.v.effect <> 'apply' then d.v.column_name else '' end as column_name,
             case when d.v.effect <> 'apply' then d.v.value else '' end as value,
             case when d.v.effect <> 'apply' then d.v.fix else '' end as fix,
             s.identity, s.id
         from source_row s left join verdict d on d.id = s.id;
         create table finding as
-        select s.file, s.row, m.kind, m.column_name, m.value, m.detail, m.fix from mark m join source_row s on s.id = m.id
+        select s.file, s.row, m.kind, m.column_name, m.value, m.detail, m.fix
+        from mark m join source_row s on s.id = m.id
         where m.kind is not null order by s.id, m.kind;
         create temp table taken as select id from row_outcome where outcome = 'apply';
         create temp table flag as select id, list(distinct kind order by kind) as kinds from mark where kind is not null
@@ -132,8 +134,8 @@ def _write_records(ground: Ground) -> None:
         create table c_item as select file, row, sku, coalesce(name, sku) as name, {charge} as kind,
             case when id in {bad} then null else gtin end as gtin, weight_g, category, unit_price, {priced} as currency,
             identity from t_item {known} where id in (from taken) order by id;
-        create table c_customer as select file, row, number, name, email, phone, street, postcode, city, region, country,
-            identity from t_customer where id in (from taken) order by id;
+        create table c_customer as select file, row, number, name, email, phone, street, postcode, city, region,
+            country, identity from t_customer where id in (from taken) order by id;
         create table c_count as select file, row, sku_written, r.sku, coalesce(location, 'main') as location, counted,
             counted_at, identity
             from t_count c join resolved r using (sku_written) where c.id in (from taken) order by c.id;
@@ -162,7 +164,8 @@ def _write_orders(ground: Ground) -> None:
         with off as (select document, sum(discount) as discount from line l where {taken} and discount is not null
             group by document),
         back as (select document, sum(amount) as amount from c_refund group by document)
-        select o.file, o.row, o.document, o.placed_at, case when o.id in {orphan} then null else o.customer end as customer,
+        select o.file, o.row, o.document, o.placed_at,
+            case when o.id in {orphan} then null else o.customer end as customer,
             coalesce(o.currency, {literal(ground.mapping.currency)}) as currency, o.country,
             coalesce(o.charges, 0) as charges,
             cast(coalesce(o.discount, 0) + coalesce(off.discount, 0) as decimal(18, 6)) as discount,
@@ -174,8 +177,9 @@ def _write_orders(ground: Ground) -> None:
         left join flag g on g.id = o.id and not o.derived
         where {kept} order by o.id;
         create table c_line as
-        select l.file, l.row, l.document, l.identity, l.sku_written, l.sku, l.description, l.quantity, l.unit_price, l.kind,
-            l.placed_at, case when l.order_id in {orphan} then null else l.customer end as customer, l.country, l.currency,
+        select l.file, l.row, l.document, l.identity, l.sku_written, l.sku, l.description, l.quantity, l.unit_price,
+            l.kind, l.placed_at, case when l.order_id in {orphan} then null else l.customer end as customer,
+            l.country, l.currency,
             cast(coalesce(l.shipped, {shipped}) as decimal(18, 6)) as shipped,
             cast(coalesce(l.returned, {returned}) as decimal(18, 6)) as returned, coalesce(g.kinds, []) as flags
         from line l left join flag g on g.id = l.id left join order_of o on o.document = l.document

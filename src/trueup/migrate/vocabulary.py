@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 
 # Codes and descriptions that read like a charge rather than goods.
 CHARGE_WORDS = """
-    postage post porto shipping shipment freight fracht frachtkosten versand versandkosten lieferkosten delivery carriage
-    handling fee fees gebuehr gebühr gebuhr gebühren bearbeitungsgebühr charge charges surcharge zuschlag mautzuschlag
-    discount rabatt nachlass skonto korjektur korrektur adjust adjustment manual anpassung ausgleich storno
-    giftwrap geschenkverpackung verpackung packaging wrapping bank bankgebühr bankspesen spesen commission provision
-    amazonfee insurance versicherung service servicegebühr samples voucher gutschein coupon rounding rundung deposit
-    pfand frais port remise envio envío gastos descuento verzendkosten korting toeslag tax steuer mwst duty zoll cod
-    nachnahme expressversand expresszuschlag mindermengenzuschlag
+    postage post porto shipping shipment freight fracht frachtkosten versand versandkosten lieferkosten delivery
+    carriage handling fee fees gebuehr gebühr gebuhr gebühren bearbeitungsgebühr charge charges surcharge zuschlag
+    mautzuschlag discount rabatt nachlass skonto korjektur korrektur adjust adjustment manual anpassung ausgleich
+    storno giftwrap geschenkverpackung verpackung packaging wrapping bank bankgebühr bankspesen spesen commission
+    provision amazonfee insurance versicherung service servicegebühr samples voucher gutschein coupon rounding
+    rundung deposit pfand frais port remise envio envío gastos descuento verzendkosten korting toeslag tax steuer
+    mwst duty zoll cod nachnahme expressversand expresszuschlag mindermengenzuschlag
 """.split()
 CHARGE_PATTERN = (
     r"(^|[^\p{L}])("
@@ -21,122 +22,139 @@ CHARGE_PATTERN = (
     r"($|[^\p{L}])"
 )
 
-# What files are called. A whole word of the file's name, or the beginning of one.
+# What files are called. A whole word of the file's name, or the end of one.
 FILE_WORDS: dict[str, str] = {
-    "item": "items item articles article artikel artikelstamm products product produkte produkt catalog catalogue katalog "
-    "sku skus articles produits articulos productos materials material stammdaten itm art prod",
-    "customer": "customers customer kunden kunde kundenstamm clients client debitoren accounts users klanten clientes cust kd",
-    "order": "orders order headers header auftraege auftrag auftragskopf bestellungen bestellung bestellkopf belege kopf "
-    "koepfe invoices rechnungen commandes pedidos bestellingen hdr head belegkopf ord auf",
-    "line": "lines line positionen position pos posten auftragspositionen bestellpositionen details detail orderlines "
-    "orderitems zeilen lignes lineas regels belegpositionen pos lin dtl",
-    "count": "stock inventory count counts stockcount bestand bestaende lagerbestand inventur zaehlung lager stocktake "
-    "voorraad inventaire existencias onhand inv lag",
+    "item": """
+        items item articles article artikel artikelstamm products product produkte produkt catalog catalogue katalog
+            sku skus articles produits articulos productos materials material stammdaten itm art prod
+        """,
+    "customer": """
+        customers customer kunden kunde kundenstamm clients client debitoren accounts users klanten clientes cust kd
+        """,
+    "order": """
+        orders order headers header auftraege auftrag auftragskopf bestellungen bestellung bestellkopf belege kopf
+            koepfe invoices rechnungen commandes pedidos bestellingen hdr head belegkopf ord auf
+        """,
+    "line": """
+        lines line positionen position pos posten auftragspositionen bestellpositionen details detail orderlines
+            orderitems zeilen lignes lineas regels belegpositionen pos lin dtl
+        """,
+    "count": """
+        stock inventory count counts stockcount bestand bestaende lagerbestand inventur zaehlung lager stocktake
+            voorraad inventaire existencias onhand inv lag
+        """,
 }
 
-# What columns are called: stems, where `#` stands for no, nr, num, number, nummer, id, code, key, ref.
-_ORDER = "order ord salesorder so auftrag auftrags auftr auf bestell bestellung bestellungs best beleg belegs invoice inv " \
-    "rechnung rechnungs rech rg doc document dokument vorgang vorgangs transaction commande pedido bestelling purchase bon"  # fmt: skip
-_ITEM = "sku item itm article artikel art product produkt prod material mat stock part ware waren teile artikelstamm " \
-    "produit articulo producto"  # fmt: skip
-_CUSTOMER = "customer cust client kunde kunden kd kdn debitor debitoren deb account acct buyer user member klant cliente " \
-    "besteller kaeufer"  # fmt: skip
-
-
-def _numbered(stems: str, *bare: str) -> tuple[str, ...]:
-    return (*(stem + "#" for stem in stems.split()), *bare)
-
-
+# What columns are called; `#` stands for no, nr, num, number, nummer, id, code, key, ref.
+_COLUMN_WORDS = {
+    "item": """
+        sku: sku# item# itm# article# artikel# art# product# produkt# prod# material# mat# stock# part# ware# waren#
+            teile# artikelstamm# produit# articulo# producto# sku artikel item article #
+        name: name bezeichnung artikelbezeichnung artikelname title titel description beschreibung itemname
+            productname produktname label desc descr descripcion libelle omschrijving bez bezeichn itemdesc text
+            kurztext artbez artikelbez
+        kind: kind type typ art artikelart itemtype producttype artikeltyp
+        gtin: gtin ean ean# barcode strichcode upc gtin# ean13 gtin13 eangtin gtinean barcode#
+        weight_g: weightg gewichtg weight gewicht weightgram gramm grams gewichtgramm wt wtg gewg
+        category: category kategorie warengruppe group gruppe productgroup cat kat wgr wg department sortiment
+            artikelgruppe warengrp categorie categoria
+        unit_price: price preis unitprice einzelpreis listprice listenpreis vk vkpreis verkaufspreis retailprice ep
+            prix precio prijs salesprice pr listpr vkp
+        currency: currency waehrung curr cur ccy whg wkz devise moneda valuta currency# waehrungs#
+        """,
+    "customer": """
+        number: customer# cust# client# kunde# kunden# kd# kdn# debitor# debitoren# deb# account# acct# buyer# user#
+            member# klant# cliente# besteller# kaeufer# customer kunde #
+        name: name kundenname customername fullname firma company nachname lastname kunde client nom nombre naam
+            custname vollername kdname
+        email: email mail emailaddress emailadresse courriel correo eml
+        phone: phone telefon tel telephone telefonnummer mobile mobil handy fon telefono tel# phone# telefon#
+        street: street strasse str address adresse anschrift address1 rue calle straat strassehausnr addr
+        postcode: postcode plz zip zip# postal postal# postleitzahl zipcode post# postalcode codepostal
+        city: city ort stadt town wohnort ville ciudad plaats place cty
+        region: region state bundesland province county staat
+        country: country land laender country# land# pays pais ctry landkz iso lkz
+        """,
+    "order": """
+        document: order# ord# salesorder# so# auftrag# auftrags# auftr# auf# bestell# bestellung# bestellungs# best#
+            beleg# belegs# invoice# inv# rechnung# rechnungs# rech# rg# doc# document# dokument# vorgang# vorgangs#
+            transaction# commande# pedido# bestelling# purchase# bon# order auftrag beleg bestellung #
+        placed_at: orderdate date datum bestelldatum auftragsdatum belegdatum placedat createdat created placed
+            orderedat ordered rechnungsdatum invoicedate zeitpunkt fecha bestelltam erstelltam timestamp dt orddate
+            orddt auftrdat beldat belegdat bestdat auftrdatum orderplaced erfasstam time
+        customer: customer# cust# client# kunde# kunden# kd# kdn# debitor# debitoren# deb# account# acct# buyer# user#
+            member# klant# cliente# besteller# kaeufer# customer kunde client buyer kd
+        currency: currency waehrung curr cur ccy whg wkz devise moneda valuta currency# waehrungs#
+        country: country land lieferland shipcountry shippingcountry country# land# deliverycountry pays pais ctry lkz
+            lieferlandkz zielland destination
+        charges: freight shipping fracht versand versandkosten frachtkosten shippingcost shippingcosts delivery
+            postage charges porto lieferkosten frt shipcost portokosten shippingfee frght frkosten versk
+            shippingamount nebenkosten ship fr
+        discount: discount rabatt nachlass discountamount rabattbetrag disc remise descuento korting skonto rab
+            orderdiscount
+        tax: tax vat mwst ust steuer taxamount mwstbetrag umsatzsteuer tva iva btw steuerbetrag
+        source_total: total ordertotal gesamt gesamtbetrag summe total# totalamount grandtotal amount betrag
+            rechnungsbetrag endbetrag auftragswert totalvalue tot gesamtsumme bruttobetrag belegsumme ordervalue ges
+            gesbetrag totamt totalprice belegbetrag endsumme importe montant
+        paid: paid bezahlt amountpaid gezahlt
+        refunded: refunded erstattet refund refundamount
+        kind: kind type typ belegart ordertype documenttype doctype auftragsart belegtyp
+        status: status state auftragsstatus orderstatus belegstatus stat zustand sts
+        """,
+    "line": """
+        document: order# ord# salesorder# so# auftrag# auftrags# auftr# auf# bestell# bestellung# bestellungs# best#
+            beleg# belegs# invoice# inv# rechnung# rechnungs# rech# rg# doc# document# dokument# vorgang# vorgangs#
+            transaction# commande# pedido# bestelling# purchase# bon# order auftrag beleg bestellung
+        sku_written: sku# item# itm# article# artikel# art# product# produkt# prod# material# mat# stock# part# ware#
+            waren# teile# artikelstamm# produit# articulo# producto# sku artikel item article product produkt
+        description: description beschreibung bezeichnung artikelbezeichnung text positionstext name desc descr
+            itemname productname artikelname produktname bez label libelle omschrijving itemdesc artbez kurztext
+            artikelbez artikeltext title
+        quantity: quantity qty menge anzahl stueck stk units pieces pcs count cantidad quantite aantal mng
+            bestellmenge orderedqty qtyordered quant anz
+        unit_price: unitprice price einzelpreis preis stueckpreis ep priceeach itemprice vk vkpreis prix precio prijs
+            prixunitaire preisstk epreis uprice unitpr preisprostueck stkpreis pr eprs priceperunit
+        amount: amount lineamount linetotal total betrag gesamtpreis positionsbetrag positionswert gesamt summe
+            subtotal zeilenbetrag extendedprice gp wert value lineamt amt posbetrag poswert gpreis zeilensumme
+            zeilenwert
+        placed_at: orderdate invoicedate date datum bestelldatum auftragsdatum belegdatum placedat createdat created
+            rechnungsdatum
+        customer: customer# cust# client# kunde# kunden# kd# kdn# debitor# debitoren# deb# account# acct# buyer# user#
+            member# klant# cliente# besteller# kaeufer# customer kunde
+        country: country land lieferland shipcountry
+        currency: currency waehrung curr cur ccy whg wkz
+        shipped: shipped shippedqty qtyshipped geliefert liefermenge geliefertemenge
+        returned: returned returnedqty qtyreturned retourniert retourmenge
+        """,
+    "count": """
+        sku_written: sku# item# itm# article# artikel# art# product# produkt# prod# material# mat# stock# part# ware#
+            waren# teile# artikelstamm# produit# articulo# producto# sku artikel item article product produkt
+        location: location location# lager lagerort lager# warehouse warehouse# site standort standort# lagerplatz
+            store filiale loc loc# lgo lgort wh werk platz depot magasin almacen site# bin lagerort#
+        counted: counted quantity qty menge anzahl bestand onhand stock count countedqty gezaehlt istbestand istmenge
+            units stk stueck qtycounted countedquantity lagerbestand ist zaehlmenge mng best
+        counted_at: countedat date datum countdate zaehldatum gezaehltam asof stand time timestamp stichtag zeitpunkt
+            inventurdatum counted zaehlzeit countedon dt zeit countdt
+        """,
+}
 COLUMN_WORDS: dict[str, dict[str, tuple[str, ...]]] = {
-    "item": {
-        "sku": _numbered(_ITEM, "sku", "artikel", "item", "article", "#"),
-        "name": tuple("name bezeichnung artikelbezeichnung artikelname title titel description beschreibung itemname "
-                      "productname produktname label desc descr descripcion libelle omschrijving bez bezeichn itemdesc text "
-                      "kurztext artbez artikelbez".split()),
-        "kind": tuple("kind type typ art artikelart itemtype producttype artikeltyp".split()),
-        "gtin": tuple("gtin ean ean# barcode strichcode upc gtin# ean13 gtin13 eangtin gtinean barcode#".split()),
-        "weight_g": tuple("weightg gewichtg weight gewicht weightgram gramm grams gewichtgramm wt wtg gewg".split()),
-        "category": tuple("category kategorie warengruppe group gruppe productgroup cat kat wgr wg department sortiment "
-                          "artikelgruppe warengrp categorie categoria".split()),
-        "unit_price": tuple("price preis unitprice einzelpreis listprice listenpreis vk vkpreis verkaufspreis retailprice ep "
-                            "prix precio prijs salesprice pr listpr vkp".split()),
-        "currency": tuple("currency waehrung curr cur ccy whg wkz devise moneda valuta currency# waehrungs#".split()),
-    },
-    "customer": {
-        "number": _numbered(_CUSTOMER, "customer", "kunde", "#"),
-        "name": tuple("name kundenname customername fullname firma company nachname lastname kunde client nom nombre naam "
-                      "custname vollername kdname".split()),
-        "email": tuple("email mail emailaddress emailadresse courriel correo eml".split()),
-        "phone": tuple("phone telefon tel telephone telefonnummer mobile mobil handy fon telefono tel# phone# telefon#".split()),
-        "street": tuple("street strasse str address adresse anschrift address1 rue calle straat strassehausnr addr".split()),
-        "postcode": tuple("postcode plz zip zip# postal postal# postleitzahl zipcode post# postalcode codepostal".split()),
-        "city": tuple("city ort stadt town wohnort ville ciudad plaats place cty".split()),
-        "region": tuple("region state bundesland province county staat".split()),
-        "country": tuple("country land laender country# land# pays pais ctry landkz iso lkz".split()),
-    },
-    "order": {
-        "document": _numbered(_ORDER, "order", "auftrag", "beleg", "bestellung", "#"),
-        "placed_at": tuple("orderdate date datum bestelldatum auftragsdatum belegdatum placedat createdat created placed "
-                           "orderedat ordered rechnungsdatum invoicedate zeitpunkt fecha bestelltam erstelltam timestamp dt "
-                           "orddate orddt auftrdat beldat belegdat bestdat auftrdatum orderplaced erfasstam time".split()),
-        "customer": _numbered(_CUSTOMER, "customer", "kunde", "client", "buyer", "kd"),
-        "currency": tuple("currency waehrung curr cur ccy whg wkz devise moneda valuta currency# waehrungs#".split()),
-        "country": tuple("country land lieferland shipcountry shippingcountry country# land# deliverycountry pays pais ctry "
-                         "lkz lieferlandkz zielland destination".split()),
-        "charges": tuple("freight shipping fracht versand versandkosten frachtkosten shippingcost shippingcosts delivery "
-                         "postage charges porto lieferkosten frt shipcost portokosten shippingfee frght frkosten versk "
-                         "shippingamount nebenkosten ship fr".split()),
-        "discount": tuple("discount rabatt nachlass discountamount rabattbetrag disc remise descuento korting skonto "
-                          "rab orderdiscount".split()),
-        "tax": tuple("tax vat mwst ust steuer taxamount mwstbetrag umsatzsteuer tva iva btw steuerbetrag".split()),
-        "source_total": tuple("total ordertotal gesamt gesamtbetrag summe total# totalamount grandtotal amount betrag "
-                              "rechnungsbetrag endbetrag auftragswert totalvalue tot gesamtsumme bruttobetrag belegsumme "
-                              "ordervalue ges gesbetrag totamt totalprice belegbetrag endsumme importe montant".split()),
-        "paid": tuple("paid bezahlt amountpaid gezahlt".split()),
-        "refunded": tuple("refunded erstattet refund refundamount".split()),
-        "kind": tuple("kind type typ belegart ordertype documenttype doctype auftragsart belegtyp".split()),
-        "status": tuple("status state auftragsstatus orderstatus belegstatus stat zustand sts".split()),
-    },
-    "line": {
-        "document": _numbered(_ORDER, "order", "auftrag", "beleg", "bestellung"),
-        "sku_written": _numbered(_ITEM, "sku", "artikel", "item", "article", "product", "produkt"),
-        "description": tuple("description beschreibung bezeichnung artikelbezeichnung text positionstext name desc descr itemname "
-                             "productname artikelname produktname bez label libelle omschrijving itemdesc artbez kurztext "
-                             "artikelbez artikeltext title".split()),
-        "quantity": tuple("quantity qty menge anzahl stueck stk units pieces pcs count cantidad quantite aantal mng bestellmenge "
-                          "orderedqty qtyordered quant anz".split()),
-        "unit_price": tuple("unitprice price einzelpreis preis stueckpreis ep priceeach itemprice vk vkpreis prix precio prijs "
-                            "prixunitaire preisstk epreis uprice unitpr preisprostueck stkpreis pr eprs priceperunit".split()),
-        "amount": tuple("amount lineamount linetotal total betrag gesamtpreis positionsbetrag positionswert gesamt summe subtotal "
-                        "zeilenbetrag extendedprice gp wert value lineamt amt posbetrag poswert gpreis zeilensumme "
-                        "zeilenwert".split()),
-        "placed_at": tuple("orderdate invoicedate date datum bestelldatum auftragsdatum belegdatum placedat createdat created "
-                           "rechnungsdatum".split()),
-        "customer": _numbered(_CUSTOMER, "customer", "kunde"),
-        "country": tuple("country land lieferland shipcountry".split()),
-        "currency": tuple("currency waehrung curr cur ccy whg wkz".split()),
-        "shipped": tuple("shipped shippedqty qtyshipped geliefert liefermenge gelieferteMenge".lower().split()),
-        "returned": tuple("returned returnedqty qtyreturned retourniert retourmenge".split()),
-    },
-    "count": {
-        "sku_written": _numbered(_ITEM, "sku", "artikel", "item", "article", "product", "produkt"),
-        "location": tuple("location location# lager lagerort lager# warehouse warehouse# site standort standort# lagerplatz store "
-                          "filiale loc loc# lgo lgort wh werk platz depot magasin almacen site# bin lagerort#".split()),
-        "counted": tuple("counted quantity qty menge anzahl bestand onhand stock count countedqty gezaehlt istbestand istmenge "
-                         "units stk stueck qtycounted countedquantity lagerbestand ist zaehlmenge mng best".split()),
-        "counted_at": tuple("countedat date datum countdate zaehldatum gezaehltam asof stand time timestamp stichtag zeitpunkt "
-                            "inventurdatum counted zaehlzeit countedon dt zeit countdt".split()),
-    },
-}  # fmt: skip
+    entity: {
+        field: tuple(words.split()) for field, words in re.findall(r"(\w+): ((?:[^:]|\n)*?)(?=\s+\w+:|\s*\Z)", text)
+    }
+    for entity, text in _COLUMN_WORDS.items()
+}
 
 CREDIT_WORDS = frozenset(
-    "credit creditnote credit_note return refund gutschrift retoure storno avoir abono creditnota".split()
+    "abono avoir credit credit_note creditnota creditnote gutschrift refund retoure return storno".split()
 )
-CANCELLED_WORDS = frozenset("cancelled canceled storniert annulliert annule cancelado geannuleerd void".split())
+CANCELLED_WORDS = frozenset("annule annulliert cancelado canceled cancelled geannuleerd storniert void".split())
 SECRET_WORDS = frozenset(
-    "card cardno cardnumber cardnum creditcard creditcardnumber ccnumber ccno ccnum kreditkarte kreditkartennummer kartennummer "
-    "cardnr pan cvv cvc cvv2 cvc2 securitycode kartenpruefnummer password passwd passwort kennwort pwd secret geheimnis clientsecret "
-    "secretkey apikey apitoken accesstoken privatekey authtoken token cardcvv cardcvc paymentcard paymentcardnumber".split()
+    """
+    accesstoken apikey apitoken authtoken card cardcvc cardcvv cardno cardnr cardnum cardnumber ccno ccnum ccnumber
+        clientsecret creditcard creditcardnumber cvc cvc2 cvv cvv2 geheimnis kartennummer kartenpruefnummer kennwort
+        kreditkarte kreditkartennummer pan passwd password passwort paymentcard paymentcardnumber privatekey pwd
+        secret secretkey securitycode token
+    """.split()
 )
 
 _NUMBER_ENDINGS = ("nummer", "number", "num", "nbr", "nr", "no", "id", "code", "key", "ref", "kennung")
@@ -164,22 +182,19 @@ def name_score(entity: str, field: str, column: str) -> float:
     last = [word for word in meaningful if _says(word, vocabulary)]
     if last:
         return 0.65 if last[-1] == meaningful[-1] else 0.5
-    pairs = ["".join(pair) for pair in zip(words, words[1:], strict=False)]
+    pairs = ["".join(pair) for pair in pairwise(words)]
     return 0.7 if any(_says(pair, vocabulary) for pair in pairs) else 0.0
 
 
 _FILLERS = frozenset(
-    "the of der die das des per pro in eur usd gbp f fld col feld spalte s tbl x z net netto gross brutto".split()
+    "brutto col das der des die eur f feld fld gbp gross in net netto of per pro s spalte tbl the usd x z".split()
 )
 
 
 def _says(word: str, vocabulary: tuple[str, ...]) -> bool:
     if word in vocabulary:
         return True
-    for ending in _NUMBER_ENDINGS:
-        if word.endswith(ending) and word[: -len(ending)] + "#" in vocabulary:
-            return True
-    return False
+    return any(word.endswith(ending) and word[: -len(ending)] + "#" in vocabulary for ending in _NUMBER_ENDINGS)
 
 
 def file_score(entity: str, name: str) -> float:
@@ -198,7 +213,7 @@ def file_score(entity: str, name: str) -> float:
 def is_secret(column: str) -> bool:
     """Tell whether a column's name says that it holds card numbers, passwords or keys."""
     words = words_of(column)
-    pairs = ("".join(pair) for pair in zip(words, words[1:], strict=False))
+    pairs = ("".join(pair) for pair in pairwise(words))
     telling = {"cvv", "cvc", "cvv2", "cvc2", "password", "passwd", "passwort", "kennwort", "pwd", "secret", "apikey"}
     return (
         "".join(words) in SECRET_WORDS
