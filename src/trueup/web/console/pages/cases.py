@@ -123,7 +123,7 @@ def _priced(detail: CaseDetail) -> dict[str, Any]:
     exposure = source.get("exposure") or source
     per_day = source.get("per_day") or exposure.get("per_day")
     link = source.get("link")
-    known = ("formula", "inputs", "per_day", "currency", "exposure", "link", "run")
+    known = ("formula", "inputs", "per_day", "currency", "exposure", "link", "run", "kind", "rows")
     return {
         "formula": exposure.get("formula"),
         "inputs": exposure.get("inputs") or [],

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
-from litestar import Request, Response, get
+from litestar import Request, Response, get, post
 from litestar.response import Redirect
 
+from trueup.authority.standing import require
+from trueup.core.errors import Refusal
 from trueup.migrate import controls as control_totals
-from trueup.migrate import read
+from trueup.migrate import quarantine, read
 from trueup.migrate.report import Report
-from trueup.migrate.state import Run, RunRefused
+from trueup.migrate.run import Means
+from trueup.migrate.state import BookedRow, Run, RunRefused
 from trueup.web.console import runs
+from trueup.web.console.other_loop import OtherLoopsDoor
+from trueup.web.console.render import address
 from trueup.web.console.visit import Visit, enter, unknown
 
+CORRECT = "migrate.correct"
+_COLUMN = "column:"
 _OUTCOMES = ("applied", "quarantined", "merged", "ignored")
 
 
@@ -65,14 +75,53 @@ async def show_run(request: Request[Any, Any, Any], run: str) -> Response[Any]:
 @get("/migrations/{run:str}/rows")
 async def show_rows(request: Request[Any, Any, Any], run: str) -> Response[Any]:
     """Show the booked rows of a run: file, row, column, value, rule and fix."""
+    return await _rows_page(await enter(request), run)
+
+
+@post("/migrations/{run:str}/rows")
+async def correct_row(request: Request[Any, Any, Any], run: str) -> Response[Any]:
+    """Correct one quarantined row and run it again alone; one that is applied already is left as it is."""
     visit = await enter(request)
-    params = visit.params
+    form = await visit.form()
+    refusal = require(visit.standing, visit.actor, CORRECT)
+    if refusal is None:
+        refusal = await _correct(visit, run, form)
+    if refusal is not None:
+        return await _rows_page(visit, run, refusal, form)
+    return Redirect(address(f"/migrations/{run}/rows", {"file": form["file"], "row": form["row"]}), status_code=303)
+
+
+async def _correct(visit: Visit, run: str, form: dict[str, str]) -> Refusal | None:
+    """Run the row again beside the event loop; return what is still wrong with it, or None when it is applied."""
+    file, row = form.get("file", ""), form.get("row", "")
+    values = {name.removeprefix(_COLUMN): value for name, value in form.items() if name.startswith(_COLUMN)}
+    number = int(row[:15]) if row.isdecimal() and row.isascii() else 0
+    door = OtherLoopsDoor(visit.site.door, asyncio.get_running_loop())
+    means = Means(
+        door=door, url=str(visit.site.sign_in.conninfo), home=Path(), actor=visit.actor, clock=visit.site.clock
+    )
+    try:
+        done = await asyncio.to_thread(asyncio.run, quarantine.correct(means, run, file, number, values))
+    except RunRefused as error:
+        return Refusal("migrate.correct", str(error), "Look at the row as it stands now, below.", f"{file}:{row}")
+    if done.left:
+        wrong = done.left[0]
+        return Refusal(f"migrate.{wrong.rule}", f"The row is still wrong: {wrong.detail or wrong.rule}.",
+                       wrong.fix or "Correct it further.", wrong.column_name or "", wrong.value or "")  # fmt: skip
+    return None
+
+
+async def _rows_page(
+    visit: Visit, run: str, refusal: Refusal | None = None, entered: dict[str, str] | None = None
+) -> Response[Any]:
+    place: dict[str, str] = {name: entered[name] for name in ("file", "row") if name in entered} if entered else {}
+    params: dict[str, str] = {**visit.params, **place}
     query = runs.RowQuery(
         outcome=params.get("outcome") if params.get("outcome") in _OUTCOMES else None,
         kind=params.get("kind"),
         rule=params.get("rule"),
         file=params.get("file"),
-        row=_row_number(visit),
+        row=_row_number(params),
         identity=params.get("identity"),
         cursor=params.get("cursor"),
     )
@@ -93,8 +142,18 @@ async def show_rows(request: Request[Any, Any, Any], run: str) -> Response[Any]:
         kinds=[(kind, kind.replace("_", " ")) for kind in kinds],
         rules=[(rule, rule) for rule in sorted({rule for _, rule, _ in rules})],
         files=[(file.file, file.file) for file in files],
+        correction=_correction(page.items, query),
+        refusal=refusal,
+        entered=entered or {},
         filtered=any(params.get(name) for name in ("outcome", "kind", "rule", "file", "row", "identity")),
     )
+
+
+def _correction(rows: Sequence[BookedRow], query: runs.RowQuery) -> BookedRow | None:
+    """Return the row to correct: the one that was asked for by file and row, where it is quarantined."""
+    if query.file is None or query.row is None:
+        return None
+    return next((row for row in rows if row.outcome == "quarantined" and row.written), None)
 
 
 async def _run(connection: Any, run: str) -> Run:
@@ -116,9 +175,9 @@ def _price(case: Any) -> float:
     return float(case.price_per_day or 0) if case is not None else 0.0
 
 
-def _row_number(visit: Visit) -> int | None:
-    text = visit.params.get("row", "")
+def _row_number(params: dict[str, str]) -> int | None:
+    text = params.get("row", "")
     return int(text[:15]) if text.isdecimal() and text.isascii() else None
 
 
-routes = [list_runs, show_run, show_rows]
+routes = [list_runs, show_run, show_rows, correct_row]
