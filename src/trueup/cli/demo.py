@@ -62,7 +62,7 @@ def demo(
     as_json: AsJson = False,
 ) -> None:
     """Generate a legacy shop's export, migrate and reconcile it, and go on trading; prints a sign-in link."""
-    settings = load_settings(home, database_url, host, port)
+    settings = load_settings(home or _home(), database_url, host, port)
     url, server = _fresh_database(settings)
     try:
         told = asyncio.run(_tell(settings, url, seed, dialect, quiet=as_json))
@@ -106,22 +106,27 @@ class Told(msgspec.Struct, frozen=True):
         }
 
 
+def _home() -> Path:
+    """Return the demo's own home, beside the one that real work uses."""
+    base = load_settings().home
+    return base.with_name(f"{base.name}-demo")
+
+
 def _fresh_database(settings: Settings) -> tuple[str, embedded.Embedded | None]:
-    """Return a database for the demo alone: made anew on the embedded server; one's own must hold no orders yet."""
-    if settings.database is not None:
-        url, _ = database.prepare(settings)
-        with psycopg.connect(url) as connection:
-            if connection.execute("select 1 from orders limit 1").fetchone():
-                raise StartRefused("the demo wants an empty database, this one holds orders; give it one of its own")
-        return url, None
-    server = embedded.start(settings.home, fast_and_unsafe=settings.unsafe)
-    with psycopg.connect(server.url("postgres"), autocommit=True) as connection:
-        connection.execute("drop database if exists demo with (force)")
-    database.create_database(server.url("postgres"), "demo")
-    url = server.url("demo")
-    database.refuse_unsafe(url, unsafe=settings.unsafe)
-    database.migrate(url)
+    """Return an empty database. One that a demo made before is made anew; one that holds anybody's orders is refused."""
+    mark = settings.home / "demo" / "answer_key.csv"
+    if settings.database is None and mark.exists():
+        server = embedded.start(settings.home, fast_and_unsafe=settings.unsafe)
+        with psycopg.connect(server.url("postgres"), autocommit=True) as connection:
+            connection.execute("drop database if exists trueup with (force)")
     shutil.rmtree(settings.home / "demo", ignore_errors=True)
+    url, server = database.prepare(settings)
+    with psycopg.connect(url) as connection:
+        if connection.execute("select 1 from orders limit 1").fetchone():
+            raise StartRefused(
+                "the demo wants an empty database, and this one holds orders; "
+                "give it a home of its own with --home DIR, or an empty database with --database URL"
+            )
     return url, server
 
 
