@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import random
 import sys
 from collections.abc import Iterator
 
@@ -68,7 +70,8 @@ async def run(url: str, prefix: str, first: int, count: int, concurrency: int) -
         for number in numbers:
             await place(door, prefix, number)
 
-    numbers = iter(range(first, first + count))
+    # Each process in an order of its own, so that two with the same keys both have work to do.
+    numbers = iter(random.Random(os.getpid()).sample(range(first, first + count), count))
     async with Door(url, house.build()) as door:
         print("ready", flush=True)
         await asyncio.to_thread(sys.stdin.readline)
