@@ -113,11 +113,12 @@ def _home() -> Path:
 
 
 def _fresh_database(settings: Settings) -> tuple[str, embedded.Embedded | None]:
-    """Return an empty database. One that a demo made before is made anew; one that holds anybody's orders is refused."""
+    """Return an empty database: a demo's own is made anew, one that holds anybody's orders is refused."""
+    before: embedded.Embedded | None = None
     mark = settings.home / "demo" / "answer_key.csv"
     if settings.database is None and mark.exists():
-        server = embedded.start(settings.home, fast_and_unsafe=settings.unsafe)
-        with psycopg.connect(server.url("postgres"), autocommit=True) as connection:
+        before = embedded.start(settings.home, fast_and_unsafe=settings.unsafe)
+        with psycopg.connect(before.url("postgres"), autocommit=True) as connection:
             connection.execute("drop database if exists trueup with (force)")
     shutil.rmtree(settings.home / "demo", ignore_errors=True)
     url, server = database.prepare(settings)
@@ -127,7 +128,7 @@ def _fresh_database(settings: Settings) -> tuple[str, embedded.Embedded | None]:
                 "the demo wants an empty database, and this one holds orders; "
                 "give it a home of its own with --home DIR, or an empty database with --database URL"
             )
-    return url, server
+    return url, before if before is not None and before.started else server
 
 
 async def _tell(settings: Settings, url: str, seed: int, dialect: str, *, quiet: bool) -> Told:

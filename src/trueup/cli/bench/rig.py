@@ -20,7 +20,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
-import psycopg
 
 from trueup import house
 from trueup.authority.register import RegisterActor
