@@ -138,7 +138,8 @@ def _own_pages(house: House) -> list[ControllerRouterHandler]:
         return ASGIResponse(body=files["reference.html"], media_type=_REFERENCE_FILES["reference.html"])
 
     @get("/v1/docs/{name:str}")
-    async def reference_file(request: Request[Any, Any, Any], name: str) -> ASGIResponse:
+    async def reference_file(request: Request[Any, Any, Any]) -> ASGIResponse:
+        name = request.path_params["name"]
         if name not in files:
             return problems.refuse(problems.NOTHING_HERE, 404)
         return ASGIResponse(body=files[name], media_type=_REFERENCE_FILES[name])

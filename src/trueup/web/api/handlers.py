@@ -158,8 +158,8 @@ def _found(found: Any, if_none_match: str | None) -> ASGIResponse:
         etag = f'"{version}"'
         headers.append((b"etag", etag.encode()))
         if if_none_match is not None and etag in if_none_match.split(", "):
-            return ASGIResponse(status_code=304, encoded_headers=headers)
-    return ASGIResponse(body=json.encode(found), status_code=200, encoded_headers=headers)
+            return Answer(304, headers[1:], b"").for_litestar()
+    return Answer(200, headers, json.encode(found)).for_litestar()
 
 
 def _unknown(request: Request[Any, Any, Any]) -> Refusal:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import traceback
 from http import HTTPStatus
 from typing import Any, NamedTuple
 
@@ -92,7 +93,8 @@ class Answer(NamedTuple):
 
     def for_litestar(self) -> ASGIResponse:
         """Return it as Litestar wants it."""
-        return ASGIResponse(body=self.body, status_code=self.status, encoded_headers=self.headers)
+        headers = [(name.decode(), value.decode("latin-1")) for name, value in self.headers]
+        return ASGIResponse(body=self.body, status_code=self.status, headers=headers)
 
 
 def refused(refusal: Refusal, status: int | None = None) -> Answer:
@@ -175,7 +177,9 @@ def problem_of_error(error: Exception, path: str) -> Problem:
         where = path[:200].replace("\0", "")
         return problem_of(Refusal(rule, what, fix, where), error.status_code)
     problem = problem_of(_FAULT)
-    log.error("request broke", instance=problem.instance, exc_info=error)
+    # Neither the message nor local variables: both may hold keys and personal words.
+    frames = "".join(traceback.format_tb(error.__traceback__, limit=-8))
+    log.error("request broke", instance=problem.instance, error=type(error).__name__, frames=frames)
     return problem
 
 

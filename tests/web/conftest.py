@@ -1,0 +1,135 @@
+"""A real server on a real database, its time turned by hand, and the same actors everywhere."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import socket
+import uuid
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import msgspec
+import pytest
+import uvicorn
+from litestar.types import ASGIApp, ControllerRouterHandler
+from tests.conftest import expect_all
+
+from trueup import house
+from trueup.authority.register import IssueKey, RegisterActor
+from trueup.authority.standing import SYSTEM
+from trueup.core.batch import House
+from trueup.core.clock import TurnedClock
+from trueup.core.door import Door
+from trueup.core.settings import Settings
+from trueup.web.app import create_app
+from trueup.web.server import BoundedProtocol
+
+PLANNER, DEPUTY, OTHER, ADMINISTRATOR = "Integration Owner", "Order Agent", "Auditor", "Administrator"
+
+
+class Reply(msgspec.Struct):
+    """What came back; body: parsed where it is JSON."""
+
+    status: int
+    headers: dict[str, str]
+    body: Any
+
+
+class Client:
+    """Talks to the server as one of the actors; a write gets a fresh key unless it names one."""
+
+    def __init__(self, session: aiohttp.ClientSession, address: str, tokens: dict[str, str]) -> None:
+        self._session = session
+        self.address = address
+        self.tokens = tokens
+
+    async def get(self, path: str, by: str | None = PLANNER, **headers: str) -> Reply:
+        return await self.send("GET", path, by=by, **headers)
+
+    async def post(
+        self, path: str, body: Any, by: str | None = PLANNER, key: str | None = "fresh", **headers: str
+    ) -> Reply:
+        return await self.send("POST", path, body, by, key, **headers)
+
+    async def send(
+        self, method: str, path: str, body: Any = None, by: str | None = PLANNER, key: str | None = None, **headers: str
+    ) -> Reply:
+        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        if by is not None:
+            sent.setdefault("Authorization", f"Bearer {self.tokens[by]}")
+        if key is not None:
+            sent["Idempotency-Key"] = uuid.uuid4().hex if key == "fresh" else key
+        data = body if isinstance(body, bytes) or body is None else msgspec.json.encode(body)
+        if data is not None:
+            sent.setdefault("Content-Type", "application/json")
+        async with self._session.request(
+            method, self.address + path, data=data, headers=sent, allow_redirects=False
+        ) as answer:
+            text = await answer.read()
+            parsed = msgspec.json.decode(text) if "json" in answer.content_type and text else text
+            return Reply(answer.status, {name.lower(): value for name, value in answer.headers.items()}, parsed)
+
+
+Serve = Callable[..., AbstractAsyncContextManager[Client]]
+
+
+@asynccontextmanager
+async def listening(app: ASGIApp) -> AsyncIterator[str]:
+    """Serve an application on a free port as `trueup.web.server` does, in this event loop."""
+    bound = socket.socket()
+    bound.bind(("127.0.0.1", 0))
+    config = uvicorn.Config(app, http=BoundedProtocol, ws="none", lifespan="on", access_log=False, log_config=None)
+    server = uvicorn.Server(config)
+    config.load()
+    server.lifespan = config.lifespan_class(config)
+    await server.startup(sockets=[bound])
+    assert not server.should_exit, "the application did not start"
+    ticking = asyncio.create_task(server.main_loop())
+    try:
+        yield f"http://127.0.0.1:{bound.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        await ticking
+        await server.shutdown(sockets=[bound])
+        bound.close()
+
+
+@pytest.fixture
+async def tokens(door: Door) -> dict[str, str]:
+    """Four actors, each with an API key: role -> its secret."""
+    made = {}
+    for role in (PLANNER, DEPUTY, OTHER, ADMINISTRATOR):
+        actor = await door.submit(SYSTEM, RegisterActor(name=role, kind="service", roles=(role,)), f"actor {role}")
+        made[role] = "tu_" + uuid.uuid4().hex
+        digest = hashlib.sha256(made[role].encode()).hexdigest()
+        key = IssueKey(actor=actor.result["actor"], digest=digest, label="test")
+        expect_all([await door.submit(SYSTEM, key, f"key {role}")])
+    return made
+
+
+@pytest.fixture
+def serve(url: str, clock: TurnedClock, tokens: dict[str, str]) -> Serve:
+    """Serve this test's database: `async with serve() as client`."""
+
+    @asynccontextmanager
+    async def serving(
+        served: House | None = None, pages: Sequence[ControllerRouterHandler] = (), **settings: Any
+    ) -> AsyncIterator[Client]:
+        app = create_app(
+            Settings(home=Path("unused"), **settings), url, served or house.build(), pages=pages, clock=clock
+        )
+        async with listening(app) as address, aiohttp.ClientSession() as session:
+            yield Client(session, address, tokens)
+
+    return serving
+
+
+@pytest.fixture
+async def client(serve: Serve) -> AsyncIterator[Client]:
+    """A client of a server with the house as shipped."""
+    async with serve() as opened:
+        yield opened
