@@ -1,6 +1,6 @@
 """From staged rows to commands: what a load submits, in which order, under which key, and which rows each carries.
 
-Keys are `load/<source>/<entity>/<legacy id>/<run>.<attempt>/<digest of the content>`: the same rows give the same key
+Keys are `load/<source>/<entity>/<legacy id>/<run>.<attempt>/<digest of content>`: the same rows give the same key
 whatever order or file they come in, so that a resumed load is told what happened before, and a load after its undo is
 carried out anew. Customers leave the run out: the same words are never kept twice.
 """
@@ -58,17 +58,18 @@ class Carried(NamedTuple):
 
 
 class Naming(msgspec.Struct, frozen=True):
-    """What keys and commands of one run are named by."""
+    """What keys and commands of one run are named by. again: sets the tries of corrected rows apart."""
 
     source: str
     channel: str
     run: str
     attempt: int
+    again: str = ""
 
     def key(self, entity: str, legacy_id: str, content: str, *, of_run: bool = True) -> str:
         """Return the door's key for a command made of this content."""
         digest = hashlib.blake2b(content.encode(), digest_size=16).hexdigest()
-        run = f"{self.run}.{self.attempt}/" if of_run else ""
+        run = f"{self.run}.{self.attempt}{self.again}/" if of_run else ""
         return f"load/{self.source}/{entity}/{legacy_id}/{run}{digest}"
 
 

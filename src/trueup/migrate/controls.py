@@ -35,7 +35,6 @@ class Control(msgspec.Struct, frozen=True):
 # Header figures by kind and currency; the rounding difference is what booking each document's total leaves over.
 _HEADER_NAMES = ("charges", "discount", "tax", "total", "booked total", "rounding difference", "stated total", "paid",
                  "refunded", "documents with another stated total")  # fmt: skip
-_TOTAL = "cast(a.goods + c.charges - c.discount + c.tax as decimal(38, 12))"
 # Wide before multiplying: DuckDB gives the product of two decimals no more digits than their types have together.
 _AMOUNT = "cast(l.quantity as decimal(38, 6)) * cast(l.unit_price as decimal(38, 6))"
 _SOURCE_LINES = f"""
@@ -43,18 +42,24 @@ _SOURCE_LINES = f"""
     from c_line l join ended e using (file, row) join c_order c using (document)
     where e.outcome = 'applied' group by all order by all
 """
+# What a run adds to a document that another run brought counts by what the document's total was before and after.
 _SOURCE_HEADERS = """
     with amounts as (
-        select document, sum({amount}) as goods from c_line l join ended e using (file, row)
-        where e.outcome = 'applied' group by document
+        select document, sum({amount}) filter (e.outcome = 'applied') as goods,
+            coalesce(sum({amount}) filter (e.rule = 'already_loaded'), 0) as known
+        from c_line l join ended e using (file, row) group by document
     ),
     whole as (
-        select c.*, cast(a.goods + c.charges - c.discount + c.tax as decimal(38, 12)) as total,
-            {booked} as booked
-        from c_order c join amounts a using (document) left join not_new n using (document) where n.document is null
+        select c.*, n.document is null as is_new, cast(c.charges - c.discount + c.tax as decimal(38, 12)) as header,
+            cast(a.goods + header + if(is_new, 0, a.known) as decimal(38, 12)) as after,
+            if(is_new, 0, cast(a.known + header as decimal(38, 12))) as before
+        from c_order c join amounts a using (document) left join not_new n using (document) where a.goods is not null
     )
-    select kind, currency, count(*), sum(charges), sum(discount), sum(tax), sum(total), sum(booked),
-        sum(total - booked), sum(source_total), sum(paid), sum(refunded), count(*) filter (source_total <> total)
+    select kind, currency, count(*) filter (is_new), sum(charges) filter (is_new), sum(discount) filter (is_new),
+        sum(tax) filter (is_new), sum(after - before), sum({after} - {before}),
+        sum(after - before) - sum({after} - {before}), sum(source_total) filter (is_new), sum(paid) filter (is_new),
+        sum(refunded) filter (is_new),
+        count(*) filter (source_total <> after) - count(*) filter (not is_new and source_total <> before)
     from whole group by all order by all
 """
 _TARGET_LINES = """
@@ -92,7 +97,8 @@ def source_figures(ledger: duckdb.DuckDBPyConnection, not_new: Iterable[str]) ->
     if documents:
         ledger.execute("insert into not_new select unnest(?)", [[document for (document,) in documents]])
     used = [code for (code,) in ledger.execute("select distinct currency from c_order order by 1").fetchall()]
-    headers = ledger.execute(_SOURCE_HEADERS.format(amount=_AMOUNT, booked=_booked(_TOTAL, used))).fetchall()
+    booked = {"after": _booked("after", used), "before": _booked("before", used)}
+    headers = ledger.execute(_SOURCE_HEADERS.format(amount=_AMOUNT, **booked)).fetchall()
     figures = name_figures(headers, ledger.execute(_SOURCE_LINES).fetchall())
     counted = ledger.execute(
         "select count(*), sum(counted) from c_count join ended e using (file, row) where e.outcome = 'applied'"

@@ -48,10 +48,11 @@ _TARGET = """with fact_order as (
         from fact_order o join order_line l on l.order_id = o.id
     ) """
 _SOURCE = """with taken as (
-        select l.* from c_line l join ended e using (file, row) where e.outcome = 'applied'
+        select l.*, cast(l.quantity as decimal(38, 6)) * cast(l.unit_price as decimal(38, 6)) as amount
+        from c_line l join ended e using (file, row) where e.outcome = 'applied'
     ), amounts as (
-        select document, sum(quantity * unit_price) as goods, sum(coalesce(shipped, 0)) as shipped,
-            sum(case when kind = 'charge' then quantity * unit_price else 0 end) as charges
+        select document, sum(amount) as goods, sum(coalesce(shipped, 0)) as shipped,
+            sum(case when kind = 'charge' then amount else 0 end) as charges
         from taken group by document
     ), fact_order as (
         select o.document, o.kind, o.customer, o.country, o.placed_at,
@@ -61,7 +62,7 @@ _SOURCE = """with taken as (
     ), fact_line as (
         select l.document, o.kind, o.customer, o.country, o.placed_at,
             l.document || lpad(cast(l.row as varchar), 9, '0') as place, trim(l.sku_written) as sku, l.description,
-            l.quantity, l.unit_price, l.quantity * l.unit_price as amount, coalesce(l.returned, 0) as returned,
+            l.quantity, l.unit_price, l.amount, coalesce(l.returned, 0) as returned,
             l.kind as line_kind
         from taken l join fact_order o using (document)
     ) """

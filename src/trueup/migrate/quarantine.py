@@ -11,6 +11,7 @@ import msgspec
 
 from trueup.core import json
 from trueup.core.database import Connection, connect
+from trueup.core.ids import new_id
 from trueup.core.quantity import plain
 from trueup.migrate import commands, crosswalk, read, state
 from trueup.migrate.bookkeeping import Ledger, files_of
@@ -147,7 +148,7 @@ async def _load_freed(
     connection: Connection, means: Means, run: Run, mapping: FileMappings, quarantined: set[Place]
 ) -> tuple[Books, set[Place]]:
     """Load the rows that were quarantined and can be applied now; return the books and those rows."""
-    naming = Naming(run.source, mapping.channel, run.id, run.attempt)
+    naming = Naming(run.source, mapping.channel, run.id, run.attempt, "." + new_id("try"))
     known = Known(await read.known_items(connection, run.source), await read.known_customers(connection, run.source))
     books = Books(again=True)
     opened = open_staging(run.staging)
@@ -200,7 +201,7 @@ async def _withdraw_refunded(
     orders = [order for (order,) in await found.fetchall()]
     await means.door.submit_all(
         means.actor,
-        [(f"rerun/{run.id}.{run.attempt}/{order}", WithdrawRecord(order=order, load=run.id)) for order in orders],
+        [(f"rerun/{order}", WithdrawRecord(order=order, load=run.id)) for order in orders],
     )
 
 
