@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 from litestar import Request, Response, get, post
+from litestar.params import FromPath
 
 from trueup.authority import read as authority
 from trueup.authority.register import IssueKey, RegisterActor, RevokeKey
@@ -40,13 +41,13 @@ async def register(request: Request[Any, Any, Any]) -> Response[Any]:
 
 
 @get("/actors/{actor:str}")
-async def show_actor(request: Request[Any, Any, Any], actor: str) -> Response[Any]:
+async def show_actor(request: Request[Any, Any, Any], actor: FromPath[str]) -> Response[Any]:
     """Show one actor with roles, keys and the timeline of both."""
     return await _actor_page(await enter(request), actor)
 
 
 @post("/actors/{actor:str}")
-async def change(request: Request[Any, Any, Any], actor: str) -> Response[Any]:
+async def change(request: Request[Any, Any, Any], actor: FromPath[str]) -> Response[Any]:
     """Change name, roles and access."""
     visit = await enter(request)
     form = await visit.form()
@@ -58,7 +59,7 @@ async def change(request: Request[Any, Any, Any], actor: str) -> Response[Any]:
 
 
 @post("/actors/{actor:str}/keys")
-async def issue_key(request: Request[Any, Any, Any], actor: str) -> Response[Any]:
+async def issue_key(request: Request[Any, Any, Any], actor: FromPath[str]) -> Response[Any]:
     """Issue an API key and show its secret on the answer, the only time; sent twice, it is the same key."""
     visit = await enter(request)
     form = await visit.form()
@@ -81,7 +82,7 @@ async def issue_key(request: Request[Any, Any, Any], actor: str) -> Response[Any
 
 
 @post("/actors/{actor:str}/keys/{key:str}/revoke")
-async def revoke_key(request: Request[Any, Any, Any], actor: str, key: str) -> Response[Any]:
+async def revoke_key(request: Request[Any, Any, Any], actor: FromPath[str], key: FromPath[str]) -> Response[Any]:
     """Revoke a key; it stops with the next batch, in every process."""
     visit = await enter(request)
     form = await visit.form()

@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 from litestar import Request, Response, get, post
+from litestar.params import FromPath
 
 from trueup.authority.standing import ROLES
 from trueup.cases import read as cases
@@ -63,13 +64,13 @@ async def list_cases(request: Request[Any, Any, Any]) -> Response[Any]:
 
 
 @get("/cases/{case:str}")
-async def show_case(request: Request[Any, Any, Any], case: str) -> Response[Any]:
+async def show_case(request: Request[Any, Any, Any], case: FromPath[str]) -> Response[Any]:
     """Show one case."""
     return await _case_page(await enter(request), case)
 
 
 @post("/cases/{case:str}/{act:str}")
-async def do(request: Request[Any, Any, Any], case: str, act: str) -> Response[Any]:
+async def do(request: Request[Any, Any, Any], case: FromPath[str], act: FromPath[str]) -> Response[Any]:
     """Act on, comment on, or close a case."""
     visit = await enter(request)
     if act not in _FORMS:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from litestar import Request, Response, get
+from litestar.params import FromPath
 
 from trueup.cases import read as cases
 from trueup.catalogue import read as catalogue
@@ -39,7 +40,7 @@ async def list_items(request: Request[Any, Any, Any]) -> Response[Any]:
 
 
 @get("/items/{reference:path}")
-async def show_item(request: Request[Any, Any, Any], reference: str) -> Response[Any]:
+async def show_item(request: Request[Any, Any, Any], reference: FromPath[str]) -> Response[Any]:
     """Show one item by its id or any key it answers to."""
     visit = await enter(request)
     reference = reference[1:]

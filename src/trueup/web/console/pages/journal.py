@@ -6,6 +6,7 @@ import hashlib
 from typing import Any
 
 from litestar import Request, Response, get
+from litestar.params import FromPath
 
 from trueup.core import journal
 from trueup.core.errors import Refusal, Refused
@@ -41,7 +42,7 @@ async def list_journal(request: Request[Any, Any, Any]) -> Response[Any]:
 
 
 @get("/journal/{position:str}")
-async def show_position(request: Request[Any, Any, Any], position: str) -> Response[Any]:
+async def show_position(request: Request[Any, Any, Any], position: FromPath[str]) -> Response[Any]:
     """Show one row with its bytes; with `check=1`, compute its range's digest anew."""
     visit = await enter(request)
     at = _position(position, "position")

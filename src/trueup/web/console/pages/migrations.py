@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from litestar import Request, Response, get, post
+from litestar.params import FromPath
 from litestar.response import Redirect
 
 from trueup.authority.standing import require
@@ -39,7 +40,7 @@ async def list_runs(request: Request[Any, Any, Any]) -> Response[Any]:
 
 
 @get("/migrations/{run:str}")
-async def show_run(request: Request[Any, Any, Any], run: str) -> Response[Any]:
+async def show_run(request: Request[Any, Any, Any], run: FromPath[str]) -> Response[Any]:
     """Show a run's report; with `kind` or `outcome`, the rows of it. `check=1` compares the control totals anew."""
     visit = await enter(request)
     if visit.params.get("kind") or visit.params.get("outcome"):
@@ -73,13 +74,13 @@ async def show_run(request: Request[Any, Any, Any], run: str) -> Response[Any]:
 
 
 @get("/migrations/{run:str}/rows")
-async def show_rows(request: Request[Any, Any, Any], run: str) -> Response[Any]:
+async def show_rows(request: Request[Any, Any, Any], run: FromPath[str]) -> Response[Any]:
     """Show the booked rows of a run: file, row, column, value, rule and fix."""
     return await _rows_page(await enter(request), run)
 
 
 @post("/migrations/{run:str}/rows")
-async def correct_row(request: Request[Any, Any, Any], run: str) -> Response[Any]:
+async def correct_row(request: Request[Any, Any, Any], run: FromPath[str]) -> Response[Any]:
     """Correct one quarantined row and run it again alone; one that is applied already is left as it is."""
     visit = await enter(request)
     form = await visit.form()

@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from litestar import Request, Response, get, post
+from litestar.params import FromPath
 
 from trueup.cases import read as cases
 from trueup.core.errors import Refusal, Refused
@@ -48,14 +49,14 @@ async def list_orders(request: Request[Any, Any, Any]) -> Response[Any]:
 
 
 @get("/orders/{reference:str}")
-async def show_order(request: Request[Any, Any, Any], reference: str) -> Response[Any]:
+async def show_order(request: Request[Any, Any, Any], reference: FromPath[str]) -> Response[Any]:
     """Show one order by its id or our number."""
     visit = await enter(request)
     return await _order_page(visit, reference)
 
 
 @post("/orders/{reference:str}/cancel")
-async def cancel(request: Request[Any, Any, Any], reference: str) -> Response[Any]:
+async def cancel(request: Request[Any, Any, Any], reference: FromPath[str]) -> Response[Any]:
     """Cancel units by line and quantity, at the version that was read; a double click has one effect."""
     visit = await enter(request)
     form = await visit.form()

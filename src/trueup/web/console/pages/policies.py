@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 from litestar import Request, Response, get
+from litestar.params import FromPath
 
 from trueup.authority.standing import Rights
 from trueup.cases.ladder import Ladder
@@ -20,7 +21,7 @@ KINDS: dict[str, type[Policy]] = {kind.kind: kind for kind in (Rights, Ladder, C
 
 
 @get("/policies/{kind:str}")
-async def show_policy(request: Request[Any, Any, Any], kind: str) -> Response[Any]:
+async def show_policy(request: Request[Any, Any, Any], kind: FromPath[str]) -> Response[Any]:
     """Show every version of a kind of document, the one in force opened."""
     visit = await enter(request)
     async with visit.reading() as connection:

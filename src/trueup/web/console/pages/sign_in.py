@@ -6,6 +6,7 @@ from typing import Any
 
 from litestar import MediaType, Request, Response, get, post
 from litestar.datastructures import Cookie
+from litestar.params import FromPath
 from litestar.response import Redirect
 from markupsafe import Markup
 
@@ -46,7 +47,7 @@ async def show_link(request: Request[Any, Any, Any]) -> Response[Any]:
 
 
 @get("/sign-in/{token:str}")
-async def show_short_link(request: Request[Any, Any, Any], token: str) -> Response[Any]:
+async def show_short_link(request: Request[Any, Any, Any], token: FromPath[str]) -> Response[Any]:
     """Show the same for a link that has its token in the path."""
     return _page(request, "sign_in_link.html", token=token)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from litestar import Request, Response, get, post
+from litestar.params import FromPath
 
 from trueup.catalogue import read as catalogue
 from trueup.core.errors import Refusal
@@ -48,13 +49,13 @@ async def list_stock(request: Request[Any, Any, Any]) -> Response[Any]:
 
 
 @get("/stock/{sku:path}")
-async def show_stock(request: Request[Any, Any, Any], sku: str) -> Response[Any]:
+async def show_stock(request: Request[Any, Any, Any], sku: FromPath[str]) -> Response[Any]:
     """Show one item's stock at each location, and how each figure comes about; a SKU may have slashes in it."""
     return await _stock_page(await enter(request), sku[1:])
 
 
 @post("/stock/{sku:path}")
-async def post_fact(request: Request[Any, Any, Any], sku: str) -> Response[Any]:
+async def post_fact(request: Request[Any, Any, Any], sku: FromPath[str]) -> Response[Any]:
     """Post a receipt or an adjustment of one item, as the field `fact` says."""
     visit = await enter(request)
     form = await visit.form()
