@@ -150,6 +150,15 @@ class Trading(RuleBasedStateMachine):
         self.bench.clock.turn(timedelta(minutes=minutes))
         self.shop.now = self.bench.clock.now()
 
+    @rule(name=st.sampled_from(SKUS), minutes=st.integers(1, 30))
+    def sell_what_a_cart_held_until_it_expired(self, name: str, minutes: int) -> None:
+        units = self.shop.available(name)
+        if units > 0:
+            self.reserve(((name, units),), minutes)
+            self.place(((name, 1),))
+            self.turn_the_clock(minutes)
+            self.place(((name, units),))
+
     @precondition(lambda self: self.shop.orders)
     @rule(which=NUMBERS, line=st.integers(1, 3), units=st.integers(0, 5))
     def cancel(self, which: int, line: int, units: int) -> None:

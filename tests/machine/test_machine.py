@@ -24,8 +24,8 @@ from trueup.stock import receive, reserve, rows
 from trueup.stock.state import Balance, Claim, Move, Stock
 
 QUICK = settings(
-    max_examples=25,
-    stateful_step_count=30,
+    max_examples=16,
+    stateful_step_count=25,
     deadline=None,
     database=None,
     derandomize=True,
