@@ -16,7 +16,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -47,10 +47,17 @@ class Embedded(msgspec.Struct, frozen=True):
         return f"host={self.socket} user=postgres dbname={database}"
 
 
-def start(home: Path, *, fast_and_unsafe: bool = False, shared_buffers_mb: int | None = None) -> Embedded:
+def start(
+    home: Path,
+    *,
+    fast_and_unsafe: bool = False,
+    shared_buffers_mb: int | None = None,
+    settings: Mapping[str, str] | None = None,
+) -> Embedded:
     """Start the server of this home, making its cluster first where there is none; a running one is joined.
 
     fast_and_unsafe: synchronous_commit=off, for negative controls in throw-away homes only.
+    settings: server settings, name to value as postgresql.conf writes it, that win over ours; for tests.
     Raises StartRefused with the server's own words when it does not come up within 120 seconds.
     """
     server = _place(home)
@@ -59,7 +66,7 @@ def start(home: Path, *, fast_and_unsafe: bool = False, shared_buffers_mb: int |
             _make_cluster(server)
         if is_running(server):
             return server
-        _write_settings(server, fast_and_unsafe, shared_buffers_mb or _buffers_mb())
+        _write_settings(server, fast_and_unsafe, shared_buffers_mb or _buffers_mb(), settings or {})
         _clear_stale_socket(server)
         done = _run(server, "pg_ctl", "start", "-w", "-s", "-t", str(_START_SECONDS), "-D", str(server.data),
                     "-l", str(server.data / "server.log"))  # fmt: skip
@@ -162,7 +169,7 @@ def _make_cluster(server: Embedded) -> None:
         raise StartRefused(f"could not make the embedded database in {server.data}:\n{done.stderr}")
 
 
-def _write_settings(server: Embedded, fast_and_unsafe: bool, buffers_mb: int) -> None:
+def _write_settings(server: Embedded, fast_and_unsafe: bool, buffers_mb: int, settings: Mapping[str, str]) -> None:
     lines = [
         "# written by Trueup at each start",
         "listen_addresses = ''",
@@ -181,6 +188,7 @@ def _write_settings(server: Embedded, fast_and_unsafe: bool, buffers_mb: int) ->
         "jit = off",
         "timezone = 'UTC'",
         f"synchronous_commit = {'off' if fast_and_unsafe else 'on'}",
+        *(f"{name} = {value}" for name, value in settings.items()),
     ]
     extra = server.data / "trueup.conf"
     extra.write_text("\n".join(lines) + "\n")
