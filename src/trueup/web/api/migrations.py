@@ -18,7 +18,7 @@ RowOutcome = Literal["applied", "quarantined", "merged", "ignored"]
 class RunQuery(msgspec.Struct, frozen=True):
     """Which runs: those of one source, or all."""
 
-    source: str | None = None
+    source: Annotated[str, msgspec.Meta(min_length=1, max_length=200)] | None = None
 
 
 class RowQuery(msgspec.Struct, frozen=True):
