@@ -15,7 +15,7 @@ import shutil
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -135,7 +135,9 @@ async def _tell(settings: Settings, url: str, seed: int, dialect: str, *, quiet:
     folder = settings.home / "demo"
     export, key = folder / "export", folder / "answer_key.csv"
     export.mkdir(parents=True, exist_ok=True)
-    options = ExportOptions(seed=seed, until=datetime.now(UTC).date(), dialect=dialect_named(dialect, seed))
+    options = ExportOptions(
+        seed=seed, until=datetime.now(UTC).date() - timedelta(days=1), dialect=dialect_named(dialect, seed)
+    )
     write_legacy_export(export, options, key)
     async with Door(url, house.build()) as door:
         people = await _register_people(door)

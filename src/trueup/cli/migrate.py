@@ -376,14 +376,14 @@ async def _run(connection: Connection, run_id: str | None) -> Run:
 
 
 def _console() -> Console:
-    return Console(width=None if sys.stdout.isatty() else 140, highlight=False)
+    return Console(width=None if sys.stdout.isatty() else 200, highlight=False)
 
 
 def _table(title: str, *columns: str) -> Table:
     """Make a table; a column whose name begins with # holds numbers."""
     table = Table(title=title, title_justify="left", header_style="bold")
     for column in columns:
-        table.add_column(column.removeprefix("#"), justify="right" if column.startswith("#") else "left")
+        table.add_column(column.removeprefix("#"), justify="right" if column.startswith("#") else "left", overflow="fold")
     return table
 
 

@@ -62,7 +62,7 @@ class Shop:
         self._offers = list(offers)
         self._chance = random.Random(seed)
         self._source = source
-        self._run = f"{seed:x}-{datetime.now(UTC):%Y%m%d%H%M%S}"
+        self._run = f"{datetime.now(UTC):%y%m%d%H%M%S}"
         self._number = 0
         self._open: list[str] = []
         self.trade = Trade()
@@ -107,7 +107,7 @@ class Shop:
                 location=first.location,
                 lines=lines,
                 charges=(Charge("SHIPPING", Amount(freight), "Shipping"),),
-                external_ids={self._source: f"{self._source.upper()[:3]}-{self._run}-{self._number:06d}"},
+                external_ids={self._source: f"{self._source.upper()[:1]}{self._run}-{self._number:04d}"},
                 contact=self._customer(),
                 ship_country=self._chance.choice(_COUNTRIES),
             )
@@ -144,7 +144,7 @@ class Shop:
             ReceiveStock(
                 location=place,
                 lines=tuple(ReceivedLine(offer.sku, Quantity(self._chance.randint(5, 40))) for offer in chosen),
-                reference=f"DN-{self._run}-{self._number:06d}",
+                reference=f"DN{self._run}-{self._number:04d}",
             )
         )
         self.trade.received += outcome is not None and outcome.status == "applied"
