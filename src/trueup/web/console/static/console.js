@@ -35,5 +35,7 @@ document.addEventListener("htmx:configRequest", (event) => {
 
 document.addEventListener("htmx:beforeRequest", (event) => event.detail.target.classList.add("swapping"));
 document.addEventListener("htmx:afterRequest", (event) => event.detail.target.classList.remove("swapping"));
-// The session ended, or the server refused: show the page it sent instead of doing nothing.
-document.addEventListener("htmx:responseError", (event) => window.location.assign(event.detail.pathInfo.finalRequestPath));
+// What a filter asked for was refused: show the page that says why. What refreshes by itself just tries again later.
+document.addEventListener("htmx:responseError", (event) => {
+  if (event.detail.target.id !== "live") window.location.assign(event.detail.pathInfo.finalRequestPath);
+});
