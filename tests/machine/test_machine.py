@@ -32,7 +32,7 @@ QUICK = settings(
     phases=[Phase.generate],
     suppress_health_check=list(HealthCheck),
 )
-LONG = settings(QUICK, max_examples=150, stateful_step_count=60, derandomize=False)
+LONG = settings(QUICK, max_examples=60, stateful_step_count=50, derandomize=False)
 
 
 def run(url: str, how: settings) -> None:

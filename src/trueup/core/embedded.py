@@ -68,6 +68,8 @@ def start(
             return server
         _write_settings(server, fast_and_unsafe, shared_buffers_mb or _buffers_mb(), settings or {})
         _clear_stale_socket(server)
+        if _is_zombie(server):
+            (server.data / "postmaster.pid").unlink()
         done = _run(server, "pg_ctl", "start", "-w", "-s", "-t", str(_START_SECONDS), "-D", str(server.data),
                     "-l", str(server.data / "server.log"))  # fmt: skip
         if done.returncode:
@@ -83,7 +85,17 @@ def stop(server: Embedded, *, mode: str = "fast") -> None:
 
 def is_running(server: Embedded) -> bool:
     """Tell whether a postmaster serves this cluster now."""
-    return _run(server, "pg_ctl", "status", "-D", str(server.data)).returncode == 0
+    return _run(server, "pg_ctl", "status", "-D", str(server.data)).returncode == 0 and not _is_zombie(server)
+
+
+def _is_zombie(server: Embedded) -> bool:
+    """Tell whether the postmaster was killed and nobody has collected it; to `pg_ctl` it would look alive."""
+    try:
+        process = (server.data / "postmaster.pid").read_text().split("\n", 1)[0]
+    except FileNotFoundError:
+        return False
+    state = subprocess.run(["ps", "-o", "stat=", "-p", process], capture_output=True, text=True, check=False)
+    return state.stdout.strip().startswith("Z")
 
 
 def binary(name: str) -> Path:
