@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Generic, TypeVar
 
 import msgspec
 
@@ -36,6 +36,7 @@ from trueup.web.api import migrations
 BODY_BYTES_MAX = 1_000_000
 COUNT_BYTES_MAX = 10_000_000
 EVENTS_MAX = 1000
+T = TypeVar("T")
 
 
 class Write(msgspec.Struct, frozen=True, kw_only=True):
@@ -126,10 +127,10 @@ class Feed(msgspec.Struct, frozen=True):
     next: int
 
 
-class Listed(msgspec.Struct, frozen=True):
-    """All there is of something short."""
+class Listed(msgspec.Struct, Generic[T], frozen=True):
+    """All there is of something short, as an object, so that it can gain fields."""
 
-    items: tuple[Any, ...]
+    items: tuple[T, ...]
 
 
 async def events(connection: Connection, asked: Asked) -> Feed:
@@ -147,7 +148,7 @@ async def order_timeline(connection: Connection, asked: Asked) -> Feed | None:
     return Feed(entries, entries[-1].position if entries else asked.query.after)
 
 
-async def availability(connection: Connection, asked: Asked) -> Listed:
+async def availability(connection: Connection, asked: Asked) -> Listed[stock.Availability]:
     """Answer with what may be promised at one location, or at all that had the item."""
     sku, location = asked.query.sku, asked.query.location
     if location is None:
@@ -156,8 +157,8 @@ async def availability(connection: Connection, asked: Asked) -> Listed:
     return Listed((found,) if found is not None else ())
 
 
-async def listed(rows: Awaitable[tuple[Any, ...]]) -> Listed:
-    """Answer with a short list as an object, so that it can gain fields."""
+async def listed(rows: Awaitable[tuple[T, ...]]) -> Listed[T]:
+    """Answer with a short list."""
     return Listed(await rows)
 
 
@@ -232,7 +233,7 @@ READS: tuple[Read, ...] = (
     Read(
         path="/v1/locations",
         summary="List locations by code",
-        returns=Listed,
+        returns=Listed[Location],
         answer=lambda connection, asked: listed(catalogue.locations(connection)),
     ),
     Read(
@@ -265,14 +266,14 @@ READS: tuple[Read, ...] = (
         path="/v1/availability",
         summary="Tell what may be promised of an item, and why",
         query=WhatWhere,
-        returns=Listed,
+        returns=Listed[stock.Availability],
         answer=availability,
     ),
     Read(
         path="/v1/stock/claims",
         summary="List the newest open claims on an item at a location",
         query=ClaimsAt,
-        returns=Listed,
+        returns=Listed[stock.OpenClaimRow],
         answer=lambda connection, asked: listed(
             stock.claims(connection, asked.query.item, asked.query.location, asked.now, asked.query.limit)
         ),
@@ -330,7 +331,7 @@ READS: tuple[Read, ...] = (
         path="/v1/actors",
         summary="List people and services",
         query=AfterId,
-        returns=Listed,
+        returns=Listed[authority.ActorDetail],
         right="authority.read",
         answer=lambda connection, asked: listed(authority.actors(connection, asked.query.after)),
     ),
@@ -345,7 +346,7 @@ READS: tuple[Read, ...] = (
         path="/v1/actors/{actor}/keys",
         summary="List an actor's API keys, without secrets",
         query=AfterId,
-        returns=Listed,
+        returns=Listed[authority.KeyDetail],
         right="authority.read",
         answer=lambda connection, asked: listed(authority.keys(connection, asked.path["actor"], asked.query.after)),
     ),
