@@ -64,7 +64,7 @@ async def rows(url: str, sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
     """Read from the test's database as the application does."""
     connection = await connect(url)
     try:
-        return await (await connection.execute(sql, parameters)).fetchall()  # type: ignore[arg-type]
+        return await (await connection.execute(sql, parameters)).fetchall()
     finally:
         await connection.close()
 

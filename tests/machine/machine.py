@@ -23,6 +23,7 @@ from trueup.catalogue.register import RegisterItem, RegisterLocation
 from trueup.core.clock import TurnedClock
 from trueup.core.database import Connection, connect
 from trueup.core.door import Door
+from trueup.core.money import Amount
 from trueup.core.quantity import Quantity
 from trueup.core.verb import Command, Outcome
 from trueup.orders.cancel import CancelLine, CancelOrder
@@ -107,7 +108,7 @@ class Trading(RuleBasedStateMachine):
                 self.receive(name, received)
 
     def order(self, wanted: Wanted) -> PlaceOrder:
-        lines = tuple(PlaceLine(self.sku(name), Quantity(units), PRICE) for name, units in wanted)
+        lines = tuple(PlaceLine(self.sku(name), Quantity(units), Amount(PRICE)) for name, units in wanted)
         return PlaceOrder(currency="EUR", lines=lines)
 
     def placed(self, outcome: Outcome, wanted: Wanted) -> None:

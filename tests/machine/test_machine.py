@@ -184,7 +184,8 @@ def facts_are_not_covered(patch: pytest.MonkeyPatch) -> None:
 
 
 def a_batch_does_not_see_itself(patch: pytest.MonkeyPatch) -> None:
-    available, seen = Balance.available, {}
+    available = Balance.available
+    seen: dict[int, tuple[Balance, Decimal]] = {}
 
     def as_loaded(self: Balance) -> Decimal:
         return seen.setdefault(id(self), (self, available(self)))[1]

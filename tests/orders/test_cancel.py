@@ -17,7 +17,7 @@ from trueup.orders.place import Charge, PlaceOrder
 
 
 def with_shipping(order: PlaceOrder, **changes: object) -> PlaceOrder:
-    return msgspec.structs.replace(order, charges=(Charge("SHIPPING", Decimal("4.90")),), **changes)
+    return msgspec.structs.replace(order, charges=(Charge("SHIPPING", Amount("4.90")),), **changes)
 
 
 async def stored(url: str, order: str) -> tuple[object, ...]:

@@ -16,6 +16,8 @@ from trueup import house
 from trueup.authority.standing import SYSTEM
 from trueup.core.clock import TurnedClock
 from trueup.core.door import Door
+from trueup.core.money import Amount
+from trueup.core.quantity import Quantity
 from trueup.orders.place import PlaceLine
 
 
@@ -71,10 +73,10 @@ async def test_a_number_sent_to_two_doors_at_once_is_taken_once(door: Door, url:
         ({"discount": Decimal("0.001")}, "orders.amount"),
         ({"discount": Decimal(-1)}, "orders.amount"),
         ({"placed_at": datetime(2026, 1, 1)}, "orders.time_without_zone"),  # noqa: DTZ001
-        ({"lines": (PlaceLine("CUP", Decimal(1), Decimal(1)),)}, "catalogue.unknown_item"),
-        ({"lines": (PlaceLine("MUG", Decimal(0), Decimal(1)),)}, "stock.quantity"),
-        ({"lines": (PlaceLine("MUG", Decimal(1), Decimal(-1)),)}, "orders.price"),
-        ({"lines": (PlaceLine("MUG", Decimal(10**6), Decimal(10**7)),)}, "orders.amount_too_large"),
+        ({"lines": (PlaceLine("CUP", Quantity(1), Amount(1)),)}, "catalogue.unknown_item"),
+        ({"lines": (PlaceLine("MUG", Quantity(0), Amount(1)),)}, "stock.quantity"),
+        ({"lines": (PlaceLine("MUG", Quantity(1), Amount(-1)),)}, "orders.price"),
+        ({"lines": (PlaceLine("MUG", Quantity(10**6), Amount(10**7)),)}, "orders.amount_too_large"),
     ],
 )
 async def test_it_refuses_and_writes_nothing(door: Door, url: str, changes: dict[str, object], rule: str) -> None:

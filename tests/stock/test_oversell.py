@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from datetime import timedelta
 
@@ -23,7 +24,7 @@ CONNECTIONS = 8
 BUYERS = 50
 
 
-async def rush(url: str, clock: TurnedClock, commands: list[Command], turn: str = "") -> list[Outcome]:
+async def rush(url: str, clock: TurnedClock, commands: Sequence[Command], turn: str = "") -> list[Outcome]:
     """Submit every command at once, spread over eight doors with one connection each."""
     async with AsyncExitStack() as stack:
         doors = [
