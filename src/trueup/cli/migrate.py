@@ -383,7 +383,9 @@ def _table(title: str, *columns: str) -> Table:
     """Make a table; a column whose name begins with # holds numbers."""
     table = Table(title=title, title_justify="left", header_style="bold")
     for column in columns:
-        table.add_column(column.removeprefix("#"), justify="right" if column.startswith("#") else "left", overflow="fold")
+        table.add_column(
+            column.removeprefix("#"), justify="right" if column.startswith("#") else "left", overflow="fold"
+        )
     return table
 
 

@@ -92,7 +92,8 @@ def source_figures(ledger: duckdb.DuckDBPyConnection, not_new: Iterable[str]) ->
 
     not_new: documents that another run brought; their headers count there, their new lines here.
     """
-    ledger.execute("create or replace table not_new (document varchar)")
+    ledger.execute("drop table if exists not_new")
+    ledger.execute("create temp table not_new (document varchar)")
     documents = [[document] for document in not_new]
     if documents:
         ledger.execute("insert into not_new select unnest(?)", [[document for (document,) in documents]])

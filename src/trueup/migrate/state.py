@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from psycopg.types.json import Jsonb
+from psycopg.types.json import Json, Jsonb
 
 from trueup.core import ids
 from trueup.core.database import Connection
@@ -65,7 +65,7 @@ class FileCount(msgspec.Struct, frozen=True):
     ignored: int
 
 
-class BookedRow(msgspec.Struct, frozen=True, array_like=True):
+class BookedRow(msgspec.Struct, frozen=True):
     """One row that was not plainly applied, or one finding in it. written: what the source said, if quarantined."""
 
     file: str
@@ -194,7 +194,7 @@ async def copy_rows(connection: Connection, run: str, rows: Iterable[BookedRow])
     async with cursor.copy(f"copy booked (run, {columns}) from stdin") as copy:
         for row in rows:
             values = list(msgspec.structs.astuple(row))
-            values[12] = Jsonb(values[12]) if values[12] is not None else None
+            values[12] = Json(values[12]) if values[12] is not None else None
             await copy.write_row((run, *values))
     await connection.execute("insert into migration_row select * from booked on conflict do nothing")
 
@@ -229,7 +229,7 @@ async def correct_rows(
         for (file, row), values in written.items():
             await connection.execute(
                 "update migration_row set written = %s where run = %s and file = %s and row = %s",
-                [Jsonb(values), run, file, row],
+                [Json(values), run, file, row],
             )
         await connection.execute(
             """update migration_file f set applied = f.applied + c.rows, quarantined = f.quarantined - c.rows

@@ -50,7 +50,7 @@ create table migration_row (
     detail text,
     fix text,
     identity text collate "C",
-    written jsonb,
+    written json,
     corrected_at timestamptz,
     primary key (run, file, row, number)
 );
