@@ -90,6 +90,15 @@ CHECKS: tuple[Check, ...] = (
         _ORDER,
     ),
     promise(
+        "orders.keys_lead_to_orders",
+        "Every number leads to an order that has it.",
+        """select 'order_key', k.key || ' of ' || k.source, 'leads to ' || k.order_id from order_key k
+        where {changed} and not exists (
+            select from orders o where o.id = k.order_id
+                and k.key = case when k.source = '' then o.number else o.external_ids ->> k.source end)""",
+        f"k.order_id {CHANGED}",
+    ),
+    promise(
         "orders.people_exist",
         "The customer and the personal data that an order refers to are there.",
         """select 'order', o.id, 'refers to ' || coalesce(o.customer, '') || ' ' || coalesce(o.person, '')

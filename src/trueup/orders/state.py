@@ -199,7 +199,7 @@ class Orders(Slice):
         self.orders: dict[str, OrderRow] = {}
         self._by_key: dict[tuple[str, str], str] = {}
         self._changed: set[str] = set()
-        self._withdrawn: dict[str, None] = {}
+        self._withdrawn: dict[str, OrderRow] = {}
 
     def want(self, order: str) -> None:
         """Ask for an order by its id."""
@@ -284,7 +284,7 @@ class Orders(Slice):
         self._by_key = {key: order for key, order in self._by_key.items() if order != event.order}
         self._changed.discard(event.order)
         if not row.is_new:
-            self._withdrawn[event.order] = None
+            self._withdrawn[event.order] = row
 
     def _cancelled(self, event: OrderCancelled) -> None:
         row = self.orders[event.order]
@@ -323,7 +323,7 @@ class Orders(Slice):
         changed = [self.orders[order] for order in sorted(self._changed)]
         statements: list[Statement] = []
         if self._withdrawn:
-            statements.append(rows.delete_orders(sorted(self._withdrawn)))
+            statements += rows.delete_orders([row for _, row in sorted(self._withdrawn.items())])
         if new:
             statements += rows.insert_orders(new)
         if changed:

@@ -74,7 +74,7 @@ create index orders_flagged on orders (placed_at desc, id desc) where flags <> '
 create index orders_held on orders (placed_at desc, id desc) where hold_status <> 'clear';
 
 create table order_line (
-    order_id text collate "C" not null references orders on delete cascade,
+    order_id text collate "C" not null references orders,
     line integer not null,
     sku text not null,
     item text collate "C",
@@ -97,10 +97,11 @@ create table order_line (
 create index order_line_item on order_line (item) where item is not null;
 
 -- Every number an order is known by: ours and other systems', searchable exactly and by prefix, unique for ever.
+-- No foreign key: undoing a load would search this table once per order. The check orders.keys_lead_to_orders does, nightly.
 create table order_key (
     key text collate "C" not null,
     source text collate "C" not null,
-    order_id text collate "C" not null references orders on delete cascade,
+    order_id text collate "C" not null,
     primary key (key, source)
 );
 
