@@ -280,9 +280,12 @@ def writes_in(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def room_files_with_sql(room: Path) -> Iterator[Path]:
-    """A room's .py and .sql files but for migrations, which the owner of the database runs."""
+    """A room's .py and .sql files but for migrations, which the owner of the database runs, and benchmarks.
+
+    A benchmark fills throw-away databases of its own, as their owner; no command could bring it a million orders.
+    """
     for path in files_of_the_repository():
-        if room in path.parents and path.suffix in {".py", ".sql"} and "migrations" not in path.parts:
+        if room in path.parents and path.suffix in {".py", ".sql"} and not {"migrations", "bench"} & set(path.parts):
             yield path
 
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 from decimal import Decimal
 
 from tests.conftest import START, stocked
-from tests.orders.test_place import order_of
+from tests.requests import order_of
 
 from trueup.authority.standing import SYSTEM
 from trueup.core.clock import TurnedClock
@@ -23,7 +23,7 @@ def test_a_thousand_orders_ten_each_five_in_a_hundred_are_five_hundred_a_day() -
     cost = Input("correction cost", Decimal("10.00"), "EUR", "entered", "/policies/exposure")
     exposure = misalignment(counted("orders", "1000"), cost, counted("wrong", "5"), counted("rows", "100"), "EUR")
     assert exposure.per_day == Decimal("500.00")
-    assert exposure.per_hour() == Decimal("20.83")
+    assert exposure.per_hour() == Decimal("20.833333")
 
 
 def test_nothing_loaded_costs_nothing() -> None:

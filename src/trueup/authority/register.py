@@ -75,10 +75,13 @@ def register_actor(state: State, command: RegisterActor, context: Context) -> De
 
 
 def issue_key(state: State, command: IssueKey, context: Context) -> Decision:
-    """Issue the key. Refuses an actor who is not there or not active."""
+    """Issue the key. Refuses an actor who is not there or not active, and a secret that was a key's before."""
     actor = state.of(Authority).actors.get(command.actor)
     if actor is None or not actor.active:
         return _unknown(command.actor)
+    if command.digest in state.of(Authority).digests:
+        return Refusal("authority.secret_used", "This secret is or was an API key already.",
+                       "Draw a fresh one; a secret is used once.", "digest", command.digest)  # fmt: skip
     key = context.new_id("key")
     event = KeyIssued(
         key=key,

@@ -94,6 +94,7 @@ class Authority(Slice):
         self._wanted = False
         self.actors: dict[str, ActorRow] = {}
         self.keys: dict[str, str] = {}
+        self.digests: set[str] = set()
         self.versions: dict[tuple[str, str], tuple[int, str]] = {}
         self._events: list[Event] = []
 
@@ -113,11 +114,13 @@ class Authority(Slice):
                 """select p.kind, p.name, p.version, encode(p.digest, 'hex')
                 from policy_active a join policy p using (kind, name, version)"""
             ),
+            Statement("select encode(digest, 'hex') from api_key"),
         ]
         for id_, kind, name, roles, email, active in answers[1]:
             self.actors[id_] = ActorRow(id=id_, kind=kind, name=name, roles=tuple(roles), email=email, active=active)
         self.keys = dict(answers[2])
         self.versions = {(kind, name): (version, digest) for kind, name, version, digest in answers[3]}
+        self.digests = {digest for (digest,) in answers[4]}
 
     def evolve(self, event: Event) -> None:
         """Take an actor, a key or a policy in."""
@@ -137,6 +140,7 @@ class Authority(Slice):
 
     def _issued(self, event: KeyIssued) -> None:
         self.keys[event.key] = event.actor
+        self.digests.add(event.digest)
         self._events.append(event)
 
     def _revoked(self, event: KeyRevoked) -> None:

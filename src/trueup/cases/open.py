@@ -36,7 +36,13 @@ class OpenCase(Command, frozen=True, kw_only=True):
 
 
 def open_case(state: State, command: OpenCase, context: Context) -> Decision:
-    """Open a case for the cause, or add its subjects to the one that is open. Refuses an unknown currency."""
+    """Open a case for the cause, or add its subjects to the one that is open.
+
+    Refuses an unknown currency and a price below zero.
+    """
+    if command.price_per_hour < 0:
+        return Refusal("cases.price", "A price per hour is zero or more.", "Leave it out where it is not known.",
+                       "price_per_hour", str(command.price_per_hour))  # fmt: skip
     if not is_currency(command.currency):
         return Refusal("cases.currency", f"{command.currency!r} is not a currency.", "Use an ISO 4217 code.",
                        "currency", command.currency)  # fmt: skip

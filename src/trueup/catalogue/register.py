@@ -57,7 +57,7 @@ class RegisterLocation(Command, frozen=True, kw_only=True):
 def register_item(state: State, command: RegisterItem, context: Context) -> Decision:
     """Register the item with its aliases; an attribute that is wrong is left out and listed as a finding.
 
-    Refuses a SKU or an alias that another item answers to, and an unknown currency; nothing is written then.
+    Refuses a key that another item answers to, an unknown currency and a negative weight; nothing is written then.
     A repetition that changes nothing ends as merged.
     """
     catalogue = state.of(Catalogue)
@@ -67,6 +67,9 @@ def register_item(state: State, command: RegisterItem, context: Context) -> Deci
     if command.currency is not None and not is_currency(command.currency):
         return Refusal("catalogue.currency", f"{command.currency!r} is not a currency.", "Use an ISO 4217 code.",
                        "currency", command.currency)  # fmt: skip
+    if command.weight_g is not None and command.weight_g < 0:
+        return Refusal("catalogue.weight", "A weight is zero or more grams.", "Leave it out where it is not known.",
+                       "weight_g", str(command.weight_g))  # fmt: skip
     item = _item(command, known, context)
     events: list[ItemRegistered | AliasAdded] = []
     if known is None or msgspec.structs.replace(item, version=known.version) != known:

@@ -10,6 +10,7 @@ import typer
 from trueup import __version__
 from trueup.cli import bench, demo, migrate, operate, people
 from trueup.core.errors import TrueupError
+from trueup.core.logs import configure_logs
 
 app = typer.Typer(
     name="trueup",
@@ -44,6 +45,7 @@ def options(
 
 def main() -> None:
     """Run the command; what Trueup raises on purpose is shown as a message, not as a traceback."""
+    configure_logs()
     try:
         app()
     except TrueupError as error:

@@ -31,7 +31,8 @@ def build_orders(ground: Ground) -> None:
         create temp table order_of as select *, {kind} as document_kind, true as derived from (
             select min(id) as id, arg_min(file, id) as file, arg_min(row, id) as row, cast(null as varchar) as settled,
                 document, {first}, {nothing}, arg_min(said_kind, id) as said_kind, cast(null as varchar) as kind,
-                false as cancelled, cast(null as varchar) as status, cast(null as timestamptz) as shipped_at
+                false as cancelled, false as shipped, cast(null as varchar) as status,
+                cast(null as timestamptz) as shipped_at
             from t_line where {settled} and document is not null group by document)
         """
     )

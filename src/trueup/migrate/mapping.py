@@ -29,7 +29,8 @@ FIELDS: dict[Entity, dict[str, FieldKind]] = {
     "order": {
         "document": "key", "placed_at": "time", "customer": "key", "currency": "code", "country": "text",
         "charges": "number", "discount": "number", "tax": "number", "source_total": "number", "kind": "text",
-        "paid": "number", "refunded": "number", "cancelled": "flag", "status": "text", "shipped_at": "time",
+        "paid": "number", "refunded": "number", "cancelled": "flag", "shipped": "flag", "status": "text",
+        "shipped_at": "time",
     },
     "line": {
         "document": "key", "sku_written": "sku", "sku": "key", "description": "text", "quantity": "number",

@@ -11,7 +11,7 @@ from trueup.migrate.columns import Column, Unit
 from trueup.migrate.mapping import FIELDS, Entity
 from trueup.migrate.sources import quoted
 from trueup.migrate.typed import literal
-from trueup.migrate.vocabulary import CANCELLED_WORDS, COLUMN_WORDS, CREDIT_WORDS, name_score, words_of
+from trueup.migrate.vocabulary import CANCELLED_WORDS, COLUMN_WORDS, CREDIT_WORDS, SHIPPED_WORDS, name_score, words_of
 
 if TYPE_CHECKING:
     import duckdb
@@ -132,7 +132,7 @@ def expression(column: str, sign: str, unit: Unit, field: str) -> str:
 def kind_expression(
     unit: Unit, role: Entity, columns: dict[str, str], fields: dict[str, str]
 ) -> tuple[dict[str, str], str | None]:
-    """Turn columns that say what a document is, or that it was cancelled, into expressions."""
+    """Turn columns that say what a document is, or that it was cancelled or shipped, into expressions."""
     if role != "order":
         return columns, None
     columns, kind = dict(columns), None
@@ -143,10 +143,11 @@ def kind_expression(
             words = ", ".join(literal(value.strip().lower()) for value in said)
             kind = f"case when lower(trim({quoted(fields['kind'])})) in ({words}) then 'credit' end"
     if "status" in fields:
-        said = [value for value in unit.columns[fields["status"]].values if value.strip().lower() in CANCELLED_WORDS]
-        if said:
-            words = ", ".join(literal(value.strip().lower()) for value in said)
-            columns["cancelled"] = f"lower(trim({quoted(fields['status'])})) in ({words})"
+        for field, known in (("cancelled", CANCELLED_WORDS), ("shipped", SHIPPED_WORDS)):
+            said = [value for value in unit.columns[fields["status"]].values if value.strip().lower() in known]
+            if said:
+                words = ", ".join(literal(value.strip().lower()) for value in said)
+                columns[field] = f"lower(trim({quoted(fields['status'])})) in ({words})"
     return columns, kind
 
 

@@ -15,13 +15,15 @@ from trueup.cases.state import SUBJECTS_PER_EVENT_MAX, CaseSubject
 from trueup.core.database import Connection
 from trueup.core.door import Door
 from trueup.core.errors import TrueupError
-from trueup.core.money import Amount, booked
+from trueup.core.money import Amount
 from trueup.core.verb import Actor
 from trueup.migrate import read
 from trueup.migrate.controls import Control, controls
 from trueup.migrate.state import BookedRow, FileCount, Run
 
 OWNER_ROLE = "Data Steward"
+# A price per hour is a rate, not an amount anybody pays: rounding it to cents would make small ones vanish.
+_MICRO = Decimal("0.000001")
 # What is odd but real needs no correction soon; what could not be taken, or moves money or stock, does. Default 3.
 SEVERITY = {
     **dict.fromkeys(("unreadable_value", "missing_key", "wrong_field_count", "orphan_line", "refused", "total_mismatch",
@@ -174,7 +176,7 @@ async def _open(
         title=title[:200],
         severity=SEVERITY.get(kind, 3),
         owner_role=OWNER_ROLE,
-        price_per_hour=Amount(booked(price.per_day / 24, price.currency) if price else 0),
+        price_per_hour=Amount((price.per_day / 24).quantize(_MICRO) if price else 0),
         currency=price.currency if price else "EUR",
         subjects=subjects,
         source=source,

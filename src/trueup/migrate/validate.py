@@ -154,8 +154,9 @@ def _write_orders(ground: Ground) -> None:
         if not ground.has("order")
         else "o.id in (from taken)"
     )
-    mapped_shipping = ground.is_mapped("order", "shipped_at")
-    shipped = "case when o.shipped_at is not null then l.quantity else 0 end" if mapped_shipping else "null"
+    mapped_shipping = ground.is_mapped("order", "shipped_at") or ground.is_mapped("order", "shipped")
+    gone = "(o.shipped_at is not null or o.shipped) and l.quantity > 0"
+    shipped = f"case when {gone} then l.quantity else 0 end" if mapped_shipping else "null"
     refunds = "(select reference, sum(amount) as amount from c_refund where reference is not null group by reference)"
     returned = "case when f.amount >= amount_of(l.quantity, l.unit_price) then l.quantity end"
     ground.connection.execute(

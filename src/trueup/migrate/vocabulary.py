@@ -148,6 +148,10 @@ CREDIT_WORDS = frozenset(
     "abono avoir credit credit_note creditnota creditnote gutschrift refund retoure return storno".split()
 )
 CANCELLED_WORDS = frozenset("annule annulliert cancelado canceled cancelled geannuleerd storniert void".split())
+SHIPPED_WORDS = frozenset(
+    "delivered entregado enviado expedie fulfilled geleverd geliefert livre shipped versandt verzonden "
+    "zugestellt".split()
+)
 SECRET_WORDS = frozenset(
     """
     accesstoken apikey apitoken authtoken card cardcvc cardcvv cardno cardnr cardnum cardnumber ccno ccnum ccnumber

@@ -50,8 +50,8 @@ class Exposure(msgspec.Struct, frozen=True):
     inputs: tuple[Input, ...]
 
     def per_hour(self) -> Decimal:
-        """Return a 24th of the day's cost, booked in the currency; the clock of such a cost is the wall's."""
-        return booked(self.per_day / 24, self.currency)
+        """Return a 24th of the day's cost to six decimals: a rate, which rounded to cents would vanish."""
+        return (self.per_day / 24).quantize(Decimal("0.000001"))
 
     def source(self) -> dict[str, Any]:
         """Return the formula and its inputs as a case keeps them."""
