@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 
+import psycopg
 import pytest
 from tests.conftest import stocked
 from tests.proof import prove
-from tests.requests import figures, order_of, person, receipt, rows
+from tests.requests import figures, order_of, person, receipt, rows, until
 
 from trueup import house
 from trueup.authority.publish import PublishPolicy
@@ -133,3 +134,20 @@ async def test_two_changes_of_rights_at_once_are_decided_one_after_the_other(url
             )
             assert sorted(outcome.status for outcome in outcomes) == ["applied", "refused"]
     await prove(url)
+
+
+async def test_a_revocation_that_commits_while_a_batch_waits_for_its_locks_holds(door: Door, url: str):
+    admin = await person(door, "Root", "Administrator")
+    with psycopg.connect(url) as other:
+        other.execute("update epoch set value = value + 1")
+        other.execute("update actor set active = false")
+        registering = asyncio.create_task(door.submit(admin, RegisterActor(name="Eve", roles=("Finance",)), "late"))
+        await until(lambda: waits_for_a_lock(url))
+        other.commit()
+    outcome = await registering
+    assert outcome.refusal is not None
+    assert outcome.refusal.rule == "authority.unknown_actor"
+
+
+async def waits_for_a_lock(url: str) -> bool:
+    return bool(await rows(url, "select pid from pg_locks where not granted"))
