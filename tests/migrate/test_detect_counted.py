@@ -67,6 +67,9 @@ def test_returns_are_walked_in_time_and_never_below_zero(tmp_path: Path):
     ]
     unmatched = [(row, kind) for row, kind in findings(tmp_path, *rows) if "return" in kind]
     assert unmatched == [(2, "unmatched_return"), (5, "partly_matched_return"), (8, "unmatched_return")]
+    # Not the place in the file counts, but the time.
+    unmatched = [(row, kind) for row, kind in findings(tmp_path, *reversed(rows)) if "return" in kind]
+    assert unmatched == [(2, "unmatched_return"), (5, "partly_matched_return"), (8, "unmatched_return")]
 
 
 def test_charges_are_no_goods_and_spelling_keeps_what_was_written(tmp_path: Path):

@@ -125,6 +125,35 @@ def test_a_header_without_a_line_to_apply_is_held_and_one_with_some_is_not(tmp_p
     assert rows_of(staged, f"select count(*) from c_order where document = '{several}'") == [(1,)]
 
 
+@pytest.mark.parametrize(
+    ("written", "outcome", "at"),
+    [
+        ("13/01/2024", "apply", "2024-01-13 00:00:00"),
+        ("01/13/2024 10:15", "apply", "2024-01-13 10:15:00"),
+        ("4.3.2024", "apply", "2024-03-04 00:00:00"),
+        ("04/04/2024", "apply", "2024-04-04 00:00:00"),
+        ("03/04/2024", "quarantine", None),
+    ],
+)
+def test_a_date_unlike_its_column_is_applied_when_it_can_only_mean_one_day(tmp_path: Path, written, outcome, at):
+    usual = "".join(f"{n},A,1,2,2024-02-{n:02d},K\n" for n in range(1, 9))
+    mapping = Mapping(files=(LINES,), timezone="Europe/Berlin")
+    staged = staged_lines(tmp_path / "a", f"{usual}9,A,1,2,{written},K\n", mapping)
+    assert staged.findings == {"mixed_date_format": 1}
+    assert rows_of(staged, "select outcome from row_outcome where row = 10") == [(outcome,)]
+    found = rows_of(staged, "select timezone('Europe/Berlin', placed_at)::varchar from c_line where document = '9'")
+    assert found == ([(at,)] if at else [])
+
+
+def test_an_order_with_a_line_set_aside_is_not_judged_by_its_total(tmp_path: Path):
+    shop = clean_shop(60)
+    document = next(d for d in (row[0] for row in shop.orders) if sum(line[0] == d for line in shop.lines) > 1)
+    line = shop.line_of(document)
+    line[3], line[5] = "???", "???"
+    staged = stage([write(shop, tmp_path / "a")], None, tmp_path / "work")
+    assert staged.findings == {"unreadable_value": 2}
+
+
 def test_what_is_not_odd_is_not_flagged(tmp_path: Path):
     shop = clean_shop(60)
     shop.items[0][3] = "96385074"

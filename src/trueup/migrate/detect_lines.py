@@ -9,7 +9,7 @@ from trueup.migrate.vocabulary import CHARGE_PATTERN
 
 
 def resolve_skus(ground: Ground) -> None:
-    """Create `resolved`: sku_written -> sku, and how: exact, spelling, ambiguous, unknown, or none without catalogue."""
+    """Create `resolved`: sku_written -> sku, and how: exact, spelling, ambiguous, unknown, none (no catalogue)."""
     own = "union".join(f" select sku_written from t_{entity} where settled is null " for entity in ("line", "count"))
     if not ground.has("item"):
         ground.connection.execute(

@@ -24,7 +24,7 @@ def refuse_secrets(connection: duckdb.DuckDBPyConnection, files: Sequence[Source
     """Raise SourceRefused naming the first column that holds card numbers or secrets.
 
     A column holds card numbers when more than 1 % of a sample of its values contain 13 to 19 digits that pass the
-    Luhn check, and most of its numbers of that length do: of long numbers of any kind (GTINs, telephones) a tenth pass by chance.
+    Luhn check, and most of its numbers of that length do: of long numbers of any kind a tenth pass by chance.
     """
     for table, columns in tables_of(files):
         name = next(file.name for file in files if file.table == table)
