@@ -10,6 +10,7 @@ import pytest
 from tests.migrate.exports import clean_shop, write
 from tests.migrate.test_detect import found_in, rows_of
 
+from trueup.migrate import typed
 from trueup.migrate.mapping import FileMapping, Mapping, MappingRefused, load_mapping, read_mapping, shipped
 from trueup.migrate.stage import stage
 
@@ -189,6 +190,14 @@ def test_an_expression_cannot_reach_outside(tmp_path: Path, expression: str):
     broken = msgspec.structs.replace(LINES, columns={**LINES.columns, "quantity": expression})
     with pytest.raises(MappingRefused):
         staged_lines(tmp_path / "a", "1,A,1,2,2024-01-01,K\n", Mapping(files=(broken,)))
+
+
+def test_an_expression_that_does_not_end_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(typed, "SECONDS_MAX", 1.0)
+    endless = "(select sum(a.range * b.range) from range(1000000) a, range(1000000) b)"
+    slow = msgspec.structs.replace(LINES, columns={**LINES.columns, "quantity": endless})
+    with pytest.raises(MappingRefused, match="was stopped"):
+        staged_lines(tmp_path / "a", "1,A,1,2,2024-01-01,K\n", Mapping(files=(slow,)))
 
 
 def test_a_mapping_is_refused_by_its_path():

@@ -251,8 +251,8 @@ def _users_values(connection: duckdb.DuckDBPyConnection, part: Part, expression:
 class TimeBound:
     """Interrupt what a connection runs inside the `with` after SECONDS_MAX seconds."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, seconds: float = SECONDS_MAX) -> None:
-        self._timer = Timer(seconds, connection.interrupt)
+    def __init__(self, connection: duckdb.DuckDBPyConnection, seconds: float | None = None) -> None:
+        self._timer = Timer(SECONDS_MAX if seconds is None else seconds, connection.interrupt)
         self._timer.daemon = True
 
     def __enter__(self) -> None:
@@ -269,11 +269,16 @@ def _run_users(connection: duckdb.DuckDBPyConnection, sql: str, parts: Sequence[
     try:
         with TimeBound(connection):
             connection.execute(sql)
+    except duckdb.InterruptException as error:
+        raise MappingRefused(
+            f"{parts[0].files[0]}: the mapping ran for {SECONDS_MAX:g} s and was stopped. Simplify its expressions."
+        ) from error
     except duckdb.Error as error:
         for part in parts:
             for expression in part.mapping.columns.values():
                 try:
-                    connection.execute(f"select ({expression}) from {part.table} where {selected(part)}").fetchone()
+                    with TimeBound(connection):
+                        connection.execute(f"select ({expression}) from {part.table} where {selected(part)}").fetchone()
                 except duckdb.Error as cause:
                     raise _refused(part, expression, cause) from cause
         raise MappingRefused(
