@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import get_args
 
@@ -75,7 +76,7 @@ async def test_a_fault_after_the_commit_does_not_stop_the_door(url: str, clock: 
     def fail() -> None:
         raise RuntimeError("whoever should have been woken is gone")
 
-    async with Door(url, broken_house(), clock=clock, on_commit=fail) as door:
+    async with asyncio.timeout(20), Door(url, broken_house(), clock=clock, on_commit=fail) as door:
         await stocked(door, MUG=10)
         assert (await door.submit(SYSTEM, order_of(MUG=1), "one")).status == "applied"
     await prove(url)
