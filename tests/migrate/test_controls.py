@@ -29,7 +29,9 @@ async def differing(url: str) -> dict[str, tuple[str, str]]:
         ("update order_line set amount = amount + 0.01 where line = 1 and order_id = (select min(id) from orders)",
          {"amount EUR", "amount, sale EUR"}),
         ("delete from order_line where line = 4 and order_id = (select min(id) from orders)", {"lines", "lines, sale"}),
-        ("delete from orders where id = (select min(id) from orders)", {"documents", "lines", "total EUR"}),
+        ("delete from order_key where order_id = (select min(id) from orders);"
+         "delete from order_line where order_id = (select min(id) from orders);"
+         "delete from orders where id = (select min(id) from orders)", {"documents", "lines", "total EUR"}),
         ("update orders set source_total = source_total + 1 where id = (select min(id) from orders)",
          {"stated total EUR", "documents with another stated total"}),
         ("delete from item_key where key = 'SKU-003'", {"item keys"}),

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import psycopg
 from psycopg.types.json import Json, Jsonb
 
 from trueup.core import ids
@@ -94,10 +95,17 @@ def digest_of_files(paths: Iterable[Path]) -> str:
 
 
 async def lock_source(connection: Connection, source: str) -> None:
-    """Hold a source for this session; it ends with the session, so a killed load leaves no lock. Raises RunRefused."""
-    found = await _row(connection, "select pg_try_advisory_lock(%s, hashtext(%s))", [_LOCK_SPACE, source])
-    if not found or not found[0]:
-        raise RunRefused(f"Another run of {source!r} is at work. Wait until it is finished, then start this one again.")
+    """Hold a source for this session; it ends with the session, so a killed load leaves no lock. Raises RunRefused.
+
+    It waits two seconds: the session of a run that has just ended may take a moment to go.
+    """
+    await connection.execute("select set_config('lock_timeout', '2s', false)")
+    try:
+        await connection.execute("select pg_advisory_lock(%s, hashtext(%s))", [_LOCK_SPACE, source])
+    except psycopg.errors.LockNotAvailable:
+        raise RunRefused(
+            f"Another run of {source!r} is at work. Wait until it is finished, then start this one again."
+        ) from None
 
 
 async def find_run(connection: Connection, run: str) -> Run:
