@@ -117,7 +117,7 @@ async def rerun(means: Means, run_id: str, corrected: Mapping[Place, Values]) ->
         await _keep_figures(connection, run, books)
         left = await _still_wrong(run, books, [place for place in whole if place not in set(applied)])
     finally:
-        await connection.close()
+        await state.end_session(connection)
     return Rerun(run.id, len(corrected), len(applied), tuple(left))
 
 

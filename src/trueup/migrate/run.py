@@ -73,7 +73,7 @@ async def run_migration(
                 restage(run.staging, staged.files, staged.mapping, corrections, means.tick)
         return await _load_and_report(connection, means, run, staged.mapping, stopwatch)
     finally:
-        await connection.close()
+        await state.end_session(connection)
 
 
 async def _load_and_report(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -95,17 +96,19 @@ def digest_of_files(paths: Iterable[Path]) -> str:
 
 
 async def lock_source(connection: Connection, source: str) -> None:
-    """Hold a source for this session; it ends with the session, so a killed load leaves no lock. Raises RunRefused.
+    """Hold a source for this session; it ends with the session, so a killed load leaves no lock. Raises RunRefused."""
+    found = await _row(connection, "select pg_try_advisory_lock(%s, hashtext(%s))", [_LOCK_SPACE, source])
+    if not found or not found[0]:
+        raise RunRefused(f"Another run of {source!r} is at work. Wait until it is finished, then start this one again.")
 
-    It waits two seconds: the session of a run that has just ended may take a moment to go.
-    """
-    await connection.execute("select set_config('lock_timeout', '2s', false)")
-    try:
-        await connection.execute("select pg_advisory_lock(%s, hashtext(%s))", [_LOCK_SPACE, source])
-    except psycopg.errors.LockNotAvailable:
-        raise RunRefused(
-            f"Another run of {source!r} is at work. Wait until it is finished, then start this one again."
-        ) from None
+
+async def end_session(connection: Connection) -> None:
+    """Let go of what the session holds, then close it: a server may notice a closed session a moment too late."""
+    if not connection.closed and not connection.broken:
+        with suppress(psycopg.Error):
+            await connection.rollback()
+            await connection.execute("select pg_advisory_unlock_all()")
+    await connection.close()
 
 
 async def find_run(connection: Connection, run: str) -> Run:

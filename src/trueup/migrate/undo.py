@@ -61,7 +61,7 @@ async def undo(door: Door, url: str, run_id: str, *, actor: Actor = SYSTEM, tick
         await state.set_status(connection, entangled, "incomplete")
         await state.set_status(connection, [run.id], "undone")
     finally:
-        await connection.close()
+        await state.end_session(connection)
     return Undone(run.id, count, tuple(refused), stock_lines, tuple(left), tuple(entangled))
 
 
