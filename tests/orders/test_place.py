@@ -8,17 +8,19 @@ from decimal import Decimal
 
 import msgspec
 import pytest
-from tests.conftest import stocked
+from tests.conftest import expect_all, stocked
 from tests.proof import prove
 from tests.requests import order_of, rows
 
 from trueup import house
 from trueup.authority.standing import SYSTEM
+from trueup.catalogue.register import RegisterItem
 from trueup.core.clock import TurnedClock
 from trueup.core.door import Door
 from trueup.core.money import Amount
 from trueup.core.quantity import Quantity
 from trueup.orders.place import PlaceLine
+from trueup.stock.receive import ReceivedLine, ReceiveStock
 
 
 async def test_it_places_and_tells_the_same_again(door: Door) -> None:
@@ -72,6 +74,7 @@ async def test_a_number_sent_to_two_doors_at_once_is_taken_once(door: Door, url:
         ({"location": "NOWHERE"}, "catalogue.unknown_location"),
         ({"discount": Decimal("0.001")}, "orders.amount"),
         ({"discount": Decimal(-1)}, "orders.amount"),
+        ({"discount": Decimal("10.01")}, "orders.discount"),
         ({"placed_at": datetime(2026, 1, 1)}, "orders.time_without_zone"),  # noqa: DTZ001
         ({"lines": (PlaceLine("CUP", Quantity(1), Amount(1)),)}, "catalogue.unknown_item"),
         ({"lines": (PlaceLine("MUG", Quantity(0), Amount(1)),)}, "stock.quantity"),
@@ -85,4 +88,17 @@ async def test_it_refuses_and_writes_nothing(door: Door, url: str, changes: dict
     assert outcome.refusal is not None
     assert outcome.refusal.rule == rule
     assert await rows(url, "select id from orders") == []
+    await prove(url)
+
+
+async def test_a_kit_is_reserved_from_its_own_stock(door: Door, url: str) -> None:
+    await stocked(door, MUG=10)
+    expect_all([await door.submit(SYSTEM, RegisterItem(sku="SET", name="Gift set", kind="kit"), "kit")])
+    receipt = ReceiveStock(location="MAIN", lines=(ReceivedLine("SET", Quantity(2)),), reference="sets")
+    expect_all([await door.submit(SYSTEM, receipt, "sets")])
+    assert (await door.submit(SYSTEM, order_of(SET=2), "two")).status == "applied"
+    short = await door.submit(SYSTEM, order_of(SET=1), "one more")
+    assert short.refusal is not None
+    assert short.refusal.rule == "stock.short"
+    assert await rows(url, "select on_hand, reserved from stock_balance order by on_hand") == [(2, 2), (10, 0)]
     await prove(url)

@@ -75,8 +75,8 @@ def place_order(state: State, command: PlaceOrder, context: Context) -> Decision
     """Take the order and reserve each line from one location.
 
     Amounts are booked half up per line. Refuses the whole order when a line is short, naming every short line, when a
-    name is unknown, when an amount has more decimals than its currency books, or when another order has one of its
-    external numbers; nothing is written then. Source: behaviours 3, 13, 16, 24, 26.
+    name is unknown, when an amount has more decimals than its currency books, when the discount exceeds the goods, or
+    when another order has one of its external numbers; nothing is written then. Source: behaviours 3, 13, 16, 24, 26.
     """
     refusal = _refusal(state, command)
     if refusal is not None:
@@ -88,7 +88,8 @@ def place_order(state: State, command: PlaceOrder, context: Context) -> Decision
     demands = _demands(state, command)
     if isinstance(demands, Refusal):
         return demands
-    claims = claim(state, [demand for demand in demands if demand.item.kind == "good"], location.id)
+    # A kit has stock of its own, like a good; only charges have none. Source: behaviour 14, assembled kits.
+    claims = claim(state, [demand for demand in demands if demand.item.kind != "charge"], location.id)
     if isinstance(claims, Refusal):
         return claims
     lines = _lines(command, demands, location.id)
@@ -119,6 +120,15 @@ def _refusal(state: State, command: PlaceOrder) -> Refusal | None:
         if amount != booked(amount, command.currency) or amount < 0:
             return Refusal("orders.amount", f"{plain(amount)} cannot be booked in {command.currency}.",
                            "Send zero or more, with the currency's decimals.", where, str(amount))  # fmt: skip
+    return _discount_refusal(command) if command.discount else None
+
+
+def _discount_refusal(command: PlaceOrder) -> Refusal | None:
+    worth = total_of([line.quantity * line.unit_price for line in command.lines])
+    if command.discount > worth:
+        return Refusal("orders.discount", f"The discount is more than the goods' {plain(worth)}.",
+                       "Lower it; what a customer is owed beyond an order is no discount.",
+                       "discount", str(command.discount))  # fmt: skip
     return None
 
 

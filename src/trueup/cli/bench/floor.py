@@ -48,7 +48,7 @@ with placed as (
     update floor.stock set on_hand = on_hand - 1
     where sku in ('SKU-' || (:sku + 1), 'SKU-' || (:sku + 2), 'SKU-' || (:sku + 3))
 )
-insert into floor.event (order_id, body) select id, '{"sku": ":sku"}' from placed;
+insert into floor.event (order_id, body) select id, '{"kind": "order"}' from placed;
 """
 PGBENCH_HUNDRED = """\\set sku random(0, 9600)
 with placed as (
@@ -59,7 +59,7 @@ with placed as (
     update floor.stock s set on_hand = on_hand - 1
     from (select 'SKU-' || (:sku + n) as sku from generate_series(1, 300) n) l where s.sku = l.sku
 )
-insert into floor.event (order_id, body) select id, '{"sku": ":sku"}' from placed;
+insert into floor.event (order_id, body) select id, '{"kind": "order"}' from placed;
 """
 
 

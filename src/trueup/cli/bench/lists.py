@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import urllib.parse
 import urllib.request
 
 import psycopg
@@ -19,17 +18,17 @@ _FILL = """
 insert into orders (id, number, kind, channel, currency, placed_at, recorded_at, managed, source, external_ids,
     units_ordered, units_cancelled, units_shipped, total_goods, total_charges, total, captured, flags)
 select 'ord_' || lpad(to_hex(n), 12, '0') || '7' || substr(md5(n::text), 1, 19), 'B' || n, 'sale',
-    (array['web', 'store', 'marketplace'])[1 + n % 3], 'EUR', timestamptz '2024-01-01' + n * interval '1 minute', now(),
-    n % 5 = 0, 'legacy', jsonb_build_object('legacy', 'L' || n), 3, case when n % 40 = 0 then 3 else 0 end,
-    case when n % 40 <> 0 and n % 7 <> 0 then 3 else 0 end, 30, 0, 30, case when n % 9 = 0 then 0 else 30 end,
-    case when n % 100 = 0 then array['total_mismatch'] else array[]::text[] end
+    (array['web', 'store', 'marketplace'])[1 + n %% 3], 'EUR', timestamptz '2024-01-01' + n * interval '1 minute', now(),
+    n %% 5 = 0, 'legacy', jsonb_build_object('legacy', 'L' || n), 3, case when n %% 40 = 0 then 3 else 0 end,
+    case when n %% 40 <> 0 and n %% 7 <> 0 then 3 else 0 end, 30, 0, 30, case when n %% 9 = 0 then 0 else 30 end,
+    case when n %% 100 = 0 then array['total_mismatch'] else array[]::text[] end
 from generate_series(%(first)s::int, %(last)s) n;
 """
 _FILL_LINES = """
 insert into order_line (order_id, line, sku, item, kind, quantity, unit_price, amount)
 select o.id, l, i.sku, i.id, 'good', 1, 10, 10
 from orders o cross join generate_series(1, 3) l
-join item i on i.sku = 'SKU-' || ((substr(o.number, 2)::int * 3 + l) % 1000)
+join item i on i.sku = 'SKU-' || ((substr(o.number, 2)::int * 3 + l) %% 1000)
 where substr(o.number, 2)::int between %(first)s and %(last)s;
 """
 _FILL_KEYS = """
@@ -88,7 +87,7 @@ def _measure(on: Rig, url: str, orders: int) -> tuple[float, float]:
     taken = []
     for number in range(REQUESTS + REQUESTS // 10):
         at = 1 + number * 7919 % orders
-        filled = url.format(n=at, prefix=urllib.parse.quote(str(at)[:3]))
+        filled = url.format(n=at, prefix=str(at)[:2])
         request = urllib.request.Request(filled, headers={"Authorization": f"Bearer {on.token}"})
         began = time.perf_counter()
         with urllib.request.urlopen(request, timeout=30) as answer:

@@ -13,6 +13,7 @@ from trueup.cli.bench import floor
 from trueup.cli.bench.measure import Figure, Latencies, cpu_seconds, median, peak_mb
 from trueup.cli.bench.rig import SKUS, Rig, bodies, drive, floor_server, rig, trueup_server
 from trueup.core import embedded
+from trueup.core.errors import TrueupError
 
 ROUNDS = 3
 SECONDS = 6.0
@@ -84,7 +85,7 @@ def _drive(on: Rig, address: str, clients: int, seconds: float) -> Latencies:
 
 
 def _pgbench(on: Rig, script: str, orders: int) -> float:
-    """Return orders per second of the C client with eight connections; 0 where the client is not there."""
+    """Return orders per second of the C client with eight connections. Raises TrueupError with its words."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "script.sql"
         path.write_text(script)
@@ -96,4 +97,6 @@ def _pgbench(on: Rig, script: str, orders: int) -> float:
             capture_output=True, text=True, check=False,
         )  # fmt: skip
     found = _RATE.search(done.stdout)
-    return float(found.group(1)) * orders if found else 0.0
+    if done.returncode or found is None:
+        raise TrueupError(f"pgbench did not run: {done.stderr[-800:]}")
+    return float(found.group(1)) * orders
