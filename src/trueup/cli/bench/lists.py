@@ -18,7 +18,7 @@ _FILL = """
 insert into orders (id, number, kind, channel, currency, placed_at, recorded_at, managed, source, external_ids,
     units_ordered, units_cancelled, units_shipped, total_goods, total_charges, total, captured, flags)
 select 'ord_' || lpad(to_hex(n), 12, '0') || '7' || substr(md5(n::text), 1, 19), 'B' || n, 'sale',
-    (array['web', 'store', 'marketplace'])[1 + n %% 3], 'EUR', timestamptz '2024-01-01' + n * interval '1 minute', now(),
+    (array['web', 'store', 'fair'])[1 + n %% 3], 'EUR', timestamptz '2024-01-01' + n * interval '1 minute', now(),
     n %% 5 = 0, 'legacy', jsonb_build_object('legacy', 'L' || n), 3, case when n %% 40 = 0 then 3 else 0 end,
     case when n %% 40 <> 0 and n %% 7 <> 0 then 3 else 0 end, 30, 0, 30, case when n %% 9 = 0 then 0 else 30 end,
     case when n %% 100 = 0 then array['total_mismatch'] else array[]::text[] end
