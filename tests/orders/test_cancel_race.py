@@ -45,7 +45,9 @@ async def test_control_without_the_lock_some_are(
 ):
     await stocked(door, MUG=1000)
     monkeypatch.setattr(order_rows, "LOCK_ORDERS", order_rows.READ_ORDERS)
-    monkeypatch.setattr(stock_rows, "LOCK_BALANCES", stock_rows.READ_BALANCES)
+    # Between reading the order and reading its claims others commit; the nap makes sure that they do.
+    nap = f"with nap as materialized (select pg_sleep(0.02)) select b.* from ({stock_rows.READ_BALANCES}) b, nap"
+    monkeypatch.setattr(stock_rows, "LOCK_BALANCES", nap)
     applied = 5
     for turn in range(20):
         if applied == 5:
