@@ -49,6 +49,7 @@ PEOPLE = (
     ("Olga Other", "other@example.com", ("Order Agent",)),
 )
 ACTS_PER_SECOND = 4.0
+_MARK = "made by trueup demo, which may drop it"
 
 
 def demo(
@@ -114,21 +115,30 @@ def _home() -> Path:
 
 def _fresh_database(settings: Settings) -> tuple[str, embedded.Embedded | None]:
     """Return an empty database: a demo's own is made anew, one that holds anybody's orders is refused."""
-    before: embedded.Embedded | None = None
-    mark = settings.home / "demo" / "answer_key.csv"
-    if settings.database is None and mark.exists():
-        before = embedded.start(settings.home, fast_and_unsafe=settings.unsafe)
-        with psycopg.connect(before.url("postgres"), autocommit=True) as connection:
-            connection.execute("drop database if exists trueup with (force)")
+    before = _drop_earlier_demo(settings) if settings.database is None else None
     shutil.rmtree(settings.home / "demo", ignore_errors=True)
     url, server = database.prepare(settings)
-    with psycopg.connect(url) as connection:
+    with psycopg.connect(url, autocommit=True) as connection:
         if connection.execute("select 1 from orders limit 1").fetchone():
             raise StartRefused(
                 "the demo wants an empty database, and this one holds orders; "
                 "give it a home of its own with --home DIR, or an empty database with --database URL"
             )
+        if server is not None:
+            connection.execute(f"comment on database trueup is '{_MARK}'")
     return url, before if before is not None and before.started else server
+
+
+def _drop_earlier_demo(settings: Settings) -> embedded.Embedded:
+    """Drop the database of this home if a demo made it, which a comment on it says."""
+    server = embedded.start(settings.home, fast_and_unsafe=settings.unsafe)
+    with psycopg.connect(server.url("postgres"), autocommit=True) as connection:
+        comment = connection.execute(
+            "select shobj_description(oid, 'pg_database') from pg_database where datname = 'trueup'"
+        ).fetchone()
+        if comment == (_MARK,):
+            connection.execute("drop database trueup with (force)")
+    return server
 
 
 async def _tell(settings: Settings, url: str, seed: int, dialect: str, *, quiet: bool) -> Told:

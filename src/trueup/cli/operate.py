@@ -15,7 +15,7 @@ from trueup.authority.register import RegisterActor
 from trueup.authority.standing import SYSTEM
 from trueup.cli.options import AsJson, Database, Home, Host, Port
 from trueup.core import database, embedded, journal, json
-from trueup.core.checks import run_checks
+from trueup.core.checks import record_checks
 from trueup.core.door import Door
 from trueup.core.errors import TrueupError
 from trueup.core.settings import Settings, load_settings
@@ -149,7 +149,7 @@ async def _verify(url: str) -> dict[str, Any]:
     try:
         await journal.seal(connection)
         verified = await journal.verify(connection)
-        results = await run_checks(connection, house.build().checks)
+        results = await record_checks(connection, house.CHECKS)
     finally:
         await connection.close()
     return {

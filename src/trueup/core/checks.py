@@ -73,8 +73,8 @@ async def run_checks(connection: Connection, checks: Sequence[Check], since: int
     return results
 
 
-async def record_checks(connection: Connection, checks: Sequence[Check]) -> int:
-    """Run every check and keep its result for everybody to see; return how many found something."""
+async def record_checks(connection: Connection, checks: Sequence[Check]) -> list[Result]:
+    """Run every check and keep its result for everybody to see."""
     results = await run_checks(connection, checks)
     for result in results:
         await connection.execute(
@@ -84,7 +84,7 @@ async def record_checks(connection: Connection, checks: Sequence[Check]) -> int:
                 milliseconds = excluded.milliseconds, failing = excluded.failing, sample = excluded.sample""",
             [result.name, result.promise, result.milliseconds, result.failing, json.encode(result.sample).decode()],
         )
-    return sum(result.failing > 0 for result in results)
+    return results
 
 
 CHANGED = "in (select subject from journal where position > %s)"
