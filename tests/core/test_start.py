@@ -101,3 +101,20 @@ def test_unsafe_is_for_throw_away_homes_only(monkeypatch: pytest.MonkeyPatch, tm
     assert load_settings(home=tmp_path).unsafe
     with pytest.raises(SettingsError, match="throw-away"):
         load_settings(home=Path("/var/lib/somewhere"))
+
+
+def test_a_user_that_is_no_superuser_can_prepare_its_own_database_and_a_stranger_is_told_why_not():
+    home = Path(tempfile.mkdtemp(prefix="trueup-own-"))
+    server = embedded.start(home, shared_buffers_mb=128)
+    try:
+        with psycopg.connect(server.url("postgres"), autocommit=True) as connection:
+            for statement in ("create role keeper login createrole", "create database shop owner keeper",
+                              "create role stranger login", "create database other owner stranger"):  # fmt: skip
+                connection.execute(statement)
+        database.migrate(f"host={server.socket} user=keeper dbname=shop")
+        with psycopg.connect(database.session(f"host={server.socket} user=keeper dbname=shop")) as connection:
+            assert connection.execute("select current_user, session_user").fetchone() == ("trueup_app", "keeper")
+        with pytest.raises(StartRefused, match="needs CREATEROLE"):
+            database.migrate(f"host={server.socket} user=stranger dbname=other")
+    finally:
+        embedded.remove(server, home)

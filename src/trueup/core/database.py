@@ -132,21 +132,33 @@ def refuse_unsafe(url: str, *, unsafe: bool = False) -> None:
 
 
 def migrate(url: str) -> None:
-    """Make the roles, then run the migrations that are missing, one process at a time."""
+    """Make the roles, then run the migrations that are missing, one process at a time.
+
+    Raises StartRefused with the server's words when the user of the URL may not.
+    """
     with _admin(url) as connection:
         connection.execute("select pg_advisory_lock(%s)", [_MIGRATION_LOCK])
-        _make_roles(connection)
-        if not _is_current(connection):
-            migrations.upgrade(url)
-        connection.execute("select journal_extend()")
+        try:
+            _make_roles(connection)
+            if not _is_current(connection):
+                migrations.upgrade(url)
+            connection.execute("select journal_extend()")
+        except psycopg.Error as error:
+            raise StartRefused(
+                f"the database could not be prepared: {error.diag.message_primary or error}. "
+                "The user of --database needs CREATEROLE and must own the database, once."
+            ) from error
 
 
 def _make_roles(connection: psycopg.Connection[tuple[Any, ...]]) -> None:
     for role in (OWNER, APP):
         if not connection.execute("select 1 from pg_roles where rolname = %s", [role]).fetchone():
             connection.execute(sql.SQL("create role {} nologin").format(sql.Identifier(role)))
-        if connection.execute("select pg_has_role(current_user, %s, 'member')", [role]).fetchone() != (True,):
-            connection.execute(sql.SQL("grant {} to current_user").format(sql.Identifier(role)))
+        # Whoever creates a role may administer it from PostgreSQL 16 on, but not yet act as it.
+        if connection.execute("select pg_has_role(current_user, %s, 'set')", [role]).fetchone() != (True,):
+            connection.execute(
+                sql.SQL("grant {} to current_user with inherit true, set true").format(sql.Identifier(role))
+            )
     name = connection.info.dbname
     if connection.execute("select has_database_privilege(%s, %s, 'create')", [OWNER, name]).fetchone() != (True,):
         connection.execute(

@@ -8,18 +8,24 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import psycopg
+
 _HERE = Path(__file__).parent
 
 
 def upgrade(url: str) -> None:
-    """Run every migration that is missing, as `trueup_owner`, in one transaction."""
+    """Run every migration that is missing, as `trueup_owner`, in one transaction. Raises psycopg.Error."""
     from alembic import command
     from alembic.config import Config
+    from sqlalchemy.exc import DBAPIError
 
     config = Config()
     config.set_main_option("script_location", str(_HERE))
     config.attributes["url"] = url
-    command.upgrade(config, "head")
+    try:
+        command.upgrade(config, "head")
+    except DBAPIError as error:
+        raise error.orig if isinstance(error.orig, psycopg.Error) else error from None
 
 
 def newest() -> str:
