@@ -25,19 +25,16 @@ class ActorRegistered(Event, frozen=True, kw_only=True):
     """An actor exists, or is now this (roles, active)."""
 
     name = "authority.actor_registered"
+    about = "actor.id"
     actor: ActorRow
     at: datetime
-
-    @property
-    def subject(self) -> str:
-        """The actor's id."""
-        return self.actor.id
 
 
 class KeyIssued(Event, frozen=True, kw_only=True):
     """An API key works from now on; only its SHA-256 is known."""
 
     name = "authority.key_issued"
+    about = "actor"
     key: str
     actor: str
     digest: str
@@ -45,24 +42,15 @@ class KeyIssued(Event, frozen=True, kw_only=True):
     at: datetime
     expires_at: datetime | None = None
 
-    @property
-    def subject(self) -> str:
-        """The actor's id."""
-        return self.actor
-
 
 class KeyRevoked(Event, frozen=True, kw_only=True):
     """An API key stopped working."""
 
     name = "authority.key_revoked"
+    about = "actor"
     key: str
     actor: str
     at: datetime
-
-    @property
-    def subject(self) -> str:
-        """The actor's id."""
-        return self.actor
 
 
 class PolicyPublished(Event, frozen=True, kw_only=True):

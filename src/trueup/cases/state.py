@@ -47,72 +47,52 @@ class CaseOpened(Event, frozen=True, kw_only=True):
     """A cause that nobody was working on turned up."""
 
     name = "cases.opened"
+    about = "case.id"
     case: Case
-
-    @property
-    def subject(self) -> str:
-        """The case's id."""
-        return self.case.id
 
 
 class CaseGrew(Event, frozen=True, kw_only=True):
     """More of the same cause; price and source are as of now."""
 
     name = "cases.grew"
+    about = "case"
     case: str
     subjects: tuple[CaseSubject, ...]
     at: datetime
     price_per_hour: Decimal | None = None
     source: dict[str, Any] | None = None
 
-    @property
-    def subject(self) -> str:
-        """The case's id."""
-        return self.case
-
 
 class CaseActed(Event, frozen=True, kw_only=True):
     """Somebody did something whose effect the system can see: `effect` is its id."""
 
     name = "cases.acted"
+    about = "case"
     case: str
     effect: str
     note: str
     at: datetime
-
-    @property
-    def subject(self) -> str:
-        """The case's id."""
-        return self.case
 
 
 class CaseCommented(Event, frozen=True, kw_only=True):
     """Somebody wrote something; no clock stops for that."""
 
     name = "cases.commented"
+    about = "case"
     case: str
     text: str
     at: datetime
-
-    @property
-    def subject(self) -> str:
-        """The case's id."""
-        return self.case
 
 
 class CaseClosed(Event, frozen=True, kw_only=True):
     """The case ended, with its root cause."""
 
     name = "cases.closed"
+    about = "case"
     case: str
     root_cause: str
     note: str
     at: datetime
-
-    @property
-    def subject(self) -> str:
-        """The case's id."""
-        return self.case
 
 
 EVENTS = (CaseOpened, CaseGrew, CaseActed, CaseCommented, CaseClosed)

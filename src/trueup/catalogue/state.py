@@ -45,39 +45,27 @@ class ItemRegistered(Event, frozen=True, kw_only=True):
     """An item exists, or its attributes are now these; its SKU is one of its keys."""
 
     name = "catalogue.item_registered"
+    about = "item.id"
     item: Item
     at: datetime
-
-    @property
-    def subject(self) -> str:
-        """The item's id."""
-        return self.item.id
 
 
 class AliasAdded(Event, frozen=True, kw_only=True):
     """The item answers to another spelling, too."""
 
     name = "catalogue.alias_added"
+    about = "item"
     item: str
     key: str
-
-    @property
-    def subject(self) -> str:
-        """The item's id."""
-        return self.item
 
 
 class LocationRegistered(Event, frozen=True, kw_only=True):
     """A location exists, or its attributes are now these."""
 
     name = "catalogue.location_registered"
+    about = "location.id"
     location: Location
     at: datetime
-
-    @property
-    def subject(self) -> str:
-        """The location's id."""
-        return self.location.id
 
 
 EVENTS = (ItemRegistered, AliasAdded, LocationRegistered)

@@ -74,7 +74,8 @@ def run(
 
     made, found = _at_work(home, database_url, work)
     if as_json:
-        plain = json.to_plain(made)
+        # One form of report for every source; only a generated one knows what was planted in it.
+        plain = {**json.to_plain(made), "planted": {}}
         _say({**plain, "facts": json.to_plain(found)} if show_facts else plain)
     else:
         print_report(made)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Sequence
 from datetime import datetime
 from decimal import Decimal
+from operator import attrgetter
 from typing import Any, ClassVar, Generic, Literal, TypeAlias, TypeVar, cast
 
 import msgspec
@@ -49,14 +50,19 @@ class Command(Body, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
-    """What happened. A struct only ever gains optional fields; a new meaning is a new `name`."""
+    """What happened. A struct only ever gains optional fields; a new meaning is a new `name`.
+
+    about: the field, or the path to it, that holds the id of what it happened to.
+    """
 
     name: ClassVar[str]
+    about: ClassVar[str]
 
     @property
     def subject(self) -> str:
         """The id of what it happened to; timelines are read by it."""
-        raise NotImplementedError(type(self).__name__)
+        subject: str = attrgetter(self.about)(self)
+        return subject
 
 
 class Actor(msgspec.Struct, frozen=True):

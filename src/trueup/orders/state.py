@@ -85,55 +85,39 @@ class OrderPlaced(Event, frozen=True, kw_only=True):
     """A customer's demand was taken, and is ours to fulfil."""
 
     name = "orders.placed"
+    about = "order.id"
     order: Captured
     lines: tuple[Line, ...]
-
-    @property
-    def subject(self) -> str:
-        """The order's id."""
-        return self.order.id
 
 
 class OrderRecorded(Event, frozen=True, kw_only=True):
     """An order of the past was taken over, unmanaged."""
 
     name = "orders.recorded"
+    about = "order.id"
     order: Captured
     lines: tuple[Line, ...]
-
-    @property
-    def subject(self) -> str:
-        """The order's id."""
-        return self.order.id
 
 
 class RecordExtended(Event, frozen=True, kw_only=True):
     """More rows of a recorded document turned up; totals are those of the whole."""
 
     name = "orders.record_extended"
+    about = "order"
     order: str
     lines: tuple[Line, ...]
     totals: Totals
     at: datetime
-
-    @property
-    def subject(self) -> str:
-        """The order's id."""
-        return self.order
 
 
 class RecordWithdrawn(Event, frozen=True, kw_only=True):
     """A recorded order was taken out again, because its load was undone."""
 
     name = "orders.record_withdrawn"
+    about = "order"
     order: str
     load: str | None
     at: datetime
-
-    @property
-    def subject(self) -> str:
-        """The order's id."""
-        return self.order
 
 
 class LineCancelled(msgspec.Struct, array_like=True, frozen=True):
@@ -147,16 +131,12 @@ class OrderCancelled(Event, frozen=True, kw_only=True):
     """Units of an order will not be fulfilled."""
 
     name = "orders.cancelled"
+    about = "order"
     order: str
     lines: tuple[LineCancelled, ...]
     totals: Totals
     reason: str
     at: datetime
-
-    @property
-    def subject(self) -> str:
-        """The order's id."""
-        return self.order
 
 
 EVENTS = (OrderPlaced, OrderRecorded, RecordExtended, RecordWithdrawn, OrderCancelled)

@@ -49,13 +49,9 @@ class CustomerRecorded(Event, frozen=True, kw_only=True):
     """A customer exists, or is now this."""
 
     name = "parties.customer_recorded"
+    about = "customer.id"
     customer: Customer
     at: datetime
-
-    @property
-    def subject(self) -> str:
-        """The customer's id."""
-        return self.customer.id
 
 
 EVENTS = (CustomerRecorded,)

@@ -46,60 +46,44 @@ class StockReserved(Event, frozen=True, kw_only=True):
     """Units were claimed for a holder (`ord_...`, `rsv_...`). expires_at: None for an order's claim."""
 
     name = "stock.reserved"
+    about = "holder"
     holder: str
     claims: tuple[Claim, ...]
     at: datetime
     expires_at: datetime | None = None
-
-    @property
-    def subject(self) -> str:
-        """The holder's id."""
-        return self.holder
 
 
 class ClaimsReleased(Event, frozen=True, kw_only=True):
     """Claimed units are free again. reason: `cancelled`, `released` or `expired`."""
 
     name = "stock.claims_released"
+    about = "holder"
     holder: str
     claims: tuple[Claim, ...]
     reason: str
     at: datetime
-
-    @property
-    def subject(self) -> str:
-        """The holder's id."""
-        return self.holder
 
 
 class StockMoved(Event, frozen=True, kw_only=True):
     """Goods changed accounts. reference: the document that says so, which timelines are read by."""
 
     name = "stock.moved"
+    about = "reference"
     reference: str
     reason: str
     moves: tuple[Move, ...]
     at: datetime
-
-    @property
-    def subject(self) -> str:
-        """The document's number or id."""
-        return self.reference
 
 
 class SafetyStockSet(Event, frozen=True, kw_only=True):
     """So many units of an item at a location are not promised."""
 
     name = "stock.safety_set"
+    about = "item"
     item: str
     location: str
     quantity: Decimal
     at: datetime
-
-    @property
-    def subject(self) -> str:
-        """The item's id."""
-        return self.item
 
 
 EVENTS = (StockReserved, ClaimsReleased, StockMoved, SafetyStockSet)
