@@ -37,7 +37,7 @@ def test_the_story_adds_up_and_is_told_once(empty: str) -> None:
     try:
         told = run("demo", "--once", "--json", "--seed", "4", "--database", empty, "--home", home)
         again = run("demo", "--once", "--json", "--database", empty, "--home", home)
-        verified = run("verify", "--json", "--database", empty, "--home", home)
+        verified = run("verify", "--rebuild", "--json", "--database", empty, "--home", home)
     finally:
         shutil.rmtree(home, ignore_errors=True)
     assert told.returncode == 0, told.stderr
@@ -52,6 +52,7 @@ def test_the_story_adds_up_and_is_told_once(empty: str) -> None:
     assert again.returncode == 1
     assert "the demo wants an empty database" in again.stderr
     assert json.loads(verified.stdout)["failing"] == []
+    assert json.loads(verified.stdout)["differences"] == []
 
 
 def test_an_unknown_database_ends_in_one_message() -> None:

@@ -42,7 +42,7 @@ async def price_of(connection: Connection, run: str, kind: str, count: int, rows
     wrong = Input("wrong rows", Decimal(count), "rows", "measured", f"/migrations/{run}?kind={kind}")
     whole = Input("rows", Decimal(rows), "rows", "measured", f"/migrations/{run}")
     made = misalignment(orders, correction_cost(ExposurePolicy()), wrong, whole, "EUR")
-    return Price(made.per_day, made.currency, made.source())
+    return Price(made.per_day, made.per_hour(), made.currency, made.source())
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from trueup.core import database, embedded, journal, json
 from trueup.core.checks import record_checks
 from trueup.core.door import Door
 from trueup.core.errors import TrueupError
+from trueup.core.rebuild import rebuilt_differences
 from trueup.core.settings import Settings, load_settings
 from trueup.web.app import Beside
 from trueup.web.console.errors import show_error
@@ -28,6 +29,8 @@ from trueup.web.site import Site
 from trueup.worker import working
 
 Processes = Annotated[int, typer.Option("--processes", min=1, max=64, help="Server processes on the same port.")]
+
+Rebuild = Annotated[bool, typer.Option("--rebuild", help="Also fold every event and compare with the tables.")]
 
 
 def up(
@@ -84,12 +87,12 @@ def doctor(home: Home = None, database_url: Database = None) -> None:
     raise typer.Exit(1 if failed else 0)
 
 
-def verify(home: Home = None, database_url: Database = None, as_json: AsJson = False) -> None:
+def verify(home: Home = None, database_url: Database = None, rebuild: Rebuild = False, as_json: AsJson = False) -> None:
     """Walk the journal's seals and run every room's checks; exit code 1 when anything does not hold."""
     settings = load_settings(home, database_url)
     url, server = database.prepare(settings)
     try:
-        report = asyncio.run(_verify(url))
+        report = asyncio.run(_verify(url, rebuild))
     finally:
         if server is not None and server.started:
             embedded.stop(server)
@@ -97,7 +100,7 @@ def verify(home: Home = None, database_url: Database = None, as_json: AsJson = F
         typer.echo(json.encode(report).decode())
     else:
         _print_verified(report)
-    sys.exit(1 if report["breaks"] or report["failing"] else 0)
+    sys.exit(1 if report["breaks"] or report["failing"] or report["differences"] else 0)
 
 
 def _examinations(settings: Settings) -> list[tuple[str, Any]]:
@@ -144,12 +147,13 @@ async def _first_person(url: str) -> str | None:
     return await make_link(url, outcome.result["actor"])
 
 
-async def _verify(url: str) -> dict[str, Any]:
+async def _verify(url: str, rebuild: bool) -> dict[str, Any]:
     connection = await database.connect(url, statement_timeout="15min")
     try:
         await journal.seal(connection)
         verified = await journal.verify(connection)
         results = await record_checks(connection, house.CHECKS)
+        differences = await rebuilt_differences(connection, house.build()) if rebuild else None
     finally:
         await connection.close()
     return {
@@ -159,6 +163,7 @@ async def _verify(url: str) -> dict[str, Any]:
         "breaks": [json.to_plain(entry) for entry in verified.breaks],
         "checks": len(results),
         "failing": [json.to_plain(result) for result in results if result.failing],
+        "differences": None if differences is None else [json.to_plain(row) for row in differences],
     }
 
 
@@ -169,5 +174,9 @@ def _print_verified(report: dict[str, Any]) -> None:
     typer.echo(f"checks:  {report['checks']} run, {len(report['failing'])} found something")
     for result in report["failing"]:
         typer.secho(f"  {result['name']}: {result['failing']} — {result['promise']}", fg="red")
-    if not report["breaks"] and not report["failing"]:
+    if report["differences"] is not None:
+        typer.echo(f"rebuild: {len(report['differences'])} rows differ from what the journal's events give")
+    for row in (report["differences"] or [])[:20]:
+        typer.secho(f"  {row['subject_type']} {row['subject']}: {row['detail']}", fg="red")
+    if not report["breaks"] and not report["failing"] and not report["differences"]:
         typer.secho("everything holds", fg="green")

@@ -24,4 +24,4 @@ async def price_of(connection: Connection, run: str, kind: str, count: int, rows
         Input("rows", Decimal(rows), "rows", "measured", f"/migrations/{run}"),
         policy.currency,
     )
-    return Price(exposure.per_day, exposure.currency, exposure.source())
+    return Price(exposure.per_day, exposure.per_hour(), exposure.currency, exposure.source())

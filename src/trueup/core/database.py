@@ -6,7 +6,6 @@ user of the connection string is a member of both (of one's own PostgreSQL, the 
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -183,18 +182,3 @@ def _admin(url: str) -> psycopg.Connection[tuple[Any, ...]]:
 def _show(connection: psycopg.Connection[tuple[Any, ...]], name: str) -> str:
     row = connection.execute(sql.SQL("show {}").format(sql.Identifier(name))).fetchone()
     return str(row[0]) if row else ""
-
-
-async def wait_until_reachable(url: str, seconds: float) -> None:
-    """Wait for a server that is coming back. Raises DatabaseUnreachable when it does not in time."""
-    deadline = asyncio.get_running_loop().time() + seconds
-    while True:
-        try:
-            connection = await connect(url)
-        except DatabaseUnreachable:
-            if asyncio.get_running_loop().time() > deadline:
-                raise
-            await asyncio.sleep(0.1)
-        else:
-            await connection.close()
-            return

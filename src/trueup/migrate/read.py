@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -127,11 +126,6 @@ async def orders_of(connection: Connection, run: str, after: str = "", limit: in
         'select id from orders where load = %s and id > %s collate "C" order by id limit %s', [run, after, limit]
     )
     return [id_ for (id_,) in await rows.fetchall()]
-
-
-async def last_at(connection: Connection, run: str) -> datetime | None:
-    """Return when the run was finished."""
-    return (await find_run(connection, run)).finished_at
 
 
 def _booked(row: Sequence[Any]) -> BookedRow:

@@ -22,8 +22,6 @@ from trueup.migrate.controls import Control, controls
 from trueup.migrate.state import BookedRow, FileCount, Run
 
 OWNER_ROLE = "Data Steward"
-# A price per hour is a rate, not an amount anybody pays: rounding it to cents would make small ones vanish.
-_MICRO = Decimal("0.000001")
 # What is odd but real needs no correction soon; what could not be taken, or moves money or stock, does. Default 3.
 SEVERITY = {
     **dict.fromkeys(("unreadable_value", "missing_key", "wrong_field_count", "orphan_line", "refused", "total_mismatch",
@@ -34,9 +32,10 @@ SEVERITY = {
 
 
 class Price(msgspec.Struct, frozen=True):
-    """What a kind of finding costs per day while it stays, and how that was computed."""
+    """What a kind of finding costs per day and hour while it stays, and how that was computed."""
 
     per_day: Decimal
+    per_hour: Decimal
     currency: str
     source: dict[str, object]
 
@@ -176,7 +175,7 @@ async def _open(
         title=title[:200],
         severity=SEVERITY.get(kind, 3),
         owner_role=OWNER_ROLE,
-        price_per_hour=Amount((price.per_day / 24).quantize(_MICRO) if price else 0),
+        price_per_hour=Amount(price.per_hour if price else 0),
         currency=price.currency if price else "EUR",
         subjects=subjects,
         source=source,

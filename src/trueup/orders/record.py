@@ -11,7 +11,7 @@ import msgspec
 from trueup.catalogue.state import Catalogue
 from trueup.core.errors import Refusal
 from trueup.core.ids import short_number
-from trueup.core.money import LIMIT, Amount, booked, is_currency, total_of
+from trueup.core.money import LIMIT, Amount, is_currency, total_of
 from trueup.core.policy import Policies
 from trueup.core.quantity import ZERO, Quantity
 from trueup.core.verb import Accepted, Body, Command, Context, Decision, Personal, State, Verb
@@ -214,11 +214,6 @@ def _totals(lines: tuple[Line, ...] | list[Line], charges: Decimal, discount: De
     goods = total_of([line.amount for line in lines if line.kind == "good"])
     extra = total_of([line.amount for line in lines if line.kind == "charge"]) + charges
     return Totals(goods, extra, discount, tax, goods + extra - discount + tax)
-
-
-def rounding_difference(totals: Totals, currency: str) -> Decimal:
-    """Return what booking a total in its currency leaves over; reports show it as a control line of its own."""
-    return totals.total - booked(totals.total, currency)
 
 
 def _wants(state: State, command: RecordOrder, policies: Policies) -> None:

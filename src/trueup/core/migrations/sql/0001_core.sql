@@ -73,13 +73,6 @@ create table seal (
     check (first <= last)
 );
 
-create table cursor_position (
-    reader text primary key,
-    position bigint not null default 0,
-    holder text,
-    leased_until timestamptz
-);
-
 -- Policy documents: what steers behaviour, versioned; one version of each is active.
 create table policy (
     kind text not null,
@@ -156,7 +149,6 @@ grant select, insert on batch, quarantined_command to trueup_app;
 grant select, insert, update, delete on door_key to trueup_app;
 grant select on epoch to trueup_app;
 grant select, insert on seal to trueup_app;
-grant select, insert, update on cursor_position to trueup_app;
 grant select on bypass to trueup_app;
 grant execute on function journal_extend() to trueup_app;
 select govern('journal', 'insert');
