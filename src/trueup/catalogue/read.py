@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from trueup.catalogue.state import Item, Location
+from trueup.catalogue.state import Item, Location, item_of, location_of
 from trueup.core.database import Connection
 from trueup.core.paging import Limit, Page, bounded, page_of, prefix_range, read_cursor, write_cursor
 
@@ -32,6 +32,7 @@ class ItemDetail(msgspec.Struct, frozen=True):
 
 ItemPage = Page[Item]
 _ITEM = ", ".join(f"i.{name}" for name in Item.__struct_fields__)
+_LOCATION = ", ".join(Location.__struct_fields__)
 
 
 async def items(connection: Connection, query: ItemQuery) -> ItemPage:
@@ -60,7 +61,7 @@ async def items(connection: Connection, query: ItemQuery) -> ItemPage:
     rows = await connection.execute(
         f"select {_ITEM} from item i {where} order by i.sku limit %s", [*parameters, limit + 1], prepare=False
     )
-    found = [_item_of(row) for row in await rows.fetchall()]
+    found = [item_of(row) for row in await rows.fetchall()]
     return page_of(found, limit, lambda row: write_cursor(row.sku))
 
 
@@ -73,33 +74,21 @@ async def item(connection: Connection, reference: str) -> ItemDetail | None:
     row = await cursor.fetchone()
     if row is None:
         return None
-    found = _item_of(row)
+    found = item_of(row)
     keys = await connection.execute("select key from item_key where item = %s order by key", [found.id])
     return ItemDetail(found, tuple(key for (key,) in await keys.fetchall()), found.version)
 
 
 async def locations(connection: Connection) -> tuple[Location, ...]:
     """Return all locations by code, at most 10,000."""
-    rows = await connection.execute(
-        "select id, code, name, kind, country, version from location order by code limit 10000"
-    )
-    return tuple(_location_of(row) for row in await rows.fetchall())
+    rows = await connection.execute(f"select {_LOCATION} from location order by code limit 10000")
+    return tuple(location_of(row) for row in await rows.fetchall())
 
 
 async def location(connection: Connection, reference: str) -> Location | None:
     """Return one location by its code or id, or None."""
     cursor = await connection.execute(
-        "select id, code, name, kind, country, version from location where code = %s or id = %s", [reference, reference]
+        f"select {_LOCATION} from location where code = %s or id = %s", [reference, reference]
     )
     row = await cursor.fetchone()
-    return _location_of(row) if row else None
-
-
-def _item_of(row: tuple[Any, ...]) -> Item:
-    values = dict(zip(Item.__struct_fields__, row, strict=True))
-    values["findings"] = tuple(values["findings"])
-    return Item(**values)
-
-
-def _location_of(row: tuple[Any, ...]) -> Location:
-    return Location(**dict(zip(Location.__struct_fields__, row, strict=True)))
+    return location_of(row) if row else None

@@ -2,20 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
-from trueup.core.verb import Batch, Event, Loading, Rebuilt, Slice, Statement, of_kind
+from trueup.core import json
+from trueup.core.fields import Value
+from trueup.core.verb import Batch, Event, Loading, Rebuilt, Rows, Slice, Statement, of_kind
 
 ItemKind = Literal["good", "charge", "kit"]
 LocationKind = Literal["warehouse", "store", "supplier"]
+Tracking = Literal["none", "lot", "serial"]
+
+
+class Component(msgspec.Struct, frozen=True, array_like=True):
+    """What a kit is made of: an item's id, and how many base units of it one kit takes."""
+
+    item: str
+    quantity: Decimal
 
 
 class Item(msgspec.Struct, frozen=True, kw_only=True):
-    """One item. findings: what its data lacks, by rule name; version rises by one with each change."""
+    """One item. findings: what its data lacks, by rule name; version rises by one with each change.
+
+    phantom: a kit without stock of its own; its components are reserved and shipped. expires: its lots carry a date.
+    lead_days: from ordering it to receiving it. units: unit of measure -> how many base units (`each`) one is.
+    """
 
     id: str
     sku: str
@@ -28,10 +43,23 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
     currency: str | None = None
     findings: tuple[str, ...] = ()
     version: int = 1
+    phantom: bool = False
+    components: tuple[Component, ...] = ()
+    tax_class: str = "standard"
+    tracking: Tracking = "none"
+    expires: bool = False
+    lead_days: int | None = None
+    units: dict[str, Decimal] = {}
+    fields: dict[str, Value] = {}
 
 
 class Location(msgspec.Struct, frozen=True, kw_only=True):
-    """One place where stock can lie; `code` is what people call it."""
+    """One place where stock can lie; `code` is what people call it. A supplier ships to customers itself (drop ship).
+
+    groups: names that sourcing rules use. timezone: IANA name. calendar: the working days it keeps. cutoff: HH:MM,
+    local; what comes later is worked on the next day. handling_days: from release to hand-over, beyond the same day.
+    capacity_per_day: orders; None is no limit. pickup: customers may collect here.
+    """
 
     id: str
     code: str
@@ -39,6 +67,18 @@ class Location(msgspec.Struct, frozen=True, kw_only=True):
     kind: LocationKind
     country: str | None = None
     version: int = 1
+    groups: tuple[str, ...] = ()
+    timezone: str = "UTC"
+    latitude: Decimal | None = None
+    longitude: Decimal | None = None
+    postcode: str | None = None
+    calendar: str = "default"
+    cutoff: str = "15:00"
+    handling_days: int = 0
+    capacity_per_day: int | None = None
+    open: bool = True
+    pickup: bool = False
+    fields: dict[str, Value] = {}
 
 
 class ItemRegistered(Event, frozen=True, kw_only=True):
@@ -69,21 +109,34 @@ class LocationRegistered(Event, frozen=True, kw_only=True):
 
 
 EVENTS = (ItemRegistered, AliasAdded, LocationRegistered)
-_ITEM = "i.id, i.sku, i.name, i.kind, i.gtin, i.weight_g, i.category, i.unit_price, i.currency, i.findings, i.version"
+_ITEM = ", ".join(f"i.{name}" for name in Item.__struct_fields__)
+_LOCATION = ", ".join(Location.__struct_fields__)
+_BY_KEY = f"select k.key, {_ITEM} from item_key k join item i on i.id = k.item where k.key = any(%s::text[])"
+_BY_ID = f"select {_ITEM} from item i where i.id = any(%s::text[])"
+_BY_CODE = f"select {_LOCATION} from location where code = any(%s::text[])"
+_PARTS = """select k.key from unnest(%s::text[]) as w (key) join item_key k on k.key = w.key
+    where exists (select from item u where u.components @> jsonb_build_array(jsonb_build_array(k.item)))"""
 
 
 class Catalogue(Slice):
-    """Items and locations a batch needs; `want_*` before loading, then plain lookups."""
+    """Items and locations a batch needs; `want_*` before loading, then plain lookups.
+
+    The components of a phantom kit come with it. It may be loaded again for what was wanted since.
+    """
 
     def __init__(self) -> None:
         self._keys: set[str] = set()
+        self._ids: set[str] = set()
         self._codes: set[str] = set()
         self._changing_keys: set[str] = set()
         self._changing_codes: set[str] = set()
+        self._parts_of: set[str] = set()
+        self._every_location = False
         self.items: dict[str, Item] = {}
         self.locations: dict[str, Location] = {}
         self._by_key: dict[str, str] = {}
         self._by_code: dict[str, str] = {}
+        self._part_keys: set[str] = set()
         self._changed_items: dict[str, datetime] = {}
         self._changed_locations: dict[str, datetime] = {}
         self._new_keys: dict[str, str] = {}
@@ -94,55 +147,102 @@ class Catalogue(Slice):
         if change:
             self._changing_keys.add(key)
 
+    def want_item_id(self, item: str) -> None:
+        """Ask for the item of this id."""
+        self._ids.add(item)
+
+    def want_use_as_part(self, key: str) -> None:
+        """Ask whether the item that answers to this key is part of a kit."""
+        self._parts_of.add(key)
+
     def want_location(self, code: str, *, change: bool = False) -> None:
         """Ask for the location of this code; to change it, so that nobody else does meanwhile."""
         self._codes.add(code)
         if change:
             self._changing_codes.add(code)
 
+    def want_every_location(self) -> None:
+        """Ask for all locations; sourcing chooses among them."""
+        self._every_location = True
+
     def item(self, key: str) -> Item | None:
         """Return the item that answers to this key."""
         found = self._by_key.get(key)
         return self.items[found] if found else None
+
+    def item_of(self, item: str) -> Item | None:
+        """Return the item of this id."""
+        return self.items.get(item)
+
+    def is_part(self, key: str) -> bool:
+        """Tell whether the item that answers to this key is part of a kit; `want_use_as_part` asked for it."""
+        item = self.item(key)
+        made = (kit for kit in self.items.values() if kit.components)
+        return key in self._part_keys or (
+            item is not None and any(part.item == item.id for kit in made for part in kit.components)
+        )
 
     def location(self, code: str) -> Location | None:
         """Return the location of this code."""
         found = self._by_code.get(code)
         return self.locations[found] if found else None
 
+    def place_of(self, location: str) -> Location | None:
+        """Return the location of this id."""
+        return self.locations.get(location)
+
     def load(self, *, lock: bool, now: datetime) -> Loading:
-        """Read items and locations, after locking what changes; the uniqueness of keys guards what is not there yet."""
-        statements = self._locks() if lock else []
-        locks = len(statements)
-        if self._keys:
-            statements.append(
-                Statement(
-                    f"""select k.key, {_ITEM} from item_key k join item i on i.id = k.item
-                    where k.key = any(%s::text[])""",
-                    [sorted(self._keys)],
-                )
-            )
-        if self._codes:
-            statements.append(
-                Statement(
-                    "select id, code, name, kind, country, version from location where code = any(%s::text[])",
-                    [sorted(self._codes)],
-                )
-            )
-        if not statements:
+        """Read items and locations, after locking what changes; the uniqueness of keys guards what is not there yet.
+
+        Asks for what was wanted since the last loading. A second round trip brings the components of phantom kits.
+        """
+        locking = self._locks() if lock else []
+        keys, ids, parts = sorted(self._keys), sorted(self._ids), sorted(self._parts_of)
+        reads: list[tuple[Callable[[Rows], None], Statement]] = []
+        if keys:
+            reads.append((self._take_keyed, Statement(_BY_KEY, [keys])))
+        if ids:
+            reads.append((self._take_items, Statement(_BY_ID, [ids])))
+        if parts:
+            reads.append((self._take_parts, Statement(_PARTS, [parts])))
+        if self._every_location:
+            reads.append((self._take_locations, Statement(f"select {_LOCATION} from location")))
+        elif self._codes:
+            reads.append((self._take_locations, Statement(_BY_CODE, [sorted(self._codes)])))
+        for wanted in (self._keys, self._ids, self._codes, self._changing_keys, self._changing_codes, self._parts_of):
+            wanted.clear()
+        self._every_location = False
+        if not reads:
             return
-        answers = (yield statements)[locks:]
-        if self._keys:
-            for key, *columns in answers[0]:
-                item = _item_of(columns)
-                self.items[item.id] = item
-                self._by_key[key] = item.id
-        if self._codes:
-            for id_, code, name, kind, country, version in answers[-1]:
-                self.locations[id_] = Location(
-                    id=id_, code=code, name=name, kind=kind, country=country, version=version
-                )
-                self._by_code[code] = id_
+        answers = (yield [*locking, *(statement for _, statement in reads)])[len(locking) :]
+        for (take, _), rows in zip(reads, answers, strict=True):
+            take(rows)
+        if keys or ids:
+            parts = sorted({part.item for kit in self.items.values() if kit.phantom for part in kit.components})
+            missing = [part for part in parts if part not in self.items]
+            if missing:
+                answers = yield [Statement(_BY_ID, [missing])]
+                self._take_items(answers[0])
+
+    def _take_keyed(self, rows: Rows) -> None:
+        for key, *columns in rows:
+            item = item_of(columns)
+            self.items[item.id] = item
+            self._by_key[key] = item.id
+
+    def _take_items(self, rows: Rows) -> None:
+        for columns in rows:
+            item = item_of(columns)
+            self.items[item.id] = item
+
+    def _take_parts(self, rows: Rows) -> None:
+        self._part_keys.update(key for (key,) in rows)
+
+    def _take_locations(self, rows: Rows) -> None:
+        for columns in rows:
+            place = location_of(columns)
+            self.locations[place.id] = place
+            self._by_code[place.code] = place.id
 
     def _locks(self) -> list[Statement]:
         statements = []
@@ -191,7 +291,7 @@ class Catalogue(Slice):
             Rebuilt(
                 "item",
                 f"select id, {', '.join(item)} from item",
-                {(row.id,): tuple(getattr(row, name) for name in item) for row in self.items.values()},
+                {(row.id,): tuple(_columns(row).values())[1:] for row in self.items.values()},
             ),
             Rebuilt(
                 "item_key", "select key, item from item_key", {(key,): (id_,) for key, id_ in self._by_key.items()}
@@ -199,7 +299,7 @@ class Catalogue(Slice):
             Rebuilt(
                 "location",
                 f"select id, {', '.join(place)} from location",
-                {(row.id,): tuple(getattr(row, name) for name in place) for row in self.locations.values()},
+                {(row.id,): tuple(_columns(row).values())[1:] for row in self.locations.values()},
             ),
         ]
 
@@ -208,7 +308,7 @@ class Catalogue(Slice):
         statements = []
         if self._changed_items:
             rows = [self.items[id_] for id_ in sorted(self._changed_items)]
-            statements.append(_upsert_items(rows, [self._changed_items[row.id] for row in rows]))
+            statements.append(_upsert("item", rows, self._changed_items))
         if self._new_keys:
             keys = sorted(self._new_keys)
             statements.append(
@@ -219,45 +319,44 @@ class Catalogue(Slice):
             )
         if self._changed_locations:
             places = [self.locations[id_] for id_ in sorted(self._changed_locations)]
-            statements.append(_upsert_locations(places, [self._changed_locations[place.id] for place in places]))
+            statements.append(_upsert("location", places, self._changed_locations))
         return statements
 
 
-def _item_of(columns: list[object]) -> Item:
-    names = Item.__struct_fields__
-    values = dict(zip(names, columns, strict=True))
-    values["findings"] = tuple(values["findings"])  # type: ignore[arg-type]
-    return Item(**values)  # type: ignore[arg-type]
+def item_of(columns: Sequence[Any]) -> Item:
+    """Make an item of its columns, in the struct's order; columns that are JSON are empty for nearly all items."""
+    values = dict(zip(Item.__struct_fields__, columns, strict=True))
+    values["findings"] = tuple(values["findings"])
+    parts, units = values["components"], values["units"]
+    values["components"] = tuple([Component(item, Decimal(quantity)) for item, quantity in parts]) if parts else ()
+    values["units"] = {name: Decimal(number) for name, number in units.items()} if units else {}
+    values["fields"] = values["fields"] or {}
+    return Item(**values)
 
 
-def _upsert_items(rows: list[Item], at: list[datetime]) -> Statement:
+def location_of(columns: Sequence[Any]) -> Location:
+    """Make a location of its columns, in the struct's order."""
+    values = dict(zip(Location.__struct_fields__, columns, strict=True))
+    values["groups"] = tuple(values["groups"])
+    values["fields"] = values["fields"] or {}
+    return Location(**values)
+
+
+def _columns(row: Item | Location) -> dict[str, Any]:
+    """Return what the table holds for a row: its values by column, JSON as plain data, and null where it is empty."""
+    values = {name: getattr(row, name) for name in row.__struct_fields__}
+    for name in ("components", "units", "fields"):
+        if name in values:
+            values[name] = json.to_plain(values[name]) or None
+    return values
+
+
+def _upsert(table: str, rows: Sequence[Item | Location], at: dict[str, datetime]) -> Statement:
+    """Write whole rows by the names of their columns; what has an id keeps it, and the time it first came."""
+    names = [name for name in rows[0].__struct_fields__ if name not in ("id", "sku", "code")]
+    changes = ", ".join(f"{name} = excluded.{name}" for name in names)
     return Statement(
-        """insert into item (id, sku, name, kind, gtin, weight_g, category, unit_price, currency, findings, version, at)
-        select id, sku, name, kind, gtin, weight_g, category, unit_price, currency,
-               coalesce(string_to_array(nullif(findings, ''), ' '), '{}'), version, at
-        from unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::numeric[], %s::text[],
-                    %s::numeric[], %s::text[], %s::text[], %s::int[], %s::timestamptz[])
-             as n (id, sku, name, kind, gtin, weight_g, category, unit_price, currency, findings, version, at)
-        on conflict (id) do update set name = excluded.name, kind = excluded.kind, gtin = excluded.gtin,
-            weight_g = excluded.weight_g, category = excluded.category, unit_price = excluded.unit_price,
-            currency = excluded.currency, findings = excluded.findings, version = excluded.version""",
-        [
-            [r.id for r in rows], [r.sku for r in rows], [r.name for r in rows], [r.kind for r in rows],
-            [r.gtin for r in rows], [r.weight_g for r in rows], [r.category for r in rows],
-            [r.unit_price for r in rows], [r.currency for r in rows], [" ".join(r.findings) for r in rows],
-            [r.version for r in rows], at,
-        ],
-    )  # fmt: skip
-
-
-def _upsert_locations(rows: list[Location], at: list[datetime]) -> Statement:
-    return Statement(
-        """insert into location (id, code, name, kind, country, version, at)
-        select * from unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::int[], %s::timestamptz[])
-        on conflict (id) do update set name = excluded.name, kind = excluded.kind, country = excluded.country,
-            version = excluded.version""",
-        [
-            [r.id for r in rows], [r.code for r in rows], [r.name for r in rows], [r.kind for r in rows],
-            [r.country for r in rows], [r.version for r in rows], at,
-        ],
-    )  # fmt: skip
+        f"""insert into {table} select * from jsonb_populate_recordset(null::{table}, %s::jsonb)
+        on conflict (id) do update set {changes}""",
+        [json.encode([{**_columns(row), "at": at[row.id]} for row in rows]).decode()],
+    )
