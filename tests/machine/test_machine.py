@@ -85,8 +85,8 @@ def expiry_goes_by_the_databases_clock(patch: pytest.MonkeyPatch) -> None:
 
 def cancelling_releases_the_whole_line(patch: pytest.MonkeyPatch) -> None:
     def whole(state: Any, order: str, chosen: Any) -> tuple[Claim, ...]:
-        held = state.of(Stock).open_claims(order)
-        return tuple(Claim(c.line, held[c.line].item, held[c.line].location, held[c.line].quantity)
+        held = {c.line: c for c in state.of(Stock).open_claims(order)}
+        return tuple(held[c.line].units()
                      for c in chosen if c.line in held)  # fmt: skip
 
     patch.setattr(cancel, "_claims", whole)

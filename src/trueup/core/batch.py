@@ -1,7 +1,8 @@
 """One batch: load, decide, apply, as sets.
 
     1. the batch row, the keys (sorted, first come first served), the authority epoch, and every slice's unlocked reads
-    2. the locking reads, in the order of rooms and keys, and then what those locks guard
+    2. the locking reads, in the order of rooms and keys, and then what those locks guard; where a command names its
+       balances only through its order's lines, the late rooms' reads follow when those are known
     3. guards and rules, in memory, command by command, each seeing what the one before it did
     4. the slices' net writes, the outcomes under their keys, the journal's positions, COMMIT
 
@@ -138,7 +139,7 @@ async def run(
             [batch.id, [s.actor.id for s in ordered], [s.key for s in ordered], [s.digest for s in ordered]],
         ),
     ]
-    keys, epoch = await _load(connection, state, opening, now, lock=True)
+    keys, epoch = await _load(connection, state, submissions, standing.policies, opening, now, lock=True)
     if epoch != standing.epoch:
         raise StandingMoved
     fresh = set(keys)
@@ -184,7 +185,7 @@ async def rehearse(
         for submission in submissions:
             submission.verb.wants(state, submission.command, policies or standing.policies)
         if as_of is None:
-            await _load(connection, state, [], now, lock=False)
+            await _load(connection, state, submissions, policies or standing.policies, [], now, lock=False)
         else:
             state = await fold(connection, house, as_of)
     finally:
@@ -222,29 +223,56 @@ async def roundtrip(connection: Connection, statements: Iterable[Statement]) -> 
 
 
 async def _load(
-    connection: Connection, state: State, opening: list[Statement], now: datetime, *, lock: bool
+    connection: Connection,
+    state: State,
+    submissions: Sequence[Submission],
+    policies: Policies,
+    opening: list[Statement],
+    now: datetime,
+    *,
+    lock: bool,
 ) -> tuple[Rows, int]:
-    """Advance all slices together, one pipeline per step; return the fresh keys and the authority epoch.
+    """Load every slice; return the fresh keys and the authority epoch.
 
-    The epoch is read after the locks of the first step: a revocation that committed while they were awaited holds.
+    Where a command names rows only through others (an order's balances), the late slices wait until those are known, so
+    that balances are still locked once, in key order.
+    """
+    naming = [submission for submission in submissions if submission.verb.then_wants is not None]
+    first = [part for part in state.parts() if not (naming and part.late)]
+    answers = await _advance(connection, first, [*opening, _EPOCH], now, lock=lock)
+    for submission in naming:
+        assert submission.verb.then_wants is not None
+        submission.verb.then_wants(state, submission.command, policies)
+    if naming:
+        await _advance(connection, state.parts(), [], now, lock=lock)
+    return (answers[-2] if opening else []), answers[-1][0][0]
+
+
+_EPOCH = Statement("select value from epoch")
+"""Sent after the first step's locks: a revocation that committed while they were awaited holds."""
+
+
+async def _advance(
+    connection: Connection, parts: Sequence[Slice], opening: list[Statement], now: datetime, *, lock: bool
+) -> list[Rows]:
+    """Advance slices together, one pipeline per step; return what the opening statements answered, the last one last.
+
+    Of the opening, all but the last go before the slices' first statements, and the last after them.
     """
     waiting: list[tuple[Loading, list[Statement]]] = []
-    for part in state.parts():
+    for part in parts:
         loading = part.load(lock=lock, now=now)
         first = next(loading, None)
         if first is not None:
             waiting.append((loading, first))
-    keys: Rows = []
-    epoch: int | None = None
-    while epoch is None or waiting:
-        first_step = epoch is None
-        statements = [statement for _, wanted in waiting for statement in wanted]
-        if first_step:
-            statements = [*opening, *statements, Statement("select value from epoch")]
-        rest = await roundtrip(connection, statements)
-        if first_step:
-            keys, epoch = rest[len(opening) - 1] if opening else [], rest[-1][0][0]
-            rest = rest[len(opening) : -1]
+    answers: list[Rows] = []
+    while opening or waiting:
+        wanted_now = [statement for _, wanted in waiting for statement in wanted]
+        rest = await roundtrip(connection, [*opening[:-1], *wanted_now, *opening[-1:]])
+        if opening:
+            before = len(opening) - 1
+            answers = [*rest[:before], rest[-1]]
+            rest, opening = rest[before:-1], []
         following: list[tuple[Loading, list[Statement]]] = []
         for loading, wanted in waiting:
             mine, rest = rest[: len(wanted)], rest[len(wanted) :]
@@ -253,8 +281,7 @@ async def _load(
             except StopIteration:
                 continue
         waiting = following
-    assert epoch is not None
-    return keys, epoch
+    return answers
 
 
 async def answer_known(connection: Connection, known: list[Submission]) -> None:

@@ -124,13 +124,20 @@ class Rebuilt(msgspec.Struct, frozen=True):
 
 
 class Slice:
-    """One room's rows in one batch; see the module's text. Subclasses hold their rows in dicts."""
+    """One room's rows in one batch; see the module's text. Subclasses hold their rows in dicts.
+
+    late: loaded after `Verb.then_wants` was asked, when the batch has such a verb: what it locks comes after the rows
+    that name it.
+    """
+
+    late: ClassVar[bool] = False
 
     def load(self, *, lock: bool, now: datetime) -> Loading:
         """Yield the statements of each round trip and receive their rows; with `lock`, lock what will be written.
 
         now: the batch's time, which a read compares expiries with; the database's clock decides nothing.
-        All slices advance together: the first `yield` of every slice goes in one pipeline, in the rooms' order.
+        All slices advance together: the first `yield` of every slice goes in one pipeline, in the rooms' order. It is
+        asked a second time after `Verb.then_wants`, and then reads only what was wanted since.
         """
         yield from ()
 
@@ -199,6 +206,7 @@ class Verb(msgspec.Struct, Generic[C], frozen=True, kw_only=True):
     """One act, as the door knows it.
 
     name: `room.verb`, also the right that is asked for. wants: tells the slices which rows the rule needs.
+    then_wants: tells the late slices (and those that only read) which rows those name that are loaded by now.
     touches: ids of aggregates; two commands for one are never in two batches at once in one process.
     """
 
@@ -206,6 +214,7 @@ class Verb(msgspec.Struct, Generic[C], frozen=True, kw_only=True):
     command: type[C]
     decide: Callable[[State, C, Context], Decision]
     wants: Callable[[State, C, Policies], None] = _wants_nothing
+    then_wants: Callable[[State, C, Policies], None] | None = None
     touches: Callable[[C], tuple[str, ...]] = _touches_nothing
     personal: Personal | None = None
 

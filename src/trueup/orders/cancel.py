@@ -105,12 +105,15 @@ def _orphaned_charges(row: OrderRow, chosen: list[LineCancelled]) -> list[LineCa
 
 
 def _claims(state: State, order: str, chosen: list[LineCancelled]) -> tuple[Claim, ...]:
-    open_claims = state.of(Stock).open_claims(order)
+    """Return what the order claims for these units: what is only reserved goes first."""
+    held = sorted(state.of(Stock).open_claims(order), key=lambda claim: (claim.kind == "allocation", claim.location))
     claims = []
     for cancelled in chosen:
-        held = open_claims.get(cancelled.line)
-        if held is not None:
-            claims.append(Claim(cancelled.line, held.item, held.location, min(held.quantity, cancelled.quantity)))
+        left = cancelled.quantity
+        for claim in held:
+            if claim.line == cancelled.line and left > 0:
+                claims.append(claim.units(min(claim.quantity, left)))
+                left -= claims[-1].quantity
     return tuple(claims)
 
 

@@ -23,21 +23,25 @@ CHECKS: tuple[Check, ...] = (
     ),
     promise(
         "orders.reserved_are_lines",
-        "An order's reserved units are the sum of its lines'.",
-        """select 'order', o.id, 'counted ' || o.units_reserved || ', lines ' || s.reserved
+        "An order's reserved and allocated units are the sums of its lines'.",
+        """select 'order', o.id, 'counted ' || (o.units_reserved, o.units_allocated)
+            || ', lines ' || (s.reserved, s.allocated)
         from orders o cross join lateral (
-            select coalesce(sum(reserved), 0) as reserved from order_line l where l.order_id = o.id
-        ) s where o.units_reserved <> s.reserved and {changed}""",
+            select coalesce(sum(reserved), 0) as reserved, coalesce(sum(allocated), 0) as allocated
+            from order_line l where l.order_id = o.id
+        ) s where (o.units_reserved, o.units_allocated) <> (s.reserved, s.allocated) and {changed}""",
         _ORDER,
     ),
     promise(
         "orders.reserved_are_claims",
-        "What a line says is reserved for it is what it claims of stock.",
-        """select 'order_line', l.order_id || ' ' || l.line, 'reserved ' || l.reserved || ', claims ' || c.open
+        "What a line says is reserved and allocated for it is what it claims of stock.",
+        """select 'order_line', l.order_id || ' ' || l.line,
+            'reserved, allocated ' || (l.reserved, l.allocated) || ', claims ' || (c.reserved, c.allocated)
         from order_line l cross join lateral (
-            select coalesce(sum(quantity), 0) as open from stock_claim c
-            where c.holder = l.order_id and c.line = l.line and c.kind = 'reservation'
-        ) c where l.reserved <> c.open and {changed}""",
+            select coalesce(sum(quantity) filter (where kind = 'reservation'), 0) as reserved,
+                   coalesce(sum(quantity) filter (where kind = 'allocation'), 0) as allocated
+            from stock_claim c where c.holder = l.order_id and c.line = l.line
+        ) c where (l.reserved, l.allocated) <> (c.reserved, c.allocated) and {changed}""",
         _LINE,
     ),
     promise(
@@ -50,10 +54,11 @@ CHECKS: tuple[Check, ...] = (
     ),
     promise(
         "orders.reserved_is_wanted",
-        "Nothing is reserved for units that were cancelled or shipped.",
+        "Nothing is claimed for units that were cancelled or shipped.",
         """select 'order_line', l.order_id || ' ' || l.line,
-            l.reserved || ' reserved, ' || (l.quantity - l.cancelled - l.shipped) || ' wanted'
-        from order_line l where l.reserved > greatest(0, l.quantity - l.cancelled - l.shipped) and {changed}""",
+            l.reserved + l.allocated || ' claimed, ' || (l.quantity - l.cancelled - l.shipped) || ' wanted'
+        from order_line l
+        where l.reserved + l.allocated > greatest(0, l.quantity - l.cancelled - l.shipped) and {changed}""",
         _LINE,
     ),
     promise(

@@ -11,7 +11,7 @@ import msgspec
 from trueup.core.quantity import ZERO
 from trueup.core.verb import Batch, Event, Loading, Rebuilt, Rows, Slice, Statement, of_kind
 from trueup.orders import rows
-from trueup.stock.state import ClaimsReleased, StockReserved
+from trueup.stock.state import Claim, ClaimsReleased, StockAllocated, StockReserved
 
 OrderKind = Literal["sale", "credit", "adjustment"]
 LineKind = Literal["good", "charge"]
@@ -148,7 +148,7 @@ class OrderRow:
     version: 1, and one more with each later event of the order itself; a claim on stock comes in company of one.
     """
 
-    __slots__ = ("captured", "is_new", "line_at", "lines", "new_lines", "reserved", "totals", "version")
+    __slots__ = ("allocated", "captured", "is_new", "line_at", "lines", "new_lines", "reserved", "totals", "version")
 
     def __init__(self, captured: Captured, lines: list[Line], *, is_new: bool, version: int = 1) -> None:
         self.captured = captured
@@ -156,6 +156,7 @@ class OrderRow:
         self.lines = lines
         self.line_at = {line.line: index for index, line in enumerate(lines)}
         self.reserved: dict[int, Decimal] = {}
+        self.allocated: dict[int, Decimal] = {}
         self.is_new = is_new
         self.new_lines: list[Line] = []
         self.version = version
@@ -202,8 +203,9 @@ class Orders(Slice):
         """Lock the orders by id, then read their lines; numbers that are free are guarded by their uniqueness."""
         if not self._ids and not self._numbers:
             return
-        numbers = sorted(self._numbers)
-        wanted = [sorted(self._ids), [number for number, _ in numbers], [source for _, source in numbers]]
+        numbers, self._numbers = sorted(self._numbers), set()
+        orders, self._ids = sorted(self._ids), set()
+        wanted = [orders, [number for number, _ in numbers], [source for _, source in numbers]]
         answers = yield [
             Statement(rows.LOCK_ORDERS if lock else rows.READ_ORDERS, wanted),
             Statement(rows.READ_LINES, wanted),
@@ -215,15 +217,18 @@ class Orders(Slice):
     def _take(self, orders: Rows, lines: Rows) -> None:
         by_order: dict[str, list[Line]] = {}
         reserved: dict[str, dict[int, Decimal]] = {}
-        for order, held, *columns in lines:
+        allocated: dict[str, dict[int, Decimal]] = {}
+        for order, held, taken, *columns in lines:
             by_order.setdefault(order, []).append(_line_of(columns))
             reserved.setdefault(order, {})[columns[0]] = held
+            allocated.setdefault(order, {})[columns[0]] = taken
         for version, goods, charges, discount, tax, total, *columns in orders:
             values = dict(zip(rows.CAPTURED, columns, strict=True))
             values["flags"] = tuple(values["flags"])
             captured = Captured(totals=Totals(goods, charges, discount, tax, total), **values)
             row = OrderRow(captured, by_order.get(captured.id, []), is_new=False, version=version)
             row.reserved = reserved.get(captured.id, {})
+            row.allocated = allocated.get(captured.id, {})
             self.orders[captured.id] = row
 
     def evolve(self, event: Event) -> None:
@@ -237,6 +242,7 @@ class Orders(Slice):
                 RecordWithdrawn: self._taken_out,
                 OrderCancelled: self._cancelled,
                 StockReserved: self._reserved,
+                StockAllocated: self._allocated,
                 ClaimsReleased: self._released,
             },
         )
@@ -276,17 +282,22 @@ class Orders(Slice):
         self._change(row)
 
     def _reserved(self, event: StockReserved) -> None:
-        self._claim(event.holder, [(claim.line, claim.quantity) for claim in event.claims])
+        self._claim(event.holder, event.claims, 1)
+
+    def _allocated(self, event: StockAllocated) -> None:
+        self._claim(event.holder, event.replaces, -1)
+        self._claim(event.holder, event.claims, 1)
 
     def _released(self, event: ClaimsReleased) -> None:
-        self._claim(event.holder, [(claim.line, -claim.quantity) for claim in event.claims])
+        self._claim(event.holder, event.claims, -1)
 
-    def _claim(self, holder: str, changes: list[tuple[int, Decimal]]) -> None:
+    def _claim(self, holder: str, claims: tuple[Claim, ...], sign: int) -> None:
         row = self.orders.get(holder)
         if row is None:
             return
-        for line, quantity in changes:
-            row.reserved[line] = row.reserved.get(line, ZERO) + quantity
+        for claim in claims:
+            held = row.reserved if claim.kind == "reservation" else row.allocated
+            held[claim.line] = held.get(claim.line, ZERO) + sign * claim.quantity
         self._change(row)
 
     def _change(self, row: OrderRow) -> None:

@@ -81,8 +81,8 @@ class Parties(Slice):
         """Lock the customers that change, then read; the uniqueness of (source, number) guards who is not there yet."""
         if not self._wanted:
             return
-        wanted = sorted(self._wanted)
-        locked = sorted(self._changing) if lock else []
+        wanted, self._wanted = sorted(self._wanted), set()
+        locked, self._changing = sorted(self._changing) if lock else [], set()
         locking = Statement(
             """select c.id from unnest(%s::text[], %s::text[]) as w (source, number)
             join customer c using (source, number) order by c.id for no key update of c""",

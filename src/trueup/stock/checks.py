@@ -65,11 +65,17 @@ CHECKS: tuple[Check, ...] = (
     ),
     promise(
         "stock.claims_end_once",
-        "No claim is released beyond what it claimed, and its rows are numbered without a gap.",
-        """select 'claim', c.holder || ' ' || c.line,
-            sum(c.quantity) || ' open, ' || count(*) || ' rows up to number ' || max(c.number)
-        from stock_claim c where {changed} group by c.holder, c.line
-        having sum(c.quantity) < 0 or count(*) <> max(c.number)""",
+        "No claim is released beyond what it claimed.",
+        """select 'claim', c.holder || ' ' || c.line, sum(c.quantity) || ' open at ' || c.location
+        from stock_claim c where {changed} group by c.holder, c.line, c.item, c.location, c.kind, c.lot
+        having sum(c.quantity) < 0""",
+        _HOLDERS,
+    ),
+    promise(
+        "stock.claims_are_numbered",
+        "The rows of a holder's line are numbered without a gap.",
+        """select 'claim', c.holder || ' ' || c.line, count(*) || ' rows up to number ' || max(c.number)
+        from stock_claim c where {changed} group by c.holder, c.line having count(*) <> max(c.number)""",
         _HOLDERS,
     ),
     promise(
@@ -78,13 +84,11 @@ CHECKS: tuple[Check, ...] = (
         """select 'claim', coalesce(o.holder, e.holder) || ' ' || coalesce(o.line, e.line),
             'listed ' || coalesce(e.quantity || ' until ' || e.expires_at, 'nowhere')
             || ', open ' || coalesce(o.quantity || ' until ' || o.expires_at, 'nowhere')
-        from (select c.holder, c.line, c.item, c.location, sum(c.quantity) as quantity,
-                     max(c.number) as number, max(c.expires_at) as expires_at
-              from stock_claim c group by c.holder, c.line, c.item, c.location
+        from (select c.holder, c.line, c.item, c.location, sum(c.quantity) as quantity, max(c.expires_at) as expires_at
+              from stock_claim c where c.kind = 'reservation' group by c.holder, c.line, c.item, c.location
               having sum(c.quantity) > 0 and max(c.expires_at) is not null) o
-        full join stock_expiring e using (holder, line)
-        where (o.item, o.location, o.quantity, o.number, o.expires_at)
-            is distinct from (e.item, e.location, e.quantity, e.number, e.expires_at)""",
+        full join stock_expiring e using (holder, line, item, location)
+        where (o.quantity, o.expires_at) is distinct from (e.quantity, e.expires_at)""",
     ),
     promise(
         "stock.movements_are_of_batches",

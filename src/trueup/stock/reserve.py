@@ -81,7 +81,7 @@ def release_reservation(state: State, command: ReleaseReservation, context: Cont
     open_claims = state.of(Stock).open_claims(command.reservation)
     if not open_claims:
         return Accepted((), command.reservation, {"reservation": command.reservation}, "merged")
-    claims = tuple(Claim(line, c.item, c.location, c.quantity) for line, c in sorted(open_claims.items()))
+    claims = tuple(claim.units() for claim in open_claims)
     event = ClaimsReleased(holder=command.reservation, claims=claims, reason="released", at=context.now)
     return Accepted([event], command.reservation, {"reservation": command.reservation})
 

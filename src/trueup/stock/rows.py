@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from trueup.core.verb import Statement
 
 if TYPE_CHECKING:
-    from trueup.stock.state import Balance, OpenClaim, Place
+    from trueup.stock.state import Balance, ClaimKey, OpenClaim, Place
 
 # Places named by (item key, location code), and those on which the named holders' claims lie.
 _PLACES = """select k.item, l.id as location
@@ -20,17 +20,19 @@ READ_BALANCES = f"""select b.item, b.location, b.on_hand, b.reserved, b.allocate
     from ({_PLACES}) p join stock_balance b using (item, location) order by b.item, b.location"""
 LOCK_BALANCES = READ_BALANCES + " for no key update of b"
 
-READ_CLAIMS = """select holder, line, item, location, kind, sum(quantity), max(number)::int, max(expires_at)
-    from stock_claim where holder = any(%s::text[]) group by holder, line, item, location, kind
-    order by holder, line, max(number)"""
+# number: the last one of the holder's line, whatever place it was for.
+READ_CLAIMS = """select holder, line, item, location, kind, lot, sum(quantity),
+        (max(max(number)) over (partition by holder, line))::int, max(expires_at)
+    from stock_claim where holder = any(%s::text[]) group by holder, line, item, location, kind, lot"""
 
 # What has expired on these balances and nobody released yet.
-READ_EXPIRING = f"""select e.holder, e.line, e.item, e.location, 'reservation', e.quantity, e.number::int, e.expires_at
+READ_EXPIRING = f"""select e.holder, e.line, e.item, e.location, 'reservation', '', e.quantity,
+        (select max(number)::int from stock_claim c where c.holder = e.holder and c.line = e.line), e.expires_at
     from ({_PLACES}) p join stock_expiring e using (item, location) where e.expires_at <= %s"""
 
 ALL_BALANCES = "select item, location, on_hand, reserved, allocated, owed, safety from stock_balance"
-ALL_OPEN_CLAIMS = """select holder, line, item, location, kind, sum(quantity), max(number)::int, max(expires_at)
-    from stock_claim group by holder, line, item, location, kind having sum(quantity) > 0"""
+ALL_OPEN_CLAIMS = """select holder, line, item, location, kind, lot, sum(quantity), max(expires_at)
+    from stock_claim group by holder, line, item, location, kind, lot having sum(quantity) > 0"""
 
 INSERT_BALANCES = """insert into stock_balance (item, location, on_hand, reserved, allocated, owed, safety)
     select * from unnest(%s::text[], %s::text[], %s::numeric[], %s::numeric[], %s::numeric[], %s::numeric[],
@@ -62,34 +64,36 @@ def write_balances(sql: str, places: Sequence[Place], balances: Mapping[Place, B
 def insert_claims(claims: Sequence[tuple[Any, ...]]) -> Statement:
     """Return the append of claim rows."""
     return Statement(
-        """insert into stock_claim (holder, line, number, item, location, kind, quantity, reason, expires_at, at)
-        select * from unnest(%s::text[], %s::int[], %s::smallint[], %s::text[], %s::text[], %s::text[],
+        """insert into stock_claim (holder, line, number, item, location, kind, lot, quantity, reason, expires_at, at)
+        select * from unnest(%s::text[], %s::int[], %s::smallint[], %s::text[], %s::text[], %s::text[], %s::text[],
                              %s::numeric[], %s::text[], %s::timestamptz[], %s::timestamptz[])""",
         [list(column) for column in zip(*claims, strict=True)],
     )
 
 
-def delete_expiring(ended: Sequence[tuple[str, int]]) -> Statement:
+def delete_expiring(ended: Sequence[tuple[str, ClaimKey]]) -> Statement:
     """Return the removal of claims that no longer expire, because they ended or changed."""
     return Statement(
-        """delete from stock_expiring e using unnest(%s::text[], %s::int[]) as n (holder, line)
-        where e.holder = n.holder and e.line = n.line""",
-        [[holder for holder, _ in ended], [line for _, line in ended]],
-    )
+        """delete from stock_expiring e
+        using unnest(%s::text[], %s::int[], %s::text[], %s::text[]) as n (holder, line, item, location)
+        where (e.holder, e.line, e.item, e.location) = (n.holder, n.line, n.item, n.location)""",
+        [
+            [holder for holder, _ in ended], [key[0] for _, key in ended], [key[1] for _, key in ended],
+            [key[2] for _, key in ended],
+        ],
+    )  # fmt: skip
 
 
-def insert_expiring(expiring: Mapping[tuple[str, int], OpenClaim]) -> Statement:
+def insert_expiring(expiring: Mapping[tuple[str, ClaimKey], OpenClaim]) -> Statement:
     """Return the insert of open claims that expire."""
     keys = sorted(expiring)
     claims = [expiring[key] for key in keys]
     return Statement(
-        """insert into stock_expiring (holder, line, item, location, number, quantity, expires_at)
-        select * from unnest(%s::text[], %s::int[], %s::text[], %s::text[], %s::smallint[], %s::numeric[],
-                             %s::timestamptz[])""",
+        """insert into stock_expiring (holder, line, item, location, quantity, expires_at)
+        select * from unnest(%s::text[], %s::int[], %s::text[], %s::text[], %s::numeric[], %s::timestamptz[])""",
         [
-            [holder for holder, _ in keys], [line for _, line in keys], [c.item for c in claims],
-            [c.location for c in claims], [c.number for c in claims], [c.quantity for c in claims],
-            [c.expires_at for c in claims],
+            [holder for holder, _ in keys], [c.line for c in claims], [c.item for c in claims],
+            [c.location for c in claims], [c.quantity for c in claims], [c.expires_at for c in claims],
         ],
     )  # fmt: skip
 

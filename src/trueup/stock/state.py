@@ -20,15 +20,23 @@ from trueup.stock import rows
 Account = Literal["supplier", "on_hand", "in_transit", "shipped", "returned", "scrapped", "shortage", "adjustment"]
 ClaimKind = Literal["reservation", "allocation"]
 Place = tuple[str, str]
+ClaimKey = tuple[int, str, str, ClaimKind, str]
 
 
 class Claim(msgspec.Struct, array_like=True, frozen=True):
-    """Units of one item at one location claimed for a holder's line."""
+    """Units of one item at one location claimed for a holder's line. lot: of an allocation, where the item has lots."""
 
     line: int
     item: str
     location: str
     quantity: Decimal
+    kind: ClaimKind = "reservation"
+    lot: str = ""
+
+    @property
+    def key(self) -> ClaimKey:
+        """What adds up to one open claim of its holder."""
+        return (self.line, self.item, self.location, self.kind, self.lot)
 
 
 class Move(msgspec.Struct, array_like=True, frozen=True):
@@ -53,8 +61,19 @@ class StockReserved(Event, frozen=True, kw_only=True):
     expires_at: datetime | None = None
 
 
+class StockAllocated(Event, frozen=True, kw_only=True):
+    """Units were claimed for good, at the places that will ship them. replaces: the claims that gave way to these."""
+
+    name = "stock.allocated"
+    about = "holder"
+    holder: str
+    claims: tuple[Claim, ...]
+    at: datetime
+    replaces: tuple[Claim, ...] = ()
+
+
 class ClaimsReleased(Event, frozen=True, kw_only=True):
-    """Claimed units are free again. reason: `cancelled`, `released` or `expired`."""
+    """Claimed units are free again. reason: `cancelled`, `released`, `expired`, or why a location rejected them."""
 
     name = "stock.claims_released"
     about = "holder"
@@ -86,7 +105,7 @@ class SafetyStockSet(Event, frozen=True, kw_only=True):
     at: datetime
 
 
-EVENTS = (StockReserved, ClaimsReleased, StockMoved, SafetyStockSet)
+EVENTS = (StockReserved, StockAllocated, ClaimsReleased, StockMoved, SafetyStockSet)
 
 
 class Balance:
@@ -115,39 +134,61 @@ class Balance:
         """Return what a request may still claim; below zero where more is promised than there is."""
         return self.on_hand - self.reserved - self.allocated - self.safety
 
+    def available_to(self, own: Decimal) -> Decimal:
+        """Return what a holder that has reserved `own` units here may allocate: what is free, and what it has.
+
+        Its own units count even where safety stock was raised over them later, as far as stock still covers them.
+        """
+        return max(self.available() + own, min(own, max(ZERO, own - self.owed)))
+
     def cover(self) -> None:
-        """Owe exactly what is promised beyond what is on hand; called after facts and releases, never after a claim."""
+        """Owe exactly what is promised beyond what is on hand; called after facts, never after a claim."""
         self.owed = max(ZERO, self.reserved + self.allocated - self.on_hand)
 
+    def uncover(self) -> None:
+        """Owe no more than is missing; called after claims were given back, so that a request never raises it."""
+        self.owed = min(self.owed, max(ZERO, self.reserved + self.allocated - self.on_hand))
 
-class OpenClaim:
-    """What a holder's line still claims at one place. number: of the last row of this (holder, line)."""
+    def claim(self, kind: ClaimKind, quantity: Decimal) -> None:
+        """Take a claim in, or with a negative quantity its release."""
+        if kind == "reservation":
+            self.reserved += quantity
+        else:
+            self.allocated += quantity
 
-    __slots__ = ("expires_at", "item", "kind", "location", "number", "quantity")
 
-    def __init__(
-        self, item: str, location: str, kind: ClaimKind, quantity: Decimal, number: int, expires_at: datetime | None
-    ) -> None:
-        self.item = item
-        self.location = location
-        self.kind = kind
-        self.quantity = quantity
-        self.number = number
-        self.expires_at = expires_at
+class OpenClaim(msgspec.Struct):
+    """What a holder's line still claims at one place, in units. expires_at: of a cart's; None for an order's."""
+
+    line: int
+    item: str
+    location: str
+    kind: ClaimKind
+    lot: str
+    quantity: Decimal
+    expires_at: datetime | None
+
+    def units(self, quantity: Decimal | None = None) -> Claim:
+        """Return it, or so many units of it, as an event names it."""
+        taken = self.quantity if quantity is None else quantity
+        return Claim(self.line, self.item, self.location, taken, self.kind, self.lot)
 
 
 class Stock(Slice):
     """Balances and claims a batch needs."""
 
+    late = True
+
     def __init__(self) -> None:
         self._places: set[tuple[str, str]] = set()
         self._holders: set[str] = set()
         self.balances: dict[Place, Balance] = {}
-        self.claims: dict[str, dict[int, OpenClaim]] = {}
+        self.claims: dict[str, dict[ClaimKey, OpenClaim]] = {}
+        self._numbers: dict[tuple[str, int], int] = {}
         self._changed: set[Place] = set()
         self._claim_rows: list[tuple[Any, ...]] = []
-        self._expiring: dict[tuple[str, int], OpenClaim] = {}
-        self._ended: set[tuple[str, int]] = set()
+        self._expiring: dict[tuple[str, ClaimKey], OpenClaim] = {}
+        self._ended: set[tuple[str, ClaimKey]] = set()
         self._moves: list[tuple[Any, ...]] = []
 
     def want(self, key: str, code: str) -> None:
@@ -162,9 +203,10 @@ class Stock(Slice):
         """Return the balance; a place that never had this item has an empty one."""
         return self.balances.get((item, location)) or Balance()
 
-    def open_claims(self, holder: str) -> dict[int, OpenClaim]:
-        """Return a holder's open claims by line."""
-        return {line: claim for line, claim in self.claims.get(holder, {}).items() if claim.quantity > 0}
+    def open_claims(self, holder: str) -> list[OpenClaim]:
+        """Return a holder's open claims by line, item and location."""
+        held = self.claims.get(holder, {})
+        return [held[key] for key in sorted(held) if held[key].quantity > 0]
 
     def load(self, *, lock: bool, now: datetime) -> Loading:
         """Lock the balances in key order, and in the next statements read what those locks guard.
@@ -173,11 +215,12 @@ class Stock(Slice):
         """
         if not self._places and not self._holders:
             return
-        places = sorted(self._places)
-        wanted = [[key for key, _ in places], [code for _, code in places], sorted(self._holders)]
+        places, self._places = sorted(self._places), set()
+        holders, self._holders = sorted(self._holders), set()
+        wanted = [[key for key, _ in places], [code for _, code in places], holders]
         answers = yield [
             Statement(rows.LOCK_BALANCES if lock else rows.READ_BALANCES, wanted),
-            Statement(rows.READ_CLAIMS, [sorted(self._holders)]),
+            Statement(rows.READ_CLAIMS, [holders]),
             Statement(rows.READ_EXPIRING, [*wanted, now]),
         ]
         for item, location, *columns in answers[0]:
@@ -186,20 +229,21 @@ class Stock(Slice):
         self._take_claims(answers[2])
 
     def _take_claims(self, claims: Rows) -> None:
-        for holder, line, item, location, kind, quantity, number, expires_at in claims:
+        for holder, line, item, location, kind, lot, quantity, number, expires_at in claims:
+            self._numbers[holder, line] = number
             if quantity > 0 and (item, location) not in self.balances:
                 raise Reload(f"the claims of {holder} moved to {location}")
-            claim = OpenClaim(item, location, kind, quantity, number, expires_at)
-            self.claims.setdefault(holder, {})[line] = claim
+            claim = OpenClaim(line, item, location, kind, lot, quantity, expires_at)
+            self.claims.setdefault(holder, {})[line, item, location, kind, lot] = claim
 
     def due(self, now: datetime) -> list[Event]:
         """Return the releases of claims that expired: they stopped counting then, and are written off now."""
         events: list[Event] = []
-        for holder, lines in sorted(self.claims.items()):
+        for holder in sorted(self.claims):
             expired = tuple(
-                Claim(line, claim.item, claim.location, claim.quantity)
-                for line, claim in sorted(lines.items())
-                if claim.quantity > 0 and claim.expires_at is not None and claim.expires_at <= now
+                claim.units()
+                for claim in self.open_claims(holder)
+                if claim.expires_at is not None and claim.expires_at <= now
             )
             if expired:
                 events.append(ClaimsReleased(holder=holder, claims=expired, reason="expired", at=now))
@@ -211,6 +255,7 @@ class Stock(Slice):
             event,
             {
                 StockReserved: self._reserved,
+                StockAllocated: self._allocated,
                 ClaimsReleased: self._released,
                 StockMoved: self._moved,
                 SafetyStockSet: self._safety,
@@ -225,43 +270,48 @@ class Stock(Slice):
         return balance
 
     def _reserved(self, event: StockReserved) -> None:
-        lines = self.claims.setdefault(event.holder, {})
         for claim in event.claims:
-            self._touch(claim.item, claim.location).reserved += claim.quantity
-            before = lines.get(claim.line)
-            number = before.number + 1 if before else 1
-            held = before.quantity if before else ZERO
-            lines[claim.line] = OpenClaim(
-                claim.item, claim.location, "reservation", held + claim.quantity, number, event.expires_at
-            )
-            self._record(event.holder, claim, number, claim.quantity, "reserved", event.expires_at, event.at)
+            self._touch(claim.item, claim.location).claim("reservation", claim.quantity)
+            self._record(event.holder, claim, claim.quantity, "reserved", event.expires_at, event.at)
+
+    def _allocated(self, event: StockAllocated) -> None:
+        for claim in event.replaces:
+            self._touch(claim.item, claim.location).claim(claim.kind, -claim.quantity)
+            self._record(event.holder, claim, -claim.quantity, "allocated", None, event.at)
+        for claim in event.claims:
+            self._touch(claim.item, claim.location).claim(claim.kind, claim.quantity)
+            self._record(event.holder, claim, claim.quantity, "allocated", None, event.at)
+        for claim in event.replaces:
+            self.balances[claim.item, claim.location].uncover()
 
     def _released(self, event: ClaimsReleased) -> None:
-        lines = self.claims.setdefault(event.holder, {})
         for claim in event.claims:
             balance = self._touch(claim.item, claim.location)
-            balance.reserved -= claim.quantity
-            balance.cover()
-            open_claim = lines[claim.line]
-            open_claim.quantity -= claim.quantity
-            open_claim.number += 1
-            self._record(event.holder, claim, open_claim.number, -claim.quantity, event.reason, None, event.at)
+            balance.claim(claim.kind, -claim.quantity)
+            balance.uncover()
+            self._record(event.holder, claim, -claim.quantity, event.reason, None, event.at)
 
     def _record(
-        self, holder: str, claim: Claim, number: int, quantity: Decimal, reason: str,
-        expires_at: datetime | None, at: datetime,
-    ) -> None:  # fmt: skip
-        self._claim_rows.append(
-            (holder, claim.line, number, claim.item, claim.location, "reservation", quantity, reason, expires_at, at)
-        )
-        open_claim = self.claims[holder][claim.line]
+        self, holder: str, claim: Claim, quantity: Decimal, reason: str, expires_at: datetime | None, at: datetime
+    ) -> None:
+        held = self.claims.setdefault(holder, {})
+        key = claim.key
+        line, item, location, kind, lot = key
+        # Only what is claimed can be given back: a release of anything else breaks here, and is quarantined.
+        open_claim = held[key] if quantity < 0 else held.get(key)
+        if open_claim is None:
+            open_claim = held[key] = OpenClaim(line, item, location, kind, lot, ZERO, expires_at)
+        open_claim.quantity += quantity
+        if quantity > 0:
+            open_claim.expires_at = expires_at
+        number = self._numbers[holder, line] = self._numbers.get((holder, line), 0) + 1
+        self._claim_rows.append((holder, line, number, item, location, kind, lot, quantity, reason, expires_at, at))
         if open_claim.expires_at is None:
             return
-        key = (holder, claim.line)
-        self._ended.add(key)
-        self._expiring.pop(key, None)
+        self._ended.add((holder, key))
+        self._expiring.pop((holder, key), None)
         if open_claim.quantity > 0:
-            self._expiring[key] = open_claim
+            self._expiring[holder, key] = open_claim
 
     def _moved(self, event: StockMoved) -> None:
         for move in event.moves:
@@ -282,9 +332,9 @@ class Stock(Slice):
         """Return the balances and the open claims."""
         balances = {place: (b.on_hand, b.reserved, b.allocated, b.owed, b.safety) for place, b in self.balances.items()}
         claims = {
-            (holder, line): (c.item, c.location, c.kind, c.quantity, c.number, c.expires_at)
+            (holder, c.line, c.item, c.location, c.kind, c.lot): (c.quantity, c.expires_at)
             for holder in self.claims
-            for line, c in self.open_claims(holder).items()
+            for c in self.open_claims(holder)
         }
         return [Rebuilt("balance", rows.ALL_BALANCES, balances), Rebuilt("claim", rows.ALL_OPEN_CLAIMS, claims)]
 
