@@ -12,12 +12,14 @@ from trueup.cases import checks as cases_checks
 from trueup.cases import open as open_
 from trueup.cases import state as cases
 from trueup.catalogue import checks as catalogue_checks
+from trueup.catalogue import cost, operate
 from trueup.catalogue import register as catalogue_register
 from trueup.catalogue import state as catalogue
 from trueup.core import checks as core_checks
 from trueup.core.batch import House
 from trueup.core.checks import Check
-from trueup.core.policy import Policy
+from trueup.core.fields import CustomFields
+from trueup.core.policy import Known, Policy
 from trueup.core.verb import Event, Slice, Verb
 from trueup.migrate import checks as migrate_checks
 from trueup.migrate.mapping import Mapping
@@ -33,16 +35,27 @@ from trueup.stock import receive, reserve
 from trueup.stock import state as stock
 
 POLICY_KINDS: dict[str, type[Policy]] = {
-    kind.kind: kind for kind in (standing.Rights, ladder.Ladder, place.Channel, Mapping, ExposurePolicy)
+    kind.kind: kind
+    for kind in (
+        standing.Rights,
+        CustomFields,
+        ladder.Ladder,
+        operate.SiteBands,
+        place.Channel,
+        Mapping,
+        ExposurePolicy,
+    )
 }
 
 VERBS: tuple[Verb[Any], ...] = (
     *register.VERBS,
-    publish.publishing(POLICY_KINDS),
+    publish.publishing(POLICY_KINDS, lambda: Known({verb.name: verb.command for verb in VERBS})),
     *open_.VERBS,
     *act.VERBS,
     *close.VERBS,
     *catalogue_register.VERBS,
+    *cost.VERBS,
+    *operate.VERBS,
     *parties_record.VERBS,
     *reserve.VERBS,
     *receive.VERBS,
@@ -55,6 +68,7 @@ VERBS: tuple[Verb[Any], ...] = (
 SLICES: tuple[type[Slice], ...] = (
     authority.Authority,
     catalogue.Catalogue,
+    cost.Costs,
     parties.Parties,
     orders.Orders,
     stock.Stock,
@@ -65,6 +79,7 @@ EVENTS: tuple[type[Event], ...] = (
     *authority.EVENTS,
     *cases.EVENTS,
     *catalogue.EVENTS,
+    *cost.EVENTS,
     *parties.EVENTS,
     *stock.EVENTS,
     *orders.EVENTS,

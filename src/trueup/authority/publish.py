@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import msgspec
@@ -10,7 +11,7 @@ from trueup.authority.register import touches_authority, wants_authority
 from trueup.authority.state import Authority, PolicyPublished
 from trueup.core import json
 from trueup.core.errors import Refusal
-from trueup.core.policy import Policy, digest, read_document
+from trueup.core.policy import Known, Policy, digest, read_document
 from trueup.core.verb import Accepted, Command, Context, Decision, State, Verb
 
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=80)]
@@ -25,14 +26,22 @@ class PublishPolicy(Command, frozen=True, kw_only=True):
     reason: Annotated[str, msgspec.Meta(min_length=1, max_length=1000)]
 
 
-def publishing(kinds: dict[str, type[Policy]]) -> Verb[PublishPolicy]:
-    """Return the verb that publishes documents of these kinds."""
+def publishing(kinds: dict[str, type[Policy]], known: Callable[[], Known]) -> Verb[PublishPolicy]:
+    """Return the verb that publishes documents of these kinds; `known` tells what they may refer to."""
 
     def publish_policy(state: State, command: PublishPolicy, context: Context) -> Decision:
-        """Publish the next version. Refuses an unknown kind and a document that is not one; the same one is merged."""
-        document = read_document(kinds, command.policy_kind, command.document)
+        """Publish the next version. Refuses an unknown kind or name and a document that is none; the same is merged."""
+        document = read_document(kinds, command.policy_kind, command.document, known())
         if isinstance(document, Refusal):
             return document
+        if document.names and command.policy_name not in document.names:
+            return Refusal(
+                "policy.unknown_name",
+                f"No {command.policy_kind} policy is read as {command.policy_name!r}.",
+                f"Name it one of: {', '.join(document.names)}.",
+                "policy_name",
+                command.policy_name,
+            )
         body = json.encode(document)
         sealed = digest(body).hex()
         subject = f"{command.policy_kind}/{command.policy_name}"

@@ -108,7 +108,19 @@ class LocationRegistered(Event, frozen=True, kw_only=True):
     at: datetime
 
 
-EVENTS = (ItemRegistered, AliasAdded, LocationRegistered)
+class SiteOperated(Event, frozen=True, kw_only=True):
+    """A site works like this from now on: open or not, orders a day (None is no limit), cut-off as local HH:MM."""
+
+    name = "catalogue.site_operated"
+    about = "location"
+    location: str
+    open: bool
+    capacity_per_day: int | None
+    cutoff: str
+    at: datetime
+
+
+EVENTS = (ItemRegistered, AliasAdded, LocationRegistered, SiteOperated)
 _ITEM = ", ".join(f"i.{name}" for name in Item.__struct_fields__)
 _LOCATION = ", ".join(Location.__struct_fields__)
 _BY_KEY = f"select k.key, {_ITEM} from item_key k join item i on i.id = k.item where k.key = any(%s::text[])"
@@ -267,7 +279,12 @@ class Catalogue(Slice):
         """Take an item, alias or location in."""
         of_kind(
             event,
-            {ItemRegistered: self._registered, AliasAdded: self._aliased, LocationRegistered: self._located},
+            {
+                ItemRegistered: self._registered,
+                AliasAdded: self._aliased,
+                LocationRegistered: self._located,
+                SiteOperated: self._operated,
+            },
         )
 
     def _registered(self, event: ItemRegistered) -> None:
@@ -283,6 +300,17 @@ class Catalogue(Slice):
         self.locations[event.location.id] = event.location
         self._by_code[event.location.code] = event.location.id
         self._changed_locations[event.location.id] = event.at
+
+    def _operated(self, event: SiteOperated) -> None:
+        place = self.locations[event.location]
+        self.locations[place.id] = msgspec.structs.replace(
+            place,
+            open=event.open,
+            capacity_per_day=event.capacity_per_day,
+            cutoff=event.cutoff,
+            version=place.version + 1,
+        )
+        self._changed_locations[place.id] = event.at
 
     def rebuilt(self) -> list[Rebuilt]:
         """Return the items, their keys, and the locations."""

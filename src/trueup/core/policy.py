@@ -6,19 +6,43 @@ A room declares its kinds as subclasses of `Policy`; the active version of each 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, TypeVar
 
 import msgspec
 
 from trueup.core import json
-from trueup.core.errors import Refusal
+from trueup.core.errors import Refusal, RefusalDetail
 
 
 class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A document that steers behaviour. Subclasses name their `kind` and hold defaults a small shop can live with."""
+    """A document that steers behaviour. Subclasses name their `kind` and hold defaults a small shop can live with.
+
+    names: what documents of the kind may be called; empty where any name goes. pinned: what was captured under one
+    version keeps it, so that every version stays at hand.
+    """
 
     kind: ClassVar[str]
+    names: ClassVar[tuple[str, ...]] = ()
+    pinned: ClassVar[bool] = False
+
+    def faults(self, known: Known) -> list[Fault]:
+        """Return what is wrong with the document beyond its fields' types; called before it is put in force."""
+        return []
+
+
+class Fault(msgspec.Struct, frozen=True):
+    """One mistake in a document: the path to it, the value there, and what the rule asks for."""
+
+    where: str
+    value: str
+    what: str
+
+
+class Known(msgspec.Struct, frozen=True):
+    """What documents may refer to. commands: what a verb of this name takes."""
+
+    commands: Mapping[str, type[msgspec.Struct]]
 
 
 P = TypeVar("P", bound=Policy)
@@ -39,10 +63,15 @@ def digest(document: bytes) -> bytes:
 
 
 class Policies:
-    """The documents in force at one epoch."""
+    """The documents in force at one epoch; of pinned kinds, the older versions too."""
 
-    def __init__(self, active: Iterable[Active]) -> None:
+    def __init__(self, active: Iterable[Active], older: Iterable[Active] = ()) -> None:
         self._active = {(entry.document.kind, entry.name): entry for entry in active}
+        self._pinned = {
+            (entry.document.kind, entry.name, entry.version): entry.document
+            for entry in (*older, *self._active.values())
+            if entry.document.pinned
+        }
 
     def find(self, kind: type[P], name: str) -> P | None:
         """Return the active document of this kind and name, or None."""
@@ -58,20 +87,41 @@ class Policies:
         entry = self._active.get((kind.kind, name))
         return entry.version if entry else 0
 
+    def at(self, kind: type[P], name: str, version: int) -> P:
+        """Return the version of a pinned document that something was captured under; version 0 is the defaults."""
+        found = self._pinned.get((kind.kind, name, version))
+        return found if isinstance(found, kind) else kind()
+
     def all(self, kind: type[P]) -> dict[str, P]:
         """Return every active document of a kind by name."""
         return {e.name: e.document for e in self._active.values() if isinstance(e.document, kind)}
 
 
-def read_document(kinds: dict[str, type[Policy]], kind: str, document: Any) -> Policy | Refusal:
-    """Validate a document given as plain data; a refusal names the path and the kinds there are."""
+def read_document(
+    kinds: dict[str, type[Policy]], kind: str, document: Any, known: Known | None = None
+) -> Policy | Refusal:
+    """Validate a document given as plain data; a refusal names the path and the rule, or the kinds there are.
+
+    known: what it may refer to; without it, only its own fields are looked at.
+    """
     if kind not in kinds:
         return Refusal(
             "policy.unknown_kind", f"There is no policy of kind {kind!r}.", f"Use one of: {', '.join(sorted(kinds))}."
         )
     try:
-        return json.convert(document, kinds[kind])
+        read = json.convert(document, kinds[kind])
     except msgspec.ValidationError as error:
         return Refusal(
             "policy.invalid", f"The document is not a valid {kind}: {error}.", "Correct it and send it again."
         )
+    faults = read.faults(known) if known is not None else []
+    if not faults:
+        return read
+    return Refusal(
+        "policy.invalid",
+        f"The document is not a valid {kind}: " + "; ".join(f"{f.where}: {f.what}" for f in faults) + ".",
+        "Correct it and send it again.",
+        faults[0].where,
+        faults[0].value,
+        tuple(RefusalDetail(f.where, f.value, f.what) for f in faults),
+    )

@@ -16,6 +16,8 @@ from trueup.cases.act import ActOnCase, CommentOnCase
 from trueup.cases.close import CloseCase
 from trueup.cases.open import OpenCase
 from trueup.catalogue import read as catalogue
+from trueup.catalogue.cost import Cost, RecordCost, costs
+from trueup.catalogue.operate import OperateSite
 from trueup.catalogue.register import RegisterItem, RegisterLocation
 from trueup.catalogue.state import Location
 from trueup.core import journal, timeline
@@ -167,8 +169,10 @@ WRITES: tuple[Write, ...] = (
     Write(method="POST", path="/v1/orders/{order}/cancel", command=CancelOrder, if_match="version"),
     Write(method="POST", path="/v1/items", command=RegisterItem, created="/v1/items/{item}"),
     Write(method="PUT", path="/v1/items/{item}", command=RegisterItem, fills={"item": "sku"}),
+    Write(method="POST", path="/v1/items/{item}/costs", command=RecordCost, fills={"item": "sku"}, created=""),
     Write(method="POST", path="/v1/locations", command=RegisterLocation, created="/v1/locations/{location}"),
     Write(method="PUT", path="/v1/locations/{location}", command=RegisterLocation, fills={"location": "code"}),
+    Write(method="POST", path="/v1/locations/{location}/operate", command=OperateSite),
     Write(method="POST", path="/v1/customers", command=RecordCustomer, created="/v1/customers/{customer}"),
     Write(method="POST", path="/v1/stock/receipts", command=ReceiveStock, bytes_max=COUNT_BYTES_MAX),
     Write(method="POST", path="/v1/stock/adjustments", command=AdjustStock),
@@ -220,6 +224,12 @@ READS: tuple[Read, ...] = (
         summary="Get one item by id or by any key it answers to",
         returns=catalogue.ItemDetail,
         answer=lambda connection, asked: catalogue.item(connection, asked.path["item"]),
+    ),
+    Read(
+        path="/v1/items/{item}/costs",
+        summary="List an item's unit costs, the latest effective first",
+        returns=Listed[Cost],
+        answer=lambda connection, asked: listed(costs(connection, asked.path["item"])),
     ),
     Read(
         path="/v1/items/{item}/movements",

@@ -73,6 +73,9 @@ _MORE: dict[str, Callable[[Body], str]] = {
     "catalogue.item_registered": lambda body: f"{body['item']['sku']}, version {body['item']['version']}",
     "catalogue.alias_added": lambda body: str(body["key"]),
     "catalogue.location_registered": lambda body: str(body["location"]["code"]),
+    "catalogue.site_operated": lambda body: f"{'open' if body['open'] else 'closed'}, cut-off {body['cutoff']}",
+    "catalogue.cost_recorded": lambda body: f"{body['cost']['cost']} {body['cost']['currency']} each, "
+    f"from {body['cost']['effective_from']}, says {body['cost']['source']}",
     "parties.customer_recorded": lambda body: f"{body['customer']['number']} of {body['customer']['source']}",
     "authority.actor_registered": lambda body: ", ".join(body["actor"]["roles"]) or "no role",
     "authority.key_issued": lambda body: str(body["label"]),

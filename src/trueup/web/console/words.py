@@ -119,6 +119,8 @@ EVENTS = {
     "catalogue.item_registered": "Item registered",
     "catalogue.alias_added": "Another spelling added",
     "catalogue.location_registered": "Location registered",
+    "catalogue.site_operated": "Site's work changed",
+    "catalogue.cost_recorded": "Unit cost recorded",
     "parties.customer_recorded": "Customer recorded",
     "authority.actor_registered": "Actor registered",
     "authority.key_issued": "API key issued",

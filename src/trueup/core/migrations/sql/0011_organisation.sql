@@ -33,3 +33,16 @@ create index location_fields on location using gin (fields jsonb_path_ops) where
 
 alter table customer add column fields jsonb;
 create index customer_fields on customer using gin (fields jsonb_path_ops) where fields is not null;
+
+-- What one base unit costs from a day on; a correction of the same day is the next number, and the highest holds.
+create table item_cost (
+    item text collate "C" not null references item,
+    currency text collate "C" not null,
+    effective_from date not null,
+    number integer not null,
+    cost numeric not null check (cost >= 0),
+    source text not null,
+    at timestamptz not null,
+    primary key (item, currency, effective_from, number)
+);
+select govern('item_cost', 'insert');
