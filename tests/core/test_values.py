@@ -5,6 +5,7 @@ from __future__ import annotations
 import json as plain_json
 from datetime import UTC, datetime
 from decimal import Decimal
+from fractions import Fraction
 
 import msgspec
 import pytest
@@ -77,14 +78,50 @@ def test_behaviour_24_a_discount_is_shared_to_the_cent(weights: list[int], total
     assert apportion(total, weights) == shares
 
 
-@given(st.integers(-(10**9), 10**9), st.lists(st.integers(0, 10**9), min_size=1, max_size=50))
-def test_behaviour_24_shares_always_sum_to_the_whole(total: int, weights: list[int]):
-    shares = apportion(total, weights)
+@pytest.mark.parametrize(
+    ("weights", "total", "first", "last"),
+    [
+        ([4300, 1400, 2300], 299, [161, 52, 86], [161, 52, 86]),
+        ([1000, 1000, 1000], 299, [100, 100, 99], [100, 100, 99]),
+        ([1000, 1000, 1000], 100, [34, 33, 33], [33, 33, 34]),
+        ([0, 0, 0], 100, [34, 33, 33], [33, 33, 34]),
+        ([1000, 1000, 1000], -100, [-34, -33, -33], [-33, -33, -34]),
+        ([1, 1, 1, 1], 2, [1, 1, 0, 0], [1, 1, 0, 0]),
+        ([10, 10, 10, 1, 0], 11, [4, 4, 3, 0, 0], [4, 4, 3, 0, 0]),
+    ],
+)
+def test_behaviour_24_the_odd_cents_go_where_the_policy_says(
+    weights: list[int], total: int, first: list[int], last: list[int]
+):
+    assert apportion(total, weights, "first_lines") == first
+    assert apportion(total, weights, "last_line") == last
+
+
+@given(
+    st.integers(-(10**9), 10**9),
+    st.lists(st.integers(0, 20) | st.integers(0, 10**9), min_size=1, max_size=50),
+    st.sampled_from(["largest_remainder", "first_lines", "last_line"]),
+)
+def test_behaviour_24_shares_always_sum_to_the_whole(total: int, weights: list[int], policy: money.Apportion):
+    shares = apportion(total, weights, policy)
     assert sum(shares) == total
-    assert apportion(-total, weights) == [-share for share in shares]
-    if sum(weights):
-        exact = [total * weight / sum(weights) for weight in weights]
-        assert all(abs(share - about) < 1.001 for share, about in zip(shares, exact, strict=True))
+    assert apportion(-total, weights, policy) == [-share for share in shares]
+    if sum(weights) and policy != "last_line":
+        exact = [Fraction(total * weight, sum(weights)) for weight in weights]
+        assert all(abs(share - about) < 1 for share, about in zip(shares, exact, strict=True))
+
+
+@given(
+    st.lists(st.integers(0, 30), min_size=1, max_size=30).filter(any),
+    st.data(),
+    st.sampled_from(["largest_remainder", "first_lines", "last_line"]),
+)
+def test_no_share_exceeds_its_line_while_the_discount_is_no_more_than_the_goods(
+    weights: list[int], data: st.DataObject, policy: money.Apportion
+):
+    total = data.draw(st.integers(0, sum(weights)))
+    shares = apportion(total, weights, policy)
+    assert all(0 <= share <= weight for share, weight in zip(shares, weights, strict=True))
 
 
 def test_behaviour_24_in_currencies_with_other_exponents():

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from decimal import ROUND_HALF_UP, Decimal
 from functools import cache
-from typing import Any
+from typing import Any, Literal
 
 from trueup.core.quantity import ZERO
 
@@ -29,6 +29,8 @@ _CODES = frozenset(
 LIMIT = Decimal(10) ** 13
 """No amount reaches this, so that products and sums of hundreds of lines stay exact in 28 digits."""
 _SHAPE = re.compile(r"-?[0-9]{1,13}(\.[0-9]{1,6})?")
+Apportion = Literal["largest_remainder", "first_lines", "last_line"]
+"""Which lines get the odd minor units when an amount is shared; see `apportion`."""
 
 
 class Amount(Decimal):
@@ -65,31 +67,77 @@ def booked(amount: Decimal, currency: str) -> Decimal:
     return amount.quantize(minor_unit(currency), ROUND_HALF_UP)
 
 
-def apportion(total: int, weights: Sequence[int]) -> list[int]:
-    """Share `total` over `weights` by the largest remainder; the shares always sum to `total`.
+def apportion(total: int, weights: Sequence[int], policy: Apportion = "largest_remainder") -> list[int]:
+    """Share `total` over `weights`, both in minor units; the shares always sum to `total`.
 
-    Both are in minor units. Equal remainders go to the earlier line; zero weights share evenly; a negative total
-    mirrors the positive one. Raises ValueError on no weights or a negative weight. Source: behaviour 24.
+    largest_remainder: shares rounded down, the odd units to the largest remainders, equal ones to the earlier line.
+    first_lines: shares rounded half up; units then missing go to the first lines that were rounded down, units too
+    many come from the last that were rounded up. last_line: rounded half up, the last line takes what is left.
+    Zero weights share evenly; a negative total mirrors the positive one. While `total` is at most the weights' sum, no
+    share exceeds its weight. Raises ValueError on no weights or a negative weight. Source: behaviour 24.
     """
     if not weights or min(weights) < 0:
         raise ValueError("apportioning needs at least one weight, and none below zero")
     if total < 0:
-        return [-share for share in apportion(-total, weights)]
+        return [-share for share in apportion(-total, weights, policy)]
     if not any(weights):
         weights = [1] * len(weights)
+    times, rest = divmod(total, sum(weights))
+    shares = _SHARED[policy](rest, weights)
+    return [share + times * weight for share, weight in zip(shares, weights, strict=True)] if times else shares
+
+
+def _by_remainder(total: int, weights: Sequence[int]) -> list[int]:
     whole = sum(weights)
     shares = [total * weight // whole for weight in weights]
-    remainders = [total * weight % whole for weight in weights]
-    by_remainder = sorted(range(len(weights)), key=lambda line: (-remainders[line], line))
-    for line in by_remainder[: total - sum(shares)]:
-        shares[line] += 1
+    odd = total - sum(shares)
+    if odd:
+        by_remainder = sorted(range(len(weights)), key=lambda line: (-(total * weights[line] % whole), line))
+        for line in by_remainder[:odd]:
+            shares[line] += 1
     return shares
 
 
-def apportion_amount(total: Decimal, weights: Sequence[Decimal], currency: str) -> list[Decimal]:
+def _by_first_lines(total: int, weights: Sequence[int]) -> list[int]:
+    whole = sum(weights)
+    shares = _rounded(total, weights, whole)
+    odd = total - sum(shares)
+    if odd > 0:
+        cut = [line for line, weight in enumerate(weights) if shares[line] * whole < total * weight]
+        for line in cut[:odd]:
+            shares[line] += 1
+    elif odd < 0:
+        raised = [line for line, weight in enumerate(weights) if shares[line] * whole > total * weight]
+        for line in raised[odd:]:
+            shares[line] -= 1
+    return shares
+
+
+def _by_last_line(total: int, weights: Sequence[int]) -> list[int]:
+    whole = after = sum(weights)
+    shares = []
+    for share, weight in zip(_rounded(total, weights, whole), weights, strict=True):
+        # Never less than what the lines after this one could not take, never more than this one is worth.
+        after -= weight
+        share = max(total - after, min(share, weight, total))
+        shares.append(share)
+        total -= share
+    return shares
+
+
+def _rounded(total: int, weights: Sequence[int], whole: int) -> list[int]:
+    return [(2 * total * weight + whole) // (2 * whole) for weight in weights]
+
+
+_SHARED = {"largest_remainder": _by_remainder, "first_lines": _by_first_lines, "last_line": _by_last_line}
+
+
+def apportion_amount(
+    total: Decimal, weights: Sequence[Decimal], currency: str, policy: Apportion = "largest_remainder"
+) -> list[Decimal]:
     """Share an amount over line amounts in the currency's minor units; see `apportion`."""
     unit = minor_unit(currency)
-    shares = apportion(int(total / unit), [int(weight / unit) for weight in weights])
+    shares = apportion(int(total / unit), [int(weight / unit) for weight in weights], policy)
     return [share * unit for share in shares]
 
 
