@@ -8,15 +8,19 @@ from typing import TYPE_CHECKING, Any
 from trueup.core.verb import Statement
 
 if TYPE_CHECKING:
-    from trueup.stock.state import Balance, ClaimKey, OpenClaim, Place
+    from trueup.stock.state import Balance, ClaimKey, Move, OpenClaim, Place, StockMoved
 
-# Places named by (item key, location code), and those on which the named holders' claims lie.
+# Places named by (item key, location code), with the parts of phantom kits, and those on which holders' claims lie.
+_WANTED = "with wanted (key, code) as materialized (select * from unnest(%s::text[], %s::text[]))"
 _PLACES = """select k.item, l.id as location
-        from unnest(%s::text[], %s::text[]) as w (key, code)
-        join item_key k using (key) join location l using (code)
+        from wanted w join item_key k using (key) join location l using (code)
+    union select part ->> 0, l.id
+        from wanted w join item_key k using (key) join item i on i.id = k.item and i.phantom
+        cross join lateral jsonb_array_elements(i.components) as part join location l using (code)
     union select c.item, c.location from stock_claim c where c.holder = any(%s::text[])"""
 
-READ_BALANCES = f"""select b.item, b.location, b.on_hand, b.reserved, b.allocated, b.owed, b.safety, b.version::int
+READ_BALANCES = f"""{_WANTED} select b.item, b.location, b.on_hand, b.reserved, b.allocated, b.owed, b.safety,
+        b.version::int, b.damaged, b.quality, b.quarantined
     from ({_PLACES}) p join stock_balance b using (item, location) order by b.item, b.location"""
 LOCK_BALANCES = READ_BALANCES + " for no key update of b"
 
@@ -25,23 +29,36 @@ READ_CLAIMS = """select holder, line, item, location, kind, lot, sum(quantity),
         (max(max(number)) over (partition by holder, line))::int, max(expires_at)
     from stock_claim where holder = any(%s::text[]) group by holder, line, item, location, kind, lot"""
 
-# What has expired on these balances and nobody released yet.
-READ_EXPIRING = f"""select e.holder, e.line, e.item, e.location, 'reservation', '', e.quantity,
+# What has expired on these balances: claims that nobody released yet, and lots past their date. Read after the balances
+# are locked, which guards both.
+READ_EXPIRING = f"""{_WANTED}, p as ({_PLACES})
+    select e.holder, e.line, e.item, e.location, 'reservation', '', e.quantity,
         (select max(number)::int from stock_claim c where c.holder = e.holder and c.line = e.line), e.expires_at
-    from ({_PLACES}) p join stock_expiring e using (item, location) where e.expires_at <= %s"""
+    from p join stock_expiring e using (item, location) where e.expires_at <= %s
+    union all select '', 0, l.item, l.location, 'lot', l.lot, l.on_hand, 0, null
+    from p join stock_lot l using (item, location) where l.on_hand > 0 and l.expires_on < %s::date"""
 
-ALL_BALANCES = "select item, location, on_hand, reserved, allocated, owed, safety from stock_balance"
+ALL_BALANCES = """select item, location, on_hand, reserved, allocated, owed, safety, damaged, quality, quarantined
+    from stock_balance"""
 ALL_OPEN_CLAIMS = """select holder, line, item, location, kind, lot, sum(quantity), max(expires_at)
     from stock_claim group by holder, line, item, location, kind, lot having sum(quantity) > 0"""
 
-INSERT_BALANCES = """insert into stock_balance (item, location, on_hand, reserved, allocated, owed, safety)
+INSERT_BALANCES = """insert into stock_balance
+        (item, location, on_hand, reserved, allocated, owed, safety, damaged, quality, quarantined)
     select * from unnest(%s::text[], %s::text[], %s::numeric[], %s::numeric[], %s::numeric[], %s::numeric[],
-                         %s::numeric[])"""
+                         %s::numeric[], %s::numeric[], %s::numeric[], %s::numeric[])"""
 UPDATE_BALANCES = """update stock_balance b set on_hand = n.on_hand, reserved = n.reserved, allocated = n.allocated,
-        owed = n.owed, safety = n.safety, version = b.version + 1
-    from unnest(%s::text[], %s::text[], %s::numeric[], %s::numeric[], %s::numeric[], %s::numeric[], %s::numeric[])
-        as n (item, location, on_hand, reserved, allocated, owed, safety)
+        owed = n.owed, safety = n.safety, damaged = n.damaged, quality = n.quality, quarantined = n.quarantined,
+        version = b.version + 1
+    from unnest(%s::text[], %s::text[], %s::numeric[], %s::numeric[], %s::numeric[], %s::numeric[], %s::numeric[],
+                %s::numeric[], %s::numeric[], %s::numeric[])
+        as n (item, location, on_hand, reserved, allocated, owed, safety, damaged, quality, quarantined)
     where b.item = n.item and b.location = n.location"""
+
+
+def by_id_too(sql: str) -> str:
+    """Return a reading that also takes places by id: two more arrays, items and locations, after the holders."""
+    return sql.replace(_PLACES, f"{_PLACES} union select * from unnest(%s::text[], %s::text[])")
 
 
 def write_balances(sql: str, places: Sequence[Place], balances: Mapping[Place, Balance]) -> list[Statement]:
@@ -55,7 +72,8 @@ def write_balances(sql: str, places: Sequence[Place], balances: Mapping[Place, B
             [
                 [item for item, _ in places], [location for _, location in places], [b.on_hand for b in found],
                 [b.reserved for b in found], [b.allocated for b in found], [b.owed for b in found],
-                [b.safety for b in found],
+                [b.safety for b in found], [b.damaged for b in found], [b.quality for b in found],
+                [b.quarantined for b in found],
             ],
         )
     ]  # fmt: skip
@@ -98,22 +116,22 @@ def insert_expiring(expiring: Mapping[tuple[str, ClaimKey], OpenClaim]) -> State
     )  # fmt: skip
 
 
-def insert_moves(batch: str, moves: Sequence[tuple[Any, ...]]) -> Statement:
+def insert_moves(batch: str, moves: Sequence[tuple[Move, StockMoved]]) -> Statement:
     """Return the append of movements, numbered within their batch."""
-    only = [move for move, _, _, _ in moves]
+    only = [move for move, _ in moves]
     return Statement(
         """insert into stock_movement (batch, number, item, quantity, from_account, from_location, to_account,
-            to_location, reason, reference, at)
+            to_location, lot, reason, reference, at, effective_at)
         select %s::uuid, number, item, quantity, from_account::stock_account, from_location, to_account::stock_account,
-            to_location, reason, reference, at
+            to_location, lot, reason, reference, at, effective_at
         from unnest(%s::text[], %s::numeric[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[],
-                    %s::timestamptz[]) with ordinality
-            as n (item, quantity, from_account, from_location, to_account, to_location, reason, reference, at,
-                  number)""",
+                    %s::text[], %s::timestamptz[], %s::timestamptz[]) with ordinality
+            as n (item, quantity, from_account, from_location, to_account, to_location, lot, reason, reference, at,
+                  effective_at, number)""",
         [
             batch, [m.item for m in only], [m.quantity for m in only], [m.from_account for m in only],
             [m.from_location for m in only], [m.to_account for m in only], [m.to_location for m in only],
-            [reason for _, reason, _, _ in moves], [reference for _, _, reference, _ in moves],
-            [at for _, _, _, at in moves],
+            [m.lot for m in only], [event.reason for _, event in moves], [event.reference for _, event in moves],
+            [event.at for _, event in moves], [event.effective_at for _, event in moves],
         ],
     )  # fmt: skip

@@ -6,7 +6,7 @@ always; `owed` rises only by a fact that took away what was promised, and falls 
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Literal
 
@@ -17,7 +17,13 @@ from trueup.core.quantity import ZERO
 from trueup.core.verb import Batch, Event, Loading, Rebuilt, Rows, Slice, Statement, of_kind
 from trueup.stock import rows
 
-Account = Literal["supplier", "on_hand", "in_transit", "shipped", "returned", "scrapped", "shortage", "adjustment"]
+Bucket = Literal["on_hand", "damaged", "quality", "quarantined"]
+Account = Literal[
+    "supplier", "on_hand", "in_transit", "shipped", "returned", "scrapped", "shortage", "adjustment",
+    "damaged", "quality", "quarantined", "assembly",
+]  # fmt: skip
+BUCKETS: frozenset[str] = frozenset({"on_hand", "damaged", "quality", "quarantined"})
+"""The accounts that a balance holds; only on hand is promised."""
 ClaimKind = Literal["reservation", "allocation"]
 Place = tuple[str, str]
 ClaimKey = tuple[int, str, str, ClaimKind, str]
@@ -40,7 +46,10 @@ class Claim(msgspec.Struct, array_like=True, frozen=True):
 
 
 class Move(msgspec.Struct, array_like=True, frozen=True):
-    """Units of one item going from one account to another; `on_hand` names its location."""
+    """Units of one item going from one account to another; a bucket names its location.
+
+    lot: where the item is tracked, `?` if nobody identified it. expires_on: of what comes in, the last day it is good.
+    """
 
     item: str
     quantity: Decimal
@@ -48,6 +57,8 @@ class Move(msgspec.Struct, array_like=True, frozen=True):
     from_location: str | None
     to_account: Account
     to_location: str | None
+    lot: str = ""
+    expires_on: date | None = None
 
 
 class StockReserved(Event, frozen=True, kw_only=True):
@@ -84,7 +95,10 @@ class ClaimsReleased(Event, frozen=True, kw_only=True):
 
 
 class StockMoved(Event, frozen=True, kw_only=True):
-    """Goods changed accounts. reference: the document that says so, which timelines are read by."""
+    """Goods changed accounts. reference: the document that says so, which timelines are read by.
+
+    effective_at: since when it was so, where that was earlier (a count); None is `at`.
+    """
 
     name = "stock.moved"
     about = "reference"
@@ -92,6 +106,7 @@ class StockMoved(Event, frozen=True, kw_only=True):
     reason: str
     moves: tuple[Move, ...]
     at: datetime
+    effective_at: datetime | None = None
 
 
 class SafetyStockSet(Event, frozen=True, kw_only=True):
@@ -109,9 +124,15 @@ EVENTS = (StockReserved, StockAllocated, ClaimsReleased, StockMoved, SafetyStock
 
 
 class Balance:
-    """One (item, location) while its batch runs; units."""
+    """One (item, location) while its batch runs; units.
 
-    __slots__ = ("allocated", "is_new", "on_hand", "owed", "reserved", "safety", "version")
+    expired: of on hand, in lots past their date today; they are not promised. No column: the lots say it.
+    """
+
+    __slots__ = (
+        "allocated", "damaged", "expired", "is_new", "on_hand", "owed", "quality", "quarantined", "reserved", "safety",
+        "version",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -121,6 +142,9 @@ class Balance:
         owed: Decimal = ZERO,
         safety: Decimal = ZERO,
         version: int = 0,
+        damaged: Decimal = ZERO,
+        quality: Decimal = ZERO,
+        quarantined: Decimal = ZERO,
     ) -> None:
         self.on_hand = on_hand
         self.reserved = reserved
@@ -128,11 +152,20 @@ class Balance:
         self.owed = owed
         self.safety = safety
         self.version = version
+        self.damaged = damaged
+        self.quality = quality
+        self.quarantined = quarantined
+        self.expired = ZERO
         self.is_new = version == 0
 
     def available(self) -> Decimal:
         """Return what a request may still claim; below zero where more is promised than there is."""
-        return self.on_hand - self.reserved - self.allocated - self.safety
+        return self.on_hand - self.expired - self.reserved - self.allocated - self.safety
+
+    def of(self, bucket: Bucket) -> Decimal:
+        """Return the units in a bucket."""
+        units: Decimal = getattr(self, bucket)
+        return units
 
     def available_to(self, own: Decimal) -> Decimal:
         """Return what a holder that has reserved `own` units here may allocate: what is free, and what it has.
@@ -182,6 +215,7 @@ class Stock(Slice):
     def __init__(self) -> None:
         self._places: set[tuple[str, str]] = set()
         self._holders: set[str] = set()
+        self._ids: set[Place] = set()
         self.balances: dict[Place, Balance] = {}
         self.claims: dict[str, dict[ClaimKey, OpenClaim]] = {}
         self._numbers: dict[tuple[str, int], int] = {}
@@ -189,11 +223,16 @@ class Stock(Slice):
         self._claim_rows: list[tuple[Any, ...]] = []
         self._expiring: dict[tuple[str, ClaimKey], OpenClaim] = {}
         self._ended: set[tuple[str, ClaimKey]] = set()
-        self._moves: list[tuple[Any, ...]] = []
+        self._moves: list[tuple[Move, StockMoved]] = []
+        self._expired_lots: dict[Place, set[str]] = {}
 
     def want(self, key: str, code: str) -> None:
         """Ask for the balance of the item that answers to `key` at the location of this code."""
         self._places.add((key, code))
+
+    def want_at(self, item: str, location: str) -> None:
+        """Ask for a balance by the ids of item and location."""
+        self._ids.add((item, location))
 
     def want_claims(self, holder: str) -> None:
         """Ask for a holder's claims and the balances they lie on."""
@@ -202,6 +241,10 @@ class Stock(Slice):
     def balance(self, item: str, location: str) -> Balance:
         """Return the balance; a place that never had this item has an empty one."""
         return self.balances.get((item, location)) or Balance()
+
+    def available(self, item: str, location: str, channel: str = "") -> Decimal:
+        """Return the units that a request of this channel may still claim at a place: the one answer all rules use."""
+        return self.balance(item, location).available()
 
     def open_claims(self, holder: str) -> list[OpenClaim]:
         """Return a holder's open claims by line, item and location."""
@@ -213,15 +256,21 @@ class Stock(Slice):
 
         Raises Reload when a holder's claims moved to another place between naming the balances and locking them.
         """
-        if not self._places and not self._holders:
+        if not self._places and not self._holders and not self._ids:
             return
         places, self._places = sorted(self._places), set()
         holders, self._holders = sorted(self._holders), set()
-        wanted = [[key for key, _ in places], [code for _, code in places], holders]
+        wanted: list[Any] = [[key for key, _ in places], [code for _, code in places], holders]
+        balances = rows.LOCK_BALANCES if lock else rows.READ_BALANCES
+        expiring = rows.READ_EXPIRING
+        if self._ids:
+            ids, self._ids = sorted(self._ids), set()
+            wanted += [[item for item, _ in ids], [location for _, location in ids]]
+            balances, expiring = rows.by_id_too(balances), rows.by_id_too(expiring)
         answers = yield [
-            Statement(rows.LOCK_BALANCES if lock else rows.READ_BALANCES, wanted),
+            Statement(balances, wanted),
             Statement(rows.READ_CLAIMS, [holders]),
-            Statement(rows.READ_EXPIRING, [*wanted, now]),
+            Statement(expiring, [*wanted, now, now.date().isoformat()]),
         ]
         for item, location, *columns in answers[0]:
             self.balances[item, location] = Balance(*columns)
@@ -230,6 +279,10 @@ class Stock(Slice):
 
     def _take_claims(self, claims: Rows) -> None:
         for holder, line, item, location, kind, lot, quantity, number, expires_at in claims:
+            if kind == "lot":
+                self.balances[item, location].expired += quantity
+                self._expired_lots.setdefault((item, location), set()).add(lot)
+                continue
             self._numbers[holder, line] = number
             if quantity > 0 and (item, location) not in self.balances:
                 raise Reload(f"the claims of {holder} moved to {location}")
@@ -315,22 +368,34 @@ class Stock(Slice):
 
     def _moved(self, event: StockMoved) -> None:
         for move in event.moves:
-            if move.from_account == "on_hand" and move.from_location is not None:
-                balance = self._touch(move.item, move.from_location)
-                balance.on_hand -= move.quantity
-                balance.cover()
-            if move.to_account == "on_hand" and move.to_location is not None:
-                balance = self._touch(move.item, move.to_location)
-                balance.on_hand += move.quantity
-                balance.cover()
-            self._moves.append((move, event.reason, event.reference, event.at))
+            if move.from_location is not None and move.from_account in BUCKETS:
+                self._post(move, move.from_account, move.from_location, -move.quantity, event.at)
+            if move.to_location is not None and move.to_account in BUCKETS:
+                self._post(move, move.to_account, move.to_location, move.quantity, event.at)
+            self._moves.append((move, event))
+
+    def _post(self, move: Move, bucket: str, location: str, quantity: Decimal, at: datetime) -> None:
+        balance = self._touch(move.item, location)
+        setattr(balance, bucket, getattr(balance, bucket) + quantity)
+        if bucket != "on_hand":
+            return
+        if move.lot:
+            expired = self._expired_lots.setdefault((move.item, location), set())
+            if move.expires_on is not None and move.expires_on < at.date():
+                expired.add(move.lot)
+            if move.lot in expired:
+                balance.expired += quantity
+        balance.cover()
 
     def _safety(self, event: SafetyStockSet) -> None:
         self._touch(event.item, event.location).safety = event.quantity
 
     def rebuilt(self) -> list[Rebuilt]:
         """Return the balances and the open claims."""
-        balances = {place: (b.on_hand, b.reserved, b.allocated, b.owed, b.safety) for place, b in self.balances.items()}
+        balances = {
+            place: (b.on_hand, b.reserved, b.allocated, b.owed, b.safety, b.damaged, b.quality, b.quarantined)
+            for place, b in self.balances.items()
+        }
         claims = {
             (holder, c.line, c.item, c.location, c.kind, c.lot): (c.quantity, c.expires_at)
             for holder in self.claims
