@@ -116,7 +116,7 @@ class Sold(Protocol):
 
     @property
     def kind(self) -> str:
-        """`good` or `charge`."""
+        """`charge`, or a kind of goods."""
 
     @property
     def quantity(self) -> Decimal:
@@ -185,10 +185,10 @@ def totals_of(lines: Iterable[Sold], currency: str, *, prices_include_tax: bool 
     goods = charges = discount = tax = ZERO
     for line in lines:
         amount = kept(line.amount, line.quantity, line.cancelled, currency)
-        if line.kind == "good":
-            goods += amount
-        else:
+        if line.kind == "charge":
             charges += amount
+        else:
+            goods += amount
         discount += kept(line.discount, line.quantity, line.cancelled, currency)
         tax += kept(line.tax, line.quantity, line.cancelled, currency)
     total = goods + charges - discount
