@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from trueup.authority.standing import ROLES
-from trueup.authority.state import ActorRegistered, ActorRow, Authority, KeyIssued, KeyRevoked
+from trueup.authority.state import ActorRegistered, ActorRow, Authority, KeyIssued, KeyRevoked, Node
 from trueup.core.errors import Refusal
 from trueup.core.policy import Policies
 from trueup.core.verb import Accepted, Command, Context, Decision, State, Verb
@@ -21,6 +21,7 @@ class RegisterActor(Command, frozen=True, kw_only=True):
     """Let somebody act, or change what they are. actor: id of one who is there; None makes a new one.
 
     roles: of the roles there are; nobody gives roles to themselves. active: False takes all access away at once.
+    scope: codes of the parts of the organisation they may see and move, () for all of it; None keeps what they have.
     """
 
     name: Name
@@ -29,15 +30,20 @@ class RegisterActor(Command, frozen=True, kw_only=True):
     email: Annotated[str, msgspec.Meta(pattern=r"^[^@\s]+@[^@\s]+$", max_length=200)] | None = None
     actor: str | None = None
     active: bool = True
+    scope: tuple[str, ...] | None = None
 
 
 class IssueKey(Command, frozen=True, kw_only=True):
-    """Let an API key act for somebody. digest: SHA-256 of the secret in hex, so that no secret passes the door."""
+    """Let an API key act for somebody. digest: SHA-256 of the secret in hex, so that no secret passes the door.
+
+    scope: codes of parts of the organisation; the key may do what lies both in them and in its actor's scope.
+    """
 
     actor: str
     digest: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$")]
     label: Name
     expires_at: datetime | None = None
+    scope: tuple[str, ...] = ()
 
 
 class RevokeKey(Command, frozen=True, kw_only=True):
@@ -47,7 +53,10 @@ class RevokeKey(Command, frozen=True, kw_only=True):
 
 
 def register_actor(state: State, command: RegisterActor, context: Context) -> Decision:
-    """Register the actor. Refuses unknown roles, changing one's own roles, and an e-mail address that is taken."""
+    """Register the actor.
+
+    Refuses unknown roles and nodes, changing one's own roles or scope, and an e-mail address that is taken.
+    """
     authority = state.of(Authority)
     unknown = [role for role in command.roles if role not in ROLES]
     if unknown:
@@ -59,6 +68,13 @@ def register_actor(state: State, command: RegisterActor, context: Context) -> De
     if known is not None and known.id == context.actor.id and set(known.roles) != set(command.roles):
         return Refusal("authority.own_roles", "Nobody gives roles to themselves.", "Ask another administrator.",
                        "roles", ", ".join(command.roles))  # fmt: skip
+    scope = tuple(sorted(set(command.scope))) if command.scope is not None else (known.scope if known else ())
+    if known is not None and known.id == context.actor.id and known.scope != scope:
+        return Refusal("authority.own_scope", "Nobody gives a scope to themselves.", "Ask another administrator.",
+                       "scope", ", ".join(scope))  # fmt: skip
+    missing = unknown_node(authority.nodes, scope)
+    if missing is not None:
+        return missing
     taken = [a for a in authority.actors.values() if command.email and a.email == command.email and a is not known]
     if taken:
         return Refusal("authority.email_taken", f"{command.email} belongs to {taken[0].name}.",
@@ -70,15 +86,19 @@ def register_actor(state: State, command: RegisterActor, context: Context) -> De
         roles=tuple(sorted(set(command.roles))),
         email=command.email,
         active=command.active,
+        scope=scope,
     )
     return Accepted([ActorRegistered(actor=actor, at=context.now)], actor.id, {"actor": actor.id})
 
 
 def issue_key(state: State, command: IssueKey, context: Context) -> Decision:
-    """Issue the key. Refuses an actor who is not there or not active, and a secret that was a key's before."""
+    """Issue the key. Refuses an actor who is not there or not active, unknown nodes, and a secret used before."""
     actor = state.of(Authority).actors.get(command.actor)
     if actor is None or not actor.active:
         return _unknown(command.actor)
+    missing = unknown_node(state.of(Authority).nodes, command.scope)
+    if missing is not None:
+        return missing
     if command.digest in state.of(Authority).digests:
         return Refusal("authority.secret_used", "This secret is or was an API key already.",
                        "Draw a fresh one; a secret is used once.", "digest", command.digest)  # fmt: skip
@@ -90,6 +110,7 @@ def issue_key(state: State, command: IssueKey, context: Context) -> Decision:
         label=command.label,
         at=context.now,
         expires_at=command.expires_at,
+        scope=tuple(sorted(set(command.scope))),
     )
     return Accepted([event], actor.id, {"key": key})
 
@@ -100,6 +121,15 @@ def revoke_key(state: State, command: RevokeKey, context: Context) -> Decision:
     if actor is None:
         return Accepted((), command.key, {"key": command.key}, "merged")
     return Accepted([KeyRevoked(key=command.key, actor=actor, at=context.now)], actor, {"key": command.key})
+
+
+def unknown_node(nodes: dict[str, Node], scope: tuple[str, ...]) -> Refusal | None:
+    """Return why a scope cannot be given: a node that is not in the tree."""
+    missing = [code for code in scope if code not in nodes]
+    if not missing:
+        return None
+    return Refusal("authority.unknown_node", f"The organisation has no part {missing[0]!r}.",
+                   "Set it first, or correct its code.", "scope", missing[0])  # fmt: skip
 
 
 def _unknown(actor: str) -> Refusal:

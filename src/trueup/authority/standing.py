@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import ClassVar
 
 import msgspec
 
+from trueup.authority.state import Node
 from trueup.core import json
 from trueup.core.batch import roundtrip
 from trueup.core.database import Connection
 from trueup.core.errors import Refusal
 from trueup.core.policy import Active, Policies, Policy
-from trueup.core.verb import Actor, Command, Statement, Verb
+from trueup.core.verb import Actor, Command, State, Statement, Verb
 
 SYSTEM = Actor("act_system", "service", "Trueup", frozenset({"System"}))
 """The operator at the command line, who holds the database's own credentials, and Trueup's own follow-ups."""
@@ -67,18 +68,35 @@ class Key(msgspec.Struct, frozen=True):
     actor: str
     expires_at: datetime | None
     revoked_at: datetime | None
+    scope: tuple[str, ...] = ()
+
+
+class Scope(msgspec.Struct, frozen=True):
+    """The part of the organisation somebody may see and move. sites: codes of locations. channels: their names."""
+
+    sites: frozenset[str] = frozenset()
+    channels: frozenset[str] = frozenset()
 
 
 class Standing:
     """The snapshot of one epoch; commands of the next batch see the next one as soon as it is committed."""
 
-    def __init__(self, epoch: int, actors: dict[str, Actor], keys: dict[bytes, Key], policies: Policies) -> None:
+    def __init__(
+        self,
+        epoch: int,
+        actors: dict[str, Actor],
+        keys: dict[bytes, Key],
+        policies: Policies,
+        nodes: Sequence[Node] = (),
+    ) -> None:
         self.epoch = epoch
         self.actors = {SYSTEM.id: SYSTEM, **actors}
         self.keys = keys
         self.policies = policies
         self._rights = policies.get(Rights)
         self._allowed: dict[tuple[frozenset[str], str], bool] = {}
+        self._nodes = {node.code: node for node in nodes}
+        self._under: dict[tuple[str, ...], Scope] = {}
 
     def allows(self, roles: frozenset[str], right: str) -> bool:
         """Tell whether any of the roles has the right."""
@@ -99,7 +117,40 @@ class Standing:
         key = self.keys.get(digest)
         if key is None or key.revoked_at is not None or (key.expires_at is not None and key.expires_at <= now):
             return None
-        return self.actors.get(key.actor)
+        actor = self.actors.get(key.actor)
+        return msgspec.structs.replace(actor, key_scope=key.scope) if actor is not None and key.scope else actor
+
+    def within(self, actor: Actor) -> Scope | None:
+        """Return what an actor may see and move, by the key they came with; None is everything.
+
+        A scope whose nodes are gone names nothing, never everything.
+        """
+        current = self.actors.get(actor.id, actor)
+        if not current.scope and not actor.key_scope:
+            return None
+        if not current.scope or not actor.key_scope:
+            return self._resolve(current.scope or actor.key_scope)
+        wide, narrow = self._resolve(current.scope), self._resolve(actor.key_scope)
+        return Scope(wide.sites & narrow.sites, wide.channels & narrow.channels)
+
+    def _resolve(self, scope: tuple[str, ...]) -> Scope:
+        found = self._under.get(scope)
+        if found is None:
+            inside = [node for node in self._nodes.values() if not self._above(node).isdisjoint(scope)]
+            found = self._under[scope] = Scope(
+                frozenset(node.code for node in inside if node.kind == "site"),
+                frozenset(node.code for node in inside if node.kind == "channel"),
+            )
+        return found
+
+    def _above(self, node: Node) -> set[str]:
+        """Return the codes from a node up to its root, its own among them."""
+        codes: set[str] = set()
+        above: Node | None = node
+        while above is not None and above.code not in codes:
+            codes.add(above.code)
+            above = self._nodes.get(above.parent) if above.parent is not None else None
+        return codes
 
 
 def require(standing: Standing, actor: Actor, right: str) -> Refusal | None:
@@ -121,10 +172,53 @@ def require(standing: Standing, actor: Actor, right: str) -> Refusal | None:
 
 
 def role_guard(
-    standing: Standing, actor: Actor, verb: Verb[Command], command: Command, now: datetime
+    standing: Standing, actor: Actor, verb: Verb[Command], command: Command, now: datetime, state: State
 ) -> Refusal | None:
     """Ask `require` before every command."""
     return require(standing, actor, verb.name)
+
+
+# What concerns no site or channel is the whole organisation's, and refused to who is scoped to a part of it; but for a
+# comment, which moves nothing and stops no clock.
+FREE_OF_SCOPE = frozenset({"cases.comment"})
+
+
+def scope_guard(
+    standing: Standing, actor: Actor, verb: Verb[Command], command: Command, now: datetime, state: State
+) -> Refusal | None:
+    """Refuse a command that concerns a site or channel outside the actor's scope, or the organisation as a whole."""
+    scope = standing.within(actor)
+    if scope is None or verb.name in FREE_OF_SCOPE:
+        return None
+    concerns = verb.concerns(state, command)
+    needed = Scope(frozenset(concerns.sites), frozenset(concerns.channels))
+    if needed == Scope():
+        return Refusal(
+            "authority.outside_scope",
+            f"{verb.name} concerns more than {actor.name}'s part of the organisation.",
+            _who_may(standing, verb.name, needed),
+            "actor",
+            actor.id,
+        )
+    outside = [("site", code) for code in sorted(needed.sites - scope.sites)]
+    outside += [("channel", name) for name in sorted(needed.channels - scope.channels)]
+    if not outside:
+        return None
+    kind, name = outside[0]
+    what = f"The {kind} {name!r} is outside {actor.name}'s part of the organisation."
+    return Refusal("authority.outside_scope", what, _who_may(standing, verb.name, needed), kind, name)
+
+
+def _who_may(standing: Standing, right: str, needed: Scope) -> str:
+    """Name up to three who may do it there; what needs nothing by name is the whole's, for the unscoped only."""
+    may = []
+    for actor in standing.actors.values():
+        scope = standing.within(actor)
+        inside = scope is not None and needed.sites <= scope.sites and needed.channels <= scope.channels
+        covers = scope is None or (inside and needed != Scope())
+        if actor is not SYSTEM and covers and standing.allows(actor.roles, right):
+            may.append(actor.name)
+    return f"Ask somebody who may: {', '.join(sorted(may)[:3])}." if may else "Ask an administrator to widen the scope."
 
 
 def loader(kinds: dict[str, type[Policy]]) -> Callable[[Connection], Awaitable[Standing]]:
@@ -137,24 +231,27 @@ def loader(kinds: dict[str, type[Policy]]) -> Callable[[Connection], Awaitable[S
             connection,
             [
                 Statement("select value from epoch"),
-                Statement("select id, kind, name, roles from actor where active"),
-                Statement("select digest, id, actor, expires_at, revoked_at from api_key"),
+                Statement("select id, kind, name, roles, scope from actor where active"),
+                Statement("select digest, id, actor, expires_at, revoked_at, scope from api_key"),
                 Statement(
                     """select p.kind, p.name, p.version, p.digest, p.document, a.kind is not null
                     from policy p left join policy_active a using (kind, name, version)
                     where a.kind is not null or p.kind = any(%s::text[])""",
                     [pinned],
                 ),
+                Statement("select code, name, kind, parent from org_node"),
             ],
         )
-        actors = {id_: Actor(id_, kind, name, frozenset(roles)) for id_, kind, name, roles in answers[1]}
-        keys = {bytes(digest): Key(*columns) for digest, *columns in answers[2]}
+        actors = {
+            id_: Actor(id_, kind, name, frozenset(roles), tuple(scope)) for id_, kind, name, roles, scope in answers[1]
+        }
+        keys = {bytes(digest): Key(*[*columns, tuple(scope)]) for digest, *columns, scope in answers[2]}
         documents: dict[bool, list[Active]] = {True: [], False: []}
         for kind, name, version, digest, document, in_force in answers[3]:
             if kind in kinds:
                 entry = Active(name, version, bytes(digest), json.decode(bytes(document), kinds[kind]))
                 documents[in_force].append(entry)
         policies = Policies(documents[True], documents[False])
-        return Standing(answers[0][0][0], actors, keys, policies)
+        return Standing(answers[0][0][0], actors, keys, policies, [Node(*columns) for columns in answers[4]])
 
     return load_standing

@@ -9,9 +9,23 @@ import msgspec
 
 from trueup.core.verb import Batch, Event, Loading, Rebuilt, Slice, Statement, of_kind
 
+NodeKind = Literal["brand", "company", "region", "site", "channel"]
+
+
+class Node(msgspec.Struct, frozen=True):
+    """A part of the organisation; a site's code is its location's, a channel's code is the channel's name."""
+
+    code: str
+    name: str
+    kind: NodeKind
+    parent: str | None = None
+
 
 class ActorRow(msgspec.Struct, frozen=True, kw_only=True):
-    """Somebody or something that may act. email: how a person signs in; None for services."""
+    """Somebody or something that may act. email: how a person signs in; None for services.
+
+    scope: the parts of the organisation they may see and move; none named is all of it.
+    """
 
     id: str
     kind: Literal["person", "service"]
@@ -19,6 +33,7 @@ class ActorRow(msgspec.Struct, frozen=True, kw_only=True):
     roles: tuple[str, ...]
     email: str | None = None
     active: bool = True
+    scope: tuple[str, ...] = ()
 
 
 class ActorRegistered(Event, frozen=True, kw_only=True):
@@ -31,7 +46,7 @@ class ActorRegistered(Event, frozen=True, kw_only=True):
 
 
 class KeyIssued(Event, frozen=True, kw_only=True):
-    """An API key works from now on; only its SHA-256 is known."""
+    """An API key works from now on; only its SHA-256 is known. scope: narrows its actor's; none named does not."""
 
     name = "authority.key_issued"
     about = "actor"
@@ -41,6 +56,7 @@ class KeyIssued(Event, frozen=True, kw_only=True):
     label: str
     at: datetime
     expires_at: datetime | None = None
+    scope: tuple[str, ...] = ()
 
 
 class KeyRevoked(Event, frozen=True, kw_only=True):
@@ -72,7 +88,25 @@ class PolicyPublished(Event, frozen=True, kw_only=True):
         return f"{self.policy_kind}/{self.policy_name}"
 
 
-EVENTS = (ActorRegistered, KeyIssued, KeyRevoked, PolicyPublished)
+class NodeSet(Event, frozen=True, kw_only=True):
+    """A part of the organisation exists, or is now this."""
+
+    name = "authority.node_set"
+    about = "node.code"
+    node: Node
+    at: datetime
+
+
+class NodeRemoved(Event, frozen=True, kw_only=True):
+    """A part of the organisation is gone."""
+
+    name = "authority.node_removed"
+    about = "code"
+    code: str
+    at: datetime
+
+
+EVENTS = (ActorRegistered, KeyIssued, KeyRevoked, PolicyPublished, NodeSet, NodeRemoved)
 
 
 class Authority(Slice):
@@ -82,6 +116,8 @@ class Authority(Slice):
         self._wanted = False
         self.actors: dict[str, ActorRow] = {}
         self.keys: dict[str, str] = {}
+        self.key_scopes: dict[str, tuple[str, ...]] = {}
+        self.nodes: dict[str, Node] = {}
         self.digests: set[str] = set()
         self.versions: dict[tuple[str, str], tuple[int, str]] = {}
         self._events: list[Event] = []
@@ -94,24 +130,30 @@ class Authority(Slice):
         """Lock the epoch, then read who there is."""
         if not self._wanted:
             return
+        self._wanted = False
         answers = yield [
             Statement("select value from epoch" + (" for no key update" if lock else "")),
-            Statement("select id, kind, name, roles, email, active from actor"),
-            Statement("select id, actor from api_key where revoked_at is null"),
+            Statement("select id, kind, name, roles, email, active, scope from actor"),
+            Statement("select id, actor, scope from api_key where revoked_at is null"),
             Statement(
                 """select p.kind, p.name, p.version, encode(p.digest, 'hex')
                 from policy_active a join policy p using (kind, name, version)"""
             ),
             Statement("select encode(digest, 'hex') from api_key"),
+            Statement("select code, name, kind, parent from org_node"),
         ]
-        for id_, kind, name, roles, email, active in answers[1]:
-            self.actors[id_] = ActorRow(id=id_, kind=kind, name=name, roles=tuple(roles), email=email, active=active)
-        self.keys = dict(answers[2])
+        for id_, kind, name, roles, email, active, scope in answers[1]:
+            self.actors[id_] = ActorRow(
+                id=id_, kind=kind, name=name, roles=tuple(roles), email=email, active=active, scope=tuple(scope)
+            )
+        self.keys = {key: actor for key, actor, _ in answers[2]}
+        self.key_scopes = {key: tuple(scope) for key, _, scope in answers[2]}
         self.versions = {(kind, name): (version, digest) for kind, name, version, digest in answers[3]}
         self.digests = {digest for (digest,) in answers[4]}
+        self.nodes = {columns[0]: Node(*columns) for columns in answers[5]}
 
     def evolve(self, event: Event) -> None:
-        """Take an actor, a key or a policy in."""
+        """Take an actor, a key, a policy or a part of the organisation in."""
         of_kind(
             event,
             {
@@ -119,6 +161,8 @@ class Authority(Slice):
                 KeyIssued: self._issued,
                 KeyRevoked: self._revoked,
                 PolicyPublished: self._published,
+                NodeSet: self._set,
+                NodeRemoved: self._removed,
             },
         )
 
@@ -128,29 +172,44 @@ class Authority(Slice):
 
     def _issued(self, event: KeyIssued) -> None:
         self.keys[event.key] = event.actor
+        self.key_scopes[event.key] = event.scope
         self.digests.add(event.digest)
         self._events.append(event)
 
     def _revoked(self, event: KeyRevoked) -> None:
         self.keys.pop(event.key, None)
+        self.key_scopes.pop(event.key, None)
         self._events.append(event)
 
     def _published(self, event: PolicyPublished) -> None:
         self.versions[event.policy_kind, event.policy_name] = (event.version, event.digest)
         self._events.append(event)
 
+    def _set(self, event: NodeSet) -> None:
+        self.nodes[event.node.code] = event.node
+        self._events.append(event)
+
+    def _removed(self, event: NodeRemoved) -> None:
+        self.nodes.pop(event.code, None)
+        self._events.append(event)
+
     def rebuilt(self) -> list[Rebuilt]:
-        """Return the actors, the keys that work, and the policy versions in force."""
+        """Return the actors, the keys that work, the policy versions in force, and the organisation."""
         return [
             Rebuilt(
                 "actor",
-                "select id, kind, name, roles, email, active from actor",
-                {(a.id,): (a.kind, a.name, a.roles, a.email, a.active) for a in self.actors.values()},
+                "select id, kind, name, roles, email, active, scope from actor",
+                {(a.id,): (a.kind, a.name, a.roles, a.email, a.active, a.scope) for a in self.actors.values()},
             ),
             Rebuilt(
                 "api_key",
-                "select id, actor from api_key where revoked_at is null",
-                {(key,): (actor,) for key, actor in self.keys.items()},
+                "select id, actor, scope from api_key where revoked_at is null",
+                {(key,): (actor, self.key_scopes[key]) for key, actor in self.keys.items()},
+            ),
+            Rebuilt(
+                "node",
+                "select code, name, kind, parent from org_node",
+                {(n.code,): (n.name, n.kind, n.parent) for n in self.nodes.values()},
             ),
             Rebuilt(
                 "policy",
@@ -172,18 +231,37 @@ class Authority(Slice):
 def _write_actor(event: ActorRegistered) -> Statement:
     actor = event.actor
     return Statement(
-        """insert into actor (id, kind, name, email, roles, active, at) values (%s, %s, %s, %s, %s, %s, %s)
+        """insert into actor (id, kind, name, email, roles, active, scope, at)
+        values (%s, %s, %s, %s, %s::text[], %s, %s::text[], %s)
         on conflict (id) do update set kind = excluded.kind, name = excluded.name,
             email = excluded.email, roles = excluded.roles,
-            active = excluded.active""",
-        [actor.id, actor.kind, actor.name, actor.email, list(actor.roles), actor.active, event.at],
+            active = excluded.active, scope = excluded.scope""",
+        [actor.id, actor.kind, actor.name, actor.email, list(actor.roles), actor.active, list(actor.scope), event.at],
     )
 
 
 def _write_key(event: KeyIssued) -> Statement:
     return Statement(
-        "insert into api_key (id, actor, digest, label, at, expires_at) values (%s, %s, %s, %s, %s, %s)",
-        [event.key, event.actor, bytes.fromhex(event.digest), event.label, event.at, event.expires_at],
+        """insert into api_key (id, actor, digest, label, at, expires_at, scope)
+        values (%s, %s, %s, %s, %s, %s, %s::text[])""",
+        [
+            event.key,
+            event.actor,
+            bytes.fromhex(event.digest),
+            event.label,
+            event.at,
+            event.expires_at,
+            list(event.scope),
+        ],
+    )
+
+
+def _write_node(event: NodeSet) -> Statement:
+    node = event.node
+    return Statement(
+        """insert into org_node (code, name, kind, parent, at) values (%s, %s, %s, %s, %s)
+        on conflict (code) do update set name = excluded.name, kind = excluded.kind, parent = excluded.parent""",
+        [node.code, node.name, node.kind, node.parent, event.at],
     )
 
 
@@ -209,4 +287,6 @@ _WRITERS: dict[type[Event], Any] = {
     KeyIssued: _write_key,
     KeyRevoked: lambda event: Statement("update api_key set revoked_at = %s where id = %s", [event.at, event.key]),
     PolicyPublished: _write_policy,
+    NodeSet: _write_node,
+    NodeRemoved: lambda event: Statement("delete from org_node where code = %s", [event.code]),
 }

@@ -8,18 +8,34 @@ import msgspec
 
 from trueup.catalogue.state import Item, Location, item_of, location_of
 from trueup.core.database import Connection
+from trueup.core.fields import NO_CUSTOM_FIELDS, CustomFields, contained
 from trueup.core.paging import Limit, Page, bounded, page_of, prefix_range, read_cursor, write_cursor
 
 
 class ItemQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """Which items. search: the beginning of a SKU or alias, a GTIN, or words of the name. finding: a rule's name."""
+    """Which items. search: the beginning of a SKU or alias, a GTIN, or words of the name. finding: a rule's name.
+
+    field: a searchable custom field and its value, `colour:red`.
+    """
 
     search: str | None = None
     kind: str | None = None
     category: str | None = None
     finding: str | None = None
+    field: str | None = None
     cursor: str | None = None
     limit: Limit = 50
+
+
+class LocationQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """Which locations. group: one of theirs. field: a searchable custom field and its value, `manager:Ada`."""
+
+    group: str | None = None
+    field: str | None = None
+
+
+EVERYWHERE = LocationQuery()
+"""All locations."""
 
 
 class ItemDetail(msgspec.Struct, frozen=True):
@@ -35,8 +51,8 @@ _ITEM = ", ".join(f"i.{name}" for name in Item.__struct_fields__)
 _LOCATION = ", ".join(Location.__struct_fields__)
 
 
-async def items(connection: Connection, query: ItemQuery) -> ItemPage:
-    """Return one page of items by SKU."""
+async def items(connection: Connection, query: ItemQuery, rules: CustomFields = NO_CUSTOM_FIELDS) -> ItemPage:
+    """Return one page of items by SKU. Raises Refused for a field that `rules` do not let search."""
     conditions: list[str] = []
     parameters: list[Any] = []
     if query.search is not None and (text := query.search.strip()):
@@ -53,6 +69,9 @@ async def items(connection: Connection, query: ItemQuery) -> ItemPage:
     if query.finding is not None:
         conditions.append("i.findings @> array[%s]")
         parameters.append(query.finding)
+    if query.field is not None:
+        conditions.append("i.fields @> %s::jsonb")
+        parameters.append(contained(rules, query.field))
     if query.cursor is not None:
         conditions.append("i.sku > %s")
         parameters += read_cursor(query.cursor, (str,))
@@ -79,9 +98,18 @@ async def item(connection: Connection, reference: str) -> ItemDetail | None:
     return ItemDetail(found, tuple(key for (key,) in await keys.fetchall()), found.version)
 
 
-async def locations(connection: Connection) -> tuple[Location, ...]:
-    """Return all locations by code, at most 10,000."""
-    rows = await connection.execute(f"select {_LOCATION} from location order by code limit 10000")
+async def locations(
+    connection: Connection, query: LocationQuery = EVERYWHERE, rules: CustomFields = NO_CUSTOM_FIELDS
+) -> tuple[Location, ...]:
+    """Return locations by code, at most 10,000. Raises Refused for a field that `rules` do not let search."""
+    wanted = contained(rules, query.field) if query.field is not None else None
+    rows = await connection.execute(
+        f"""select {_LOCATION} from location
+        where (%s::text is null or %s = any(groups)) and (%s::jsonb is null or fields @> %s::jsonb)
+        order by code limit 10000""",
+        [query.group, query.group, wanted, wanted],
+        prepare=False,
+    )
     return tuple(location_of(row) for row in await rows.fetchall())
 
 

@@ -56,7 +56,7 @@ class Standing(Protocol):
     policies: Policies
 
 
-Guard = Callable[[Any, Actor, Verb[Any], Command, datetime], Refusal | None]
+Guard = Callable[[Any, Actor, Verb[Any], Command, datetime, State], Refusal | None]
 LoadStanding = Callable[[Connection], Awaitable[Any]]
 
 
@@ -123,6 +123,7 @@ async def run(
     if standing is None:
         standing = await house.load_standing(connection)
     state = State(house.slices)
+    state.under(standing.policies)
     for submission in submissions:
         submission.outcome = None
         submission.verb.wants(state, submission.command, standing.policies)
@@ -182,12 +183,14 @@ async def rehearse(
     await connection.execute("begin transaction isolation level repeatable read read only")
     try:
         standing = await house.load_standing(connection)
+        state.under(policies or standing.policies)
         for submission in submissions:
             submission.verb.wants(state, submission.command, policies or standing.policies)
         if as_of is None:
             await _load(connection, state, submissions, policies or standing.policies, [], now, lock=False)
         else:
             state = await fold(connection, house, as_of)
+            state.under(policies or standing.policies)
     finally:
         await connection.execute("rollback")
     _settle_due(state, now)
@@ -349,7 +352,7 @@ def _settle_due(state: State, now: datetime) -> list[journal.Entry]:
 def _decide(house: House, standing: Any, state: State, submission: Submission, context: Context) -> Decision:
     """Ask the guards in their order, then the rule."""
     for guard in house.guards:
-        refusal = guard(standing, submission.actor, submission.verb, submission.command, context.now)
+        refusal = guard(standing, submission.actor, submission.verb, submission.command, context.now, state)
         if refusal is not None:
             return refusal
     return submission.verb.decide(state, submission.command, context)

@@ -10,7 +10,8 @@ from typing import Annotated, ClassVar, Literal, TypeAlias
 
 import msgspec
 
-from trueup.core.errors import Refusal
+from trueup.core import json
+from trueup.core.errors import Refusal, Refused
 from trueup.core.policy import Policy
 from trueup.core.quantity import plain
 
@@ -59,6 +60,10 @@ class CustomFields(Policy, frozen=True, kw_only=True):
             raise ValueError(f"field {twice[0]!r} is there twice")
 
 
+NO_CUSTOM_FIELDS = CustomFields()
+"""What holds until a document is published."""
+
+
 def checked(
     rules: CustomFields, given: Mapping[str, str | bool | int], kept: Mapping[str, Value] | None = None
 ) -> dict[str, Value] | Refusal:
@@ -90,16 +95,23 @@ def checked(
     return values
 
 
-def filter_of(rules: CustomFields, wanted: str) -> dict[str, Value] | Refusal:
-    """Read a filter such as `colour:red`; refuses a field that lists cannot be narrowed by."""
+def contained(rules: CustomFields, wanted: str) -> str:
+    """Read a filter such as `colour:red` into what a column of custom fields must contain (`@>`), as JSON.
+
+    Raises Refused for a field that lists cannot be narrowed by, and for a value that is not of its type.
+    """
     name, colon, text = wanted.partition(":")
     rule = next((rule for rule in rules.fields if rule.name == name and rule.searchable), None)
     if rule is None or not colon:
         there = ", ".join(rule.name for rule in rules.fields if rule.searchable) or "none"
-        return Refusal("fields.not_searchable", f"Lists cannot be narrowed by {wanted[:80]!r}.",
-                       f"Use field=name:value with a searchable field: {there}.", "field", wanted[:80])  # fmt: skip
+        raise Refused(
+            Refusal("read.field", f"Lists cannot be narrowed by {wanted[:80]!r}.",
+                    f"Use field=name:value with a searchable field: {there}.", "field", wanted[:80])
+        )  # fmt: skip
     value = _read(rule, {"true": True, "false": False}.get(text, text) if rule.type == "bool" else text)
-    return value if isinstance(value, Refusal) else {name: value}
+    if isinstance(value, Refusal):
+        raise Refused(msgspec.structs.replace(value, rule="read.field", where="field"))
+    return json.encode({name: value}).decode()
 
 
 def _read(rule: FieldRule, value: str | bool | int) -> Value | Refusal:

@@ -66,12 +66,18 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Actor(msgspec.Struct, frozen=True):
-    """Who acts: id (`act_...`), whether a person or a service, and the roles held."""
+    """Who acts: id (`act_...`), whether a person or a service, and the roles held.
+
+    scope: parts of the organisation they are confined to; key_scope: those of the API key they came with. None named
+    is all of it.
+    """
 
     id: str
     kind: Literal["person", "service"]
     name: str
     roles: frozenset[str] = frozenset()
+    scope: tuple[str, ...] = ()
+    key_scope: tuple[str, ...] = ()
 
 
 class Context(msgspec.Struct, frozen=True):
@@ -141,6 +147,9 @@ class Slice:
         """
         yield from ()
 
+    def under(self, policies: Policies) -> None:
+        """Take what the policies in force say about these rows, before they are loaded."""
+
     def due(self, now: datetime) -> list[Event]:
         """Return what became due on the rows that were loaded, before any command is decided (expired claims)."""
         return []
@@ -174,6 +183,11 @@ class State:
         """Return the slice of this class."""
         return cast(S, self._slices[kind])
 
+    def under(self, policies: Policies) -> None:
+        """Let every slice know the policies in force."""
+        for part in self._slices.values():
+            part.under(policies)
+
     def evolve(self, event: Event) -> None:
         """Let every slice take one event in."""
         for part in self._slices.values():
@@ -192,6 +206,37 @@ def _touches_nothing(command: Any) -> tuple[str, ...]:
     return ()
 
 
+class Concerns(msgspec.Struct, frozen=True):
+    """The sites (codes of locations) and channels a command concerns; neither is the organisation as a whole."""
+
+    sites: tuple[str, ...] = ()
+    channels: tuple[str, ...] = ()
+
+
+_THE_WHOLE = Concerns()
+
+
+def _concerns_the_whole(state: State, command: Any) -> Concerns:
+    return _THE_WHOLE
+
+
+def concerns_location(state: State, command: Any) -> Concerns:
+    """Return the site that a command names in its field `location`."""
+    return Concerns(sites=(command.location,))
+
+
+class Movement(msgspec.Struct, frozen=True):
+    """What a command moves at one site: the keys of the items, and the kind of movement, as in `receive`.
+
+    fact: it reports what happened already; what is no fact can wait or be refused.
+    """
+
+    site: str
+    items: tuple[str, ...]
+    kind: str
+    fact: bool = True
+
+
 class Personal(msgspec.Struct, frozen=True):
     """Which field of a command is personal, and how the words in it are kept when the command is accepted.
 
@@ -208,6 +253,7 @@ class Verb(msgspec.Struct, Generic[C], frozen=True, kw_only=True):
     name: `room.verb`, also the right that is asked for. wants: tells the slices which rows the rule needs.
     then_wants: tells the late slices (and those that only read) which rows those name that are loaded by now.
     touches: ids of aggregates; two commands for one are never in two batches at once in one process.
+    concerns: the sites and channels it is about, on the loaded state; people confined to others are refused.
     """
 
     name: str
@@ -216,7 +262,9 @@ class Verb(msgspec.Struct, Generic[C], frozen=True, kw_only=True):
     wants: Callable[[State, C, Policies], None] = _wants_nothing
     then_wants: Callable[[State, C, Policies], None] | None = None
     touches: Callable[[C], tuple[str, ...]] = _touches_nothing
+    concerns: Callable[[State, C], Concerns] = _concerns_the_whole
     personal: Personal | None = None
+    moves: Callable[[State, C], tuple[Movement, ...]] | None = None
 
 
 def of_kind(event: Event, kinds: dict[type[Event], Callable[[Any], None]]) -> None:

@@ -9,16 +9,21 @@ import msgspec
 
 from trueup.core import json
 from trueup.core.database import Connection
+from trueup.core.fields import NO_CUSTOM_FIELDS, CustomFields, Value, contained
 from trueup.core.paging import Limit, Page, bounded, page_of, prefix_range, read_cursor, write_cursor
 from trueup.parties.state import Address, Contact
 
 
 class CustomerQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """Which customers. search: the beginning of a number, of a name, or a whole e-mail address. source: a system."""
+    """Which customers. search: the beginning of a number, of a name, or a whole e-mail address. source: a system.
+
+    field: a searchable custom field and its value, `segment:gold`.
+    """
 
     search: str | None = None
     source: str | None = None
     country: str | None = None
+    field: str | None = None
     cursor: str | None = None
     limit: Limit = 50
 
@@ -33,15 +38,18 @@ class CustomerDetail(msgspec.Struct, frozen=True):
     version: int
     at: datetime
     contact: Contact | None
+    fields: dict[str, Value] = {}
 
 
 CustomerPage = Page[CustomerDetail]
 _CUSTOMER = """select c.id, c.source, c.number, c.country, c.version, c.at, p.id, p.name, p.email, p.phone, p.ship_to,
-    p.bill_to from customer c left join person p on p.id = c.person and p.erased_at is null"""
+    p.bill_to, c.fields from customer c left join person p on p.id = c.person and p.erased_at is null"""
 
 
-async def customers(connection: Connection, query: CustomerQuery) -> CustomerPage:
-    """Return one page of customers, latest recorded first."""
+async def customers(
+    connection: Connection, query: CustomerQuery, rules: CustomFields = NO_CUSTOM_FIELDS
+) -> CustomerPage:
+    """Return one page of customers, latest recorded first. Raises Refused for a field that `rules` do not let search."""
     conditions: list[str] = []
     parameters: list[Any] = []
     if query.search is not None and (text := query.search.strip()):
@@ -56,6 +64,9 @@ async def customers(connection: Connection, query: CustomerQuery) -> CustomerPag
         if getattr(query, column) is not None:
             conditions.append(f"c.{column} = %s")
             parameters.append(getattr(query, column))
+    if query.field is not None:
+        conditions.append("c.fields @> %s::jsonb")
+        parameters.append(contained(rules, query.field))
     if query.cursor is not None:
         conditions.append("c.id < %s")
         parameters += read_cursor(query.cursor, (str,))
@@ -87,7 +98,7 @@ async def contact(connection: Connection, person: str | None) -> Contact | None:
 
 
 def _customer_of(row: tuple[Any, ...]) -> CustomerDetail:
-    return CustomerDetail(*[*row[:6], _contact_of(row[7:]) if row[6] else None])
+    return CustomerDetail(*[*row[:6], _contact_of(row[7:12]) if row[6] else None, row[12] or {}])
 
 
 def _contact_of(row: tuple[Any, ...]) -> Contact:

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import msgspec
 
 from trueup.core import json
+from trueup.core.fields import Value
 from trueup.core.verb import Batch, Event, Loading, Rebuilt, Slice, State, Statement, of_kind
 
 Line = Annotated[str, msgspec.Meta(max_length=300)]
@@ -43,6 +44,7 @@ class Customer(msgspec.Struct, frozen=True, kw_only=True):
     person: str | None = None
     country: str | None = None
     version: int = 1
+    fields: dict[str, Value] = {}
 
 
 class CustomerRecorded(Event, frozen=True, kw_only=True):
@@ -91,15 +93,16 @@ class Parties(Slice):
         answers = yield [
             *([locking] if locked else []),
             Statement(
-                """select c.id, c.source, c.number, c.person, c.country, c.version
+                """select c.id, c.source, c.number, c.person, c.country, c.version, c.fields
                 from unnest(%s::text[], %s::text[]) as w (source, number) join customer c using (source, number)""",
                 [[source for source, _ in wanted], [number for _, number in wanted]],
             ),
         ]
-        for id_, source, number, person, country, version in answers[-1]:
+        for id_, source, number, person, country, version, fields in answers[-1]:
             self.customers[source, number] = Customer(
-                id=id_, source=source, number=number, person=person, country=country, version=version
-            )
+                id=id_, source=source, number=number, person=person, country=country, version=version,
+                fields=fields or {},
+            )  # fmt: skip
 
     def evolve(self, event: Event) -> None:
         """Take a customer in."""
@@ -117,7 +120,10 @@ class Parties(Slice):
     def rebuilt(self) -> list[Rebuilt]:
         """Return the customers."""
         names = Customer.__struct_fields__[1:]
-        customers = {(row.id,): tuple(getattr(row, name) for name in names) for row in self.customers.values()}
+        customers = {
+            (row.id,): tuple(getattr(row, name) or None if name == "fields" else getattr(row, name) for name in names)
+            for row in self.customers.values()
+        }
         return [Rebuilt("customer", f"select id, {', '.join(names)} from customer", customers)]
 
     def write(self, batch: Batch) -> list[Statement]:
@@ -130,14 +136,17 @@ class Parties(Slice):
             rows = [self.customers[key] for key in keys]
             statements.append(
                 Statement(
-                    """insert into customer (id, source, number, person, country, version, at)
-                    select * from unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::int[],
-                                         %s::timestamptz[])
+                    """insert into customer (id, source, number, person, country, version, fields, at)
+                    select id, source, number, person, country, version, fields::jsonb, at
+                    from unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::int[], %s::text[],
+                                %s::timestamptz[])
+                         as n (id, source, number, person, country, version, fields, at)
                     on conflict (id) do update set person = excluded.person, country = excluded.country,
-                        version = excluded.version""",
+                        version = excluded.version, fields = excluded.fields""",
                     [
                         [r.id for r in rows], [r.source for r in rows], [r.number for r in rows],
                         [r.person for r in rows], [r.country for r in rows], [r.version for r in rows],
+                        [json.encode(r.fields).decode() if r.fields else None for r in rows],
                         [self._changed[key] for key in keys],
                     ],
                 )

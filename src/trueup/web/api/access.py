@@ -15,7 +15,7 @@ from trueup.core.batch import House
 from trueup.core.clock import Clock
 from trueup.core.database import Connection
 from trueup.core.errors import Refusal
-from trueup.core.verb import Actor, Command, Verb
+from trueup.core.verb import Actor, Command, State, Verb
 
 EPOCH_AGE_MAX_SECONDS = 1.0
 # After a key nobody knows, the standing is read again, but not more often than this: guessing keys costs us little.
@@ -62,7 +62,9 @@ class Access:
         actor = (await self.standing()).holder_of(digest, self._clock.now())
         if actor is None and time.monotonic() - self._read_at > RETRY_AGE_MIN_SECONDS:
             actor = (await self.standing(fresh=True)).holder_of(digest, self._clock.now())
-        return KeyHolder(actor.id, actor.kind, actor.name, actor.roles, digest) if actor is not None else None
+        if actor is None:
+            return None
+        return KeyHolder(actor.id, actor.kind, actor.name, actor.roles, actor.scope, actor.key_scope, digest)
 
     async def _refresh(self) -> Standing:
         asked_at = time.monotonic()
@@ -86,7 +88,9 @@ def guarded(house: House) -> House:
     return msgspec.structs.replace(house, guards=(key_guard, *house.guards))
 
 
-def key_guard(standing: Standing, actor: Actor, verb: Verb[Command], command: Command, now: datetime) -> Refusal | None:
+def key_guard(
+    standing: Standing, actor: Actor, verb: Verb[Command], command: Command, now: datetime, state: State
+) -> Refusal | None:
     """Ask at the door whether the key a command came with still holds: a revocation binds the next batch everywhere."""
     if isinstance(actor, KeyHolder) and standing.holder_of(actor.digest, now) is None:
         return UNAUTHENTICATED

@@ -30,6 +30,7 @@ STATUS_OF_RULE = {
     "orders.changed": 412,
     "authority.unauthenticated": 401,
     "authority.not_allowed": 403,
+    "authority.outside_scope": 403,
     "authority.own_roles": 403,
     "security.csrf": 403,
     "sign_in.too_many": 429,

@@ -46,3 +46,18 @@ create table item_cost (
     primary key (item, currency, effective_from, number)
 );
 select govern('item_cost', 'insert');
+
+-- The organisation as a tree. A site's code is its location's, a channel's code is the channel's name.
+create table org_node (
+    code text collate "C" primary key,
+    name text not null,
+    kind text not null check (kind in ('brand', 'company', 'region', 'site', 'channel')),
+    parent text collate "C" references org_node check (parent <> code),
+    at timestamptz not null
+);
+create index org_node_parent on org_node (parent);
+select govern('org_node', 'insert, update, delete');
+
+-- Which parts of the tree somebody, or a key, may see and move; none named is all of it.
+alter table actor add column scope text[] not null default '{}';
+alter table api_key add column scope text[] not null default '{}';
