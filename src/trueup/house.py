@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from trueup.authority import checks as authority_checks
-from trueup.authority import publish, register, standing
+from trueup.authority import organisation, publish, register, standing
 from trueup.authority import state as authority
 from trueup.cases import act, close, ladder
 from trueup.cases import checks as cases_checks
@@ -23,7 +23,7 @@ from trueup.core.policy import Known, Policy
 from trueup.core.verb import Event, Slice, Verb
 from trueup.migrate import checks as migrate_checks
 from trueup.migrate.mapping import Mapping
-from trueup.orders import cancel, place, record
+from trueup.orders import cancel, channel, place, record, workflow
 from trueup.orders import checks as orders_checks
 from trueup.orders import state as orders
 from trueup.oversight.exposure import ExposurePolicy
@@ -41,7 +41,8 @@ POLICY_KINDS: dict[str, type[Policy]] = {
         CustomFields,
         ladder.Ladder,
         operate.SiteBands,
-        place.Channel,
+        channel.Channel,
+        workflow.Workflow,
         Mapping,
         ExposurePolicy,
     )
@@ -49,6 +50,7 @@ POLICY_KINDS: dict[str, type[Policy]] = {
 
 VERBS: tuple[Verb[Any], ...] = (
     *register.VERBS,
+    *organisation.VERBS,
     publish.publishing(POLICY_KINDS, lambda: Known({verb.name: verb.command for verb in VERBS})),
     *open_.VERBS,
     *act.VERBS,
@@ -102,7 +104,7 @@ def build() -> House:
     return House(
         verbs={verb.command: verb for verb in VERBS},
         slices=SLICES,
-        guards=(standing.role_guard,),
+        guards=(standing.role_guard, standing.scope_guard),
         load_standing=standing.loader(POLICY_KINDS),
         events={event.name: event for event in EVENTS},
         checks=CHECKS,

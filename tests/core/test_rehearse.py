@@ -16,7 +16,7 @@ from trueup.core.database import connect
 from trueup.core.door import Door
 from trueup.core.policy import Active, Policies, digest
 from trueup.core.verb import Actor
-from trueup.orders.place import Channel
+from trueup.orders.channel import Channel
 from trueup.parties.state import Contact
 
 EVERYTHING = """select (select count(*) from journal), (select count(*) from door_key), (select count(*) from batch),

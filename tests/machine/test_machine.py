@@ -16,7 +16,6 @@ from tests.machine.machine import Trading, bench_on
 from trueup.core import batch
 from trueup.core.batch import Submission
 from trueup.core.door import Door
-from trueup.core.errors import Refusal
 from trueup.core.verb import Statement
 from trueup.orders import cancel, place
 from trueup.orders.state import Line, Totals
@@ -164,19 +163,16 @@ def safety_stock_is_ignored(patch: pytest.MonkeyPatch) -> None:
 
 
 def lines_of_one_item_are_counted_separately(patch: pytest.MonkeyPatch) -> None:
-    together = reserve.claim
+    together = reserve.spread
 
-    def separately(state: Any, demands: Any, location: str) -> tuple[Claim, ...] | Refusal:
-        claims: tuple[Claim, ...] = ()
-        for demand in demands:
-            claimed = together(state, [demand], location)
-            if isinstance(claimed, Refusal):
-                return together(state, demands, location)
-            claims += claimed
-        return claims
+    def separately(state: Any, demands: Any, *arguments: Any, **options: Any) -> tuple[Any, Any]:
+        parts = [together(state, [demand], *arguments, **options) for demand in demands]
+        if any(missing for _, missing in parts):
+            return together(state, demands, *arguments, **options)
+        return tuple(c for claims, _ in parts for c in claims), ()
 
-    patch.setattr(reserve, "claim", separately)
-    patch.setattr(place, "claim", separately)
+    patch.setattr(reserve, "spread", separately)
+    patch.setattr(place, "spread", separately)
 
 
 def facts_are_not_covered(patch: pytest.MonkeyPatch) -> None:

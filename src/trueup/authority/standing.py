@@ -171,6 +171,17 @@ def require(standing: Standing, actor: Actor, right: str) -> Refusal | None:
     return None
 
 
+def outside(actor: Actor) -> Refusal:
+    """Return why somebody who is confined to a part of the organisation is not shown what belongs to all of it."""
+    return Refusal(
+        "authority.outside_scope",
+        f"This shows more than {actor.name}'s part of the organisation.",
+        "Ask somebody without a scope, or an administrator to widen it.",
+        "actor",
+        actor.id,
+    )
+
+
 def role_guard(
     standing: Standing, actor: Actor, verb: Verb[Command], command: Command, now: datetime, state: State
 ) -> Refusal | None:

@@ -10,9 +10,11 @@ import msgspec
 from trueup.core.errors import Refusal
 from trueup.core.policy import Policies
 from trueup.core.quantity import ZERO, Quantity, plain
-from trueup.core.verb import Accepted, Body, Command, Context, Decision, Event, State, Verb
+from trueup.core.verb import Accepted, Body, Command, Concerns, Context, Decision, Event, State, Verb
+from trueup.orders.channel import cancellable_until
 from trueup.orders.place import totals_of
 from trueup.orders.state import Line, LineCancelled, OrderCancelled, OrderRow, Orders
+from trueup.orders.workflow import advance, allows
 from trueup.stock.state import Claim, ClaimsReleased, Stock
 
 
@@ -35,8 +37,10 @@ class CancelOrder(Command, frozen=True, kw_only=True):
 def cancel_order(state: State, command: CancelOrder, context: Context) -> Decision:
     """Cancel the units, release their claims and total what is left; prices and amounts per unit are kept.
 
-    Cancelling every unit of goods cancels the charges too. Refuses history, unknown lines, more units than are neither
-    cancelled nor shipped, and an order that changed meanwhile. Source: behaviours 9 and 19.
+    Cancelling every unit of goods cancels the charges too, and a phantom kit takes its parts along. Refuses history,
+    unknown lines, parts of kits, more units than are neither cancelled nor shipped, a state whose workflow does not
+    allow it, the time after the cancellation window the order was captured under, and an order that changed meanwhile.
+    Source: behaviours 9, 14, 19, 39.
     """
     row = state.of(Orders).order(command.order)
     if row is None:
@@ -51,6 +55,10 @@ def cancel_order(state: State, command: CancelOrder, context: Context) -> Decisi
     chosen = _choose(row, command)
     if isinstance(chosen, Refusal):
         return chosen
+    refusal = allows(row, "cancelled", context.policies) or _too_late(row, context)
+    if refusal is not None:
+        return refusal
+    chosen = [*chosen, *_parts(row, chosen)]
     cancelled = [*chosen, *_orphaned_charges(row, chosen)]
     after = {c.line: c.quantity for c in cancelled}
     lines = [msgspec.structs.replace(line, cancelled=line.cancelled + after.get(line.line, ZERO)) for line in row.lines]
@@ -61,13 +69,43 @@ def cancel_order(state: State, command: CancelOrder, context: Context) -> Decisi
     claims = _claims(state, command.order, chosen)
     if claims:
         events.append(ClaimsReleased(holder=command.order, claims=claims, reason="cancelled", at=context.now))
+    if all(line.quantity <= line.cancelled for line in lines):
+        events += advance(row, "cancelled", context, command.reason)
     result = {"order": command.order, "total": str(event.totals.total), "version": row.version + 1}
     return Accepted(events, command.order, result)
 
 
+def _too_late(row: OrderRow, context: Context) -> Refusal | None:
+    window = cancellable_until(row, context.policies)
+    if window is None or context.now <= row.captured.recorded_at + window:
+        return None
+    until = row.captured.recorded_at + window
+    return Refusal("orders.cancellation_window", f"The order could be cancelled until {until:%Y-%m-%d %H:%M} UTC.",
+                   "Let it be shipped and returned.", "order", row.captured.id)  # fmt: skip
+
+
+def _parts(row: OrderRow, chosen: list[LineCancelled]) -> list[LineCancelled]:
+    """Return what phantom kits that are cancelled take along of their parts."""
+    kits = {c.line: c.quantity for c in chosen if _is_kit(row.line(c.line))}
+    found = []
+    for part in row.lines:
+        kit = row.line(part.parent) if part.parent is not None else None
+        if kit is not None and kit.line in kits:
+            found.append(LineCancelled(part.line, min(kits[kit.line] * part.quantity / kit.quantity, _open(part))))
+    return found
+
+
+def _is_kit(line: Line | None) -> bool:
+    return line is not None and line.kind == "kit"
+
+
 def _choose(row: OrderRow, command: CancelOrder) -> list[LineCancelled] | Refusal:
     if not command.lines:
-        chosen = [LineCancelled(x.line, _open(x)) for x in row.lines if x.kind == "good" and _open(x) > 0]
+        chosen = [
+            LineCancelled(x.line, _open(x))
+            for x in row.lines
+            if x.kind != "charge" and x.parent is None and _open(x) > 0
+        ]
         if not chosen:
             return Refusal("orders.nothing_left", "No unit of the order can be cancelled any more.",
                            "Units that were shipped are returned instead.", "order", command.order)  # fmt: skip
@@ -79,6 +117,9 @@ def _choose(row: OrderRow, command: CancelOrder) -> list[LineCancelled] | Refusa
         if line is None or line.line in {c.line for c in chosen}:
             return Refusal("orders.unknown_line", f"The order has no line {wanted.line} to cancel once.",
                            "Name each line once, by its number.", f"{where}.line", str(wanted.line))  # fmt: skip
+        if line.parent is not None:
+            return Refusal("orders.part_of_kit", f"Line {line.line} is a part of the kit on line {line.parent}.",
+                           "Cancel the kit.", f"{where}.line", str(wanted.line))  # fmt: skip
         quantity = _open(line) if wanted.quantity is None else wanted.quantity
         if quantity <= 0 or quantity > _open(line):
             return Refusal("orders.too_many", f"{plain(_open(line))} units of line {line.line} can be cancelled.",
@@ -122,6 +163,11 @@ def _wants(state: State, command: CancelOrder, policies: Policies) -> None:
     state.of(Stock).want_claims(command.order)
 
 
+def _concerns(state: State, command: CancelOrder) -> Concerns:
+    row = state.of(Orders).order(command.order)
+    return Concerns(channels=(row.captured.channel,)) if row is not None else Concerns()
+
+
 VERBS = (
     Verb(
         name="orders.cancel",
@@ -129,5 +175,6 @@ VERBS = (
         decide=cancel_order,
         wants=_wants,
         touches=lambda command: (command.order,),
+        concerns=_concerns,
     ),
 )

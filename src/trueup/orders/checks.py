@@ -74,7 +74,7 @@ CHECKS: tuple[Check, ...] = (
         """select 'order', o.id, 'totals ' || (o.total_goods, o.total_charges, o.total_discount)
             || ', lines ' || (s.goods, s.charges, s.discount)
         from orders o cross join lateral (
-            select coalesce(sum(k.amount) filter (where k.kind = 'good'), 0) as goods,
+            select coalesce(sum(k.amount) filter (where k.kind <> 'charge'), 0) as goods,
                    coalesce(sum(k.amount) filter (where k.kind = 'charge'), 0) as charges,
                    coalesce(sum(k.discount), 0) as discount
             from (select kind, round(amount * (quantity - cancelled) / quantity, scale(amount)) as amount,

@@ -13,20 +13,39 @@ from trueup.core.verb import Rebuilt, Statement
 if TYPE_CHECKING:
     from trueup.orders.state import Line, OrderRow
 
-CAPTURED = (
-    "id", "number", "kind", "channel", "currency", "placed_at", "recorded_at", "managed", "customer", "person",
-    "ship_country", "source", "load", "external_ids", "source_total", "payment_known", "captured", "refunded", "flags",
-)  # fmt: skip
-_LINE = (
-    "line", "sku", "item", "description", "kind", "quantity", "unit_price", "amount", "discount", "location", "flags",
-    "source_row", "cancelled", "shipped", "returned",
-)  # fmt: skip
+# What is written once, when an order is captured: column and type; `words` are a text[] written as one string.
+_CAPTURED = {
+    "id": "text", "number": "text", "kind": "text", "channel": "text", "currency": "text", "placed_at": "timestamptz",
+    "recorded_at": "timestamptz", "managed": "bool", "customer": "text", "person": "text", "ship_country": "text",
+    "source": "text", "load": "text", "external_ids": "jsonb", "source_total": "numeric", "payment_known": "bool",
+    "captured": "numeric", "refunded": "numeric", "flags": "words", "type": "text", "workflow_version": "int",
+    "channel_version": "int", "delivery": "text", "tax_included": "bool", "ship_region": "text",
+    "ship_postcode": "text", "latitude": "numeric", "longitude": "numeric", "priority": "int",
+    "promised_at": "timestamptz",
+}  # fmt: skip
+CAPTURED = tuple(_CAPTURED)
+# What later events change: version, totals and counters.
+_COUNTED = {
+    "version": "int", "total_goods": "numeric", "total_charges": "numeric", "total_discount": "numeric",
+    "total_tax": "numeric", "total": "numeric", "units_ordered": "numeric", "units_cancelled": "numeric",
+    "units_reserved": "numeric", "units_allocated": "numeric", "units_shipped": "numeric",
+    "units_returned": "numeric", "unmatched": "int", "holds": "int", "last_move": "jsonb",
+}  # fmt: skip
+_LINE = {
+    "line": "int", "sku": "text", "item": "text", "description": "text", "kind": "text", "quantity": "numeric",
+    "unit_price": "numeric", "amount": "numeric", "discount": "numeric", "location": "text", "flags": "words",
+    "source_row": "text", "cancelled": "numeric", "shipped": "numeric", "returned": "numeric", "parent": "int",
+    "tax": "numeric", "tax_rate": "numeric", "tax_code": "text", "fields": "jsonb",
+}  # fmt: skip
+_HELD = {"reserved": "numeric", "allocated": "numeric"}
+# Of a line, what later events change.
+_LINE_COUNTED = {"cancelled": "numeric", "tax": "numeric", "tax_rate": "numeric", "tax_code": "text", **_HELD}
 _WANTED = """select unnest(%s::text[]) as order_id
     union select k.order_id
     from unnest(%s::text[], %s::text[]) as w (key, source) join order_key k using (key, source)"""
 
-READ_ORDERS = f"""select o.version, o.total_goods, o.total_charges, o.total_discount, o.total_tax, o.total,
-        {", ".join(f"o.{name}" for name in CAPTURED)}
+READ_ORDERS = f"""select o.last_move::text, o.unmatched, o.holds, o.version, o.total_goods, o.total_charges,
+        o.total_discount, o.total_tax, o.total, {", ".join(f"o.{name}" for name in CAPTURED)}
     from ({_WANTED}) w join orders o on o.id = w.order_id order by o.id"""
 LOCK_ORDERS = READ_ORDERS + " for no key update of o"
 READ_LINES = f"""select l.order_id, l.reserved, l.allocated, {", ".join(f"l.{name}" for name in _LINE)}
@@ -35,46 +54,64 @@ READ_KEYS = """select k.key, k.source, k.order_id
     from unnest(%s::text[], %s::text[]) as w (key, source) join order_key k using (key, source)"""
 
 
+def _unnest(columns: Mapping[str, str]) -> str:
+    """Write the rows of arrays as a table `n` of these columns; what is no array element travels as text."""
+    kinds = ", ".join(f"%s::{'text' if kind in ('jsonb', 'words') else kind}[]" for kind in columns.values())
+    return f"unnest({kinds}) as n ({', '.join(columns)})"
+
+
+def _values(columns: Mapping[str, str]) -> list[str]:
+    """Write what each column gets from its row of `n`."""
+    return [_VALUE.get(kind, "n.{0}").format(name) for name, kind in columns.items()]
+
+
+_VALUE = {
+    "jsonb": "n.{0}::jsonb",
+    "words": "coalesce(string_to_array(nullif(n.{0}, ''), ' '), '{{}}')",
+}
+
+
+def _insert(table: str, columns: Mapping[str, str]) -> str:
+    return f"""insert into {table} ({", ".join(columns)})
+        select {", ".join(_values(columns))} from {_unnest(columns)}"""
+
+
+def _update(table: str, keys: Mapping[str, str], columns: Mapping[str, str]) -> str:
+    set_ = ", ".join(f"{name} = {value}" for name, value in zip(columns, _values(columns), strict=True))
+    where = " and ".join(f"t.{key} = n.{key}" for key in keys)
+    return f"update {table} t set {set_} from {_unnest({**keys, **columns})} where {where}"
+
+
+_INSERT_ORDERS = _insert("orders", {**_CAPTURED, **_COUNTED})
+_INSERT_LINES = _insert("order_line", {"order_id": "text", **_LINE, **_HELD})
+_UPDATE_ORDERS = _update("orders", {"id": "text"}, _COUNTED)
+_UPDATE_LINES = _update("order_line", {"order_id": "text", "line": "int"}, _LINE_COUNTED) + (
+    f" and ({', '.join(f't.{name}' for name in _LINE_COUNTED)})"
+    f" is distinct from ({', '.join(f'n.{name}' for name in _LINE_COUNTED)})"
+)
+
+
 def insert_orders(new: Sequence[OrderRow]) -> list[Statement]:
     """Return the inserts of new orders with their lines and keys."""
     lines = [(row, line) for row in new for line in row.lines]
-    return [_insert_headers(new), *insert_lines(lines), _insert_keys(new)]
+    headers = Statement(_INSERT_ORDERS, [*_captured(new), *_counted(new)])
+    return [headers, *_insert_lines(lines), _insert_keys(new)]
 
 
 def update_orders(changed: Sequence[OrderRow]) -> list[Statement]:
     """Return the new totals and counters of known orders, of their lines, and the lines that were added."""
-    units = [_units(row) for row in changed]
     added = [(row, line) for row in changed for line in row.new_lines]
     lines = [(row, line) for row in changed for line in row.lines]
+    only = [line for _, line in lines]
     return [
+        Statement(_UPDATE_ORDERS, [[row.captured.id for row in changed], *_counted(changed)]),
+        *_insert_lines(added),
         Statement(
-            """update orders o set version = n.version, total_goods = n.goods, total_charges = n.charges,
-                total_discount = n.discount, total_tax = n.tax, total = n.total, units_ordered = n.ordered,
-                units_cancelled = n.cancelled, units_reserved = n.reserved, units_allocated = n.allocated,
-                units_shipped = n.shipped, units_returned = n.returned
-            from unnest(%s::text[], %s::int[], %s::numeric[], %s::numeric[], %s::numeric[], %s::numeric[],
-                        %s::numeric[], %s::numeric[], %s::numeric[], %s::numeric[], %s::numeric[], %s::numeric[],
-                        %s::numeric[])
-                as n (id, version, goods, charges, discount, tax, total,
-                      ordered, cancelled, reserved, allocated, shipped, returned)
-            where o.id = n.id""",
+            _UPDATE_LINES,
             [
-                [row.captured.id for row in changed], [row.version for row in changed],
-                [row.totals.goods for row in changed], [row.totals.charges for row in changed],
-                [row.totals.discount for row in changed], [row.totals.tax for row in changed],
-                [row.totals.total for row in changed], *(list(column) for column in zip(*units, strict=True)),
-            ],
-        ),
-        *insert_lines(added),
-        Statement(
-            """update order_line l set cancelled = n.cancelled, reserved = n.reserved, allocated = n.allocated
-            from unnest(%s::text[], %s::int[], %s::numeric[], %s::numeric[], %s::numeric[])
-                as n (order_id, line, cancelled, reserved, allocated)
-            where l.order_id = n.order_id and l.line = n.line
-              and (l.cancelled, l.reserved, l.allocated) is distinct from (n.cancelled, n.reserved, n.allocated)""",
-            [
-                [row.captured.id for row, _ in lines], [line.line for _, line in lines],
-                [line.cancelled for _, line in lines], *_held(lines),
+                [row.captured.id for row, _ in lines], [line.line for line in only],
+                [line.cancelled for line in only], [line.tax for line in only], [line.tax_rate for line in only],
+                [line.tax_code for line in only], *_held(lines),
             ],
         ),
     ]  # fmt: skip
@@ -98,6 +135,16 @@ def delete_orders(gone: Sequence[OrderRow]) -> list[Statement]:
     ]
 
 
+def _insert_lines(lines: Sequence[tuple[OrderRow, Line]]) -> list[Statement]:
+    if not lines:
+        return []
+    only = [line for _, line in lines]
+    columns: dict[str, list[Any]] = {name: [getattr(line, name) for line in only] for name in _LINE}
+    columns["flags"] = [" ".join(flags) for flags in columns["flags"]]
+    columns["fields"] = [_json(fields) for fields in columns["fields"]]
+    return [Statement(_INSERT_LINES, [[row.captured.id for row, _ in lines], *columns.values(), *_held(lines)])]
+
+
 def _held(lines: Sequence[tuple[OrderRow, Line]]) -> tuple[list[Decimal], list[Decimal]]:
     """Return the units reserved and allocated for each line."""
     return (
@@ -106,61 +153,29 @@ def _held(lines: Sequence[tuple[OrderRow, Line]]) -> tuple[list[Decimal], list[D
     )
 
 
-def insert_lines(lines: Sequence[tuple[OrderRow, Line]]) -> list[Statement]:
-    """Return the insert of lines, each with its order, and the units claimed for it."""
-    if not lines:
-        return []
-    only = [line for _, line in lines]
-    return [
-        Statement(
-            """insert into order_line (order_id, line, sku, item, description, kind, quantity, cancelled, reserved,
-                allocated, shipped, returned, unit_price, amount, discount, location, flags, source_row)
-            select order_id, line, sku, item, description, kind, quantity, cancelled, reserved, allocated, shipped,
-                returned, unit_price, amount, discount, location,
-                coalesce(string_to_array(nullif(flags, ''), ' '), '{}'), source_row
-            from unnest(%s::text[], %s::int[], %s::text[], %s::text[], %s::text[], %s::text[], %s::numeric[],
-                        %s::numeric[], %s::numeric[], %s::numeric[], %s::numeric[], %s::numeric[], %s::numeric[],
-                        %s::numeric[], %s::numeric[], %s::text[], %s::text[], %s::text[])
-                as n (order_id, line, sku, item, description, kind, quantity, cancelled, reserved, allocated, shipped,
-                      returned, unit_price, amount, discount, location, flags, source_row)""",
-            [
-                [row.captured.id for row, _ in lines], [x.line for x in only], [x.sku for x in only],
-                [x.item for x in only], [x.description for x in only], [x.kind for x in only],
-                [x.quantity for x in only], [x.cancelled for x in only], *_held(lines),
-                [x.shipped for x in only], [x.returned for x in only], [x.unit_price for x in only],
-                [x.amount for x in only], [x.discount for x in only], [x.location for x in only],
-                [" ".join(x.flags) for x in only], [x.source_row for x in only],
-            ],
-        )
-    ]  # fmt: skip
+def _captured(orders: Sequence[OrderRow]) -> list[list[Any]]:
+    captured = [row.captured for row in orders]
+    columns: dict[str, list[Any]] = {name: [getattr(order, name) for order in captured] for name in CAPTURED}
+    columns["external_ids"] = [_json(numbers) for numbers in columns["external_ids"]]
+    columns["flags"] = [" ".join(flags) for flags in columns["flags"]]
+    return list(columns.values())
 
 
-def _insert_headers(new: Sequence[OrderRow]) -> Statement:
-    captured = [row.captured for row in new]
-    columns: list[list[Any]] = [[getattr(order, name) for order in captured] for name in CAPTURED]
-    columns[CAPTURED.index("external_ids")] = [json.encode(order.external_ids).decode() for order in captured]
-    columns[CAPTURED.index("flags")] = [" ".join(order.flags) for order in captured]
-    units = [_units(row) for row in new]
-    return Statement(
-        f"""insert into orders ({", ".join(CAPTURED)}, total_goods, total_charges, total_discount, total_tax, total,
-            units_ordered, units_cancelled, units_reserved, units_allocated, units_shipped, units_returned, version)
-        select id, number, kind, channel, currency, placed_at, recorded_at, managed, customer, person, ship_country,
-            source, load, external_ids::jsonb, source_total, payment_known, captured, refunded,
-            coalesce(string_to_array(nullif(flags, ''), ' '), '{{}}'), goods, charges, discount, tax, total,
-            ordered, cancelled, reserved, allocated, shipped, returned, version
-        from unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::timestamptz[], %s::timestamptz[],
-                    %s::bool[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::numeric[],
-                    %s::bool[], %s::numeric[], %s::numeric[], %s::text[], %s::numeric[], %s::numeric[], %s::numeric[],
-                    %s::numeric[], %s::numeric[], %s::numeric[], %s::numeric[], %s::numeric[], %s::numeric[],
-                    %s::numeric[], %s::numeric[], %s::int[])
-            as n ({", ".join(CAPTURED)}, goods, charges, discount, tax, total,
-                  ordered, cancelled, reserved, allocated, shipped, returned, version)""",
-        [
-            *columns, [row.totals.goods for row in new], [row.totals.charges for row in new],
-            [row.totals.discount for row in new], [row.totals.tax for row in new], [row.totals.total for row in new],
-            *(list(column) for column in zip(*units, strict=True)), [row.version for row in new],
-        ],
+def _counted(orders: Sequence[OrderRow]) -> list[list[Any]]:
+    rows = [_counters(row) for row in orders]
+    return [list(column) for column in zip(*rows, strict=True)]
+
+
+def _counters(row: OrderRow) -> tuple[Any, ...]:
+    totals = row.totals
+    return (
+        row.version, totals.goods, totals.charges, totals.discount, totals.tax, totals.total, *_units(row),
+        row.unmatched, row.holds, json.encode(row.moved).decode() if row.moved else None,
     )  # fmt: skip
+
+
+def _json(value: Mapping[str, Any]) -> str:
+    return json.encode(value).decode() if value else "{}"
 
 
 def _keys_of(orders: Sequence[OrderRow]) -> list[tuple[str, str, str]]:
@@ -183,34 +198,23 @@ def rebuilt(orders: Iterable[OrderRow], keys: Mapping[tuple[str, str], str]) -> 
     headers: dict[tuple[Any, ...], tuple[Any, ...]] = {}
     lines: dict[tuple[Any, ...], tuple[Any, ...]] = {}
     for row in orders:
-        captured, totals = row.captured, row.totals
-        headers[captured.id,] = (
-            *(getattr(captured, name) for name in CAPTURED[1:]),
-            totals.goods, totals.charges, totals.discount, totals.tax, totals.total, row.version, *_units(row),
-        )  # fmt: skip
+        captured = row.captured
+        moved = json.to_plain(row.moved) if row.moved else None
+        headers[captured.id,] = (*(getattr(captured, name) for name in CAPTURED[1:]), *_counters(row)[:-1], moved)
         for line in row.lines:
             held = (row.reserved.get(line.line, ZERO), row.allocated.get(line.line, ZERO))
-            lines[captured.id, line.line] = (*held, *(getattr(line, name) for name in _LINE[1:]))
+            lines[captured.id, line.line] = (*held, *(getattr(line, name) for name in tuple(_LINE)[1:]))
     return [
+        Rebuilt("order", f"select {', '.join({**_CAPTURED, **_COUNTED})} from orders", headers),
         Rebuilt(
-            "order",
-            f"""select {", ".join(CAPTURED)}, total_goods, total_charges, total_discount, total_tax, total, version,
-                units_ordered, units_cancelled, units_reserved, units_allocated, units_shipped, units_returned
-            from orders""",
-            headers,
+            "order_line", f"select order_id, line, reserved, allocated, {', '.join(tuple(_LINE)[1:])} from order_line",
+            lines,
         ),
-        Rebuilt(
-            "order_line", f"select order_id, line, reserved, allocated, {', '.join(_LINE[1:])} from order_line", lines
-        ),
-        Rebuilt(
-            "order_key",
-            "select key, source, order_id from order_key",
-            {key: (order,) for key, order in keys.items()},
-        ),
-    ]
+        Rebuilt("order_key", "select key, source, order_id from order_key", {key: (o,) for key, o in keys.items()}),
+    ]  # fmt: skip
 
 
-def _units(row: OrderRow) -> tuple[Decimal, Decimal, Decimal, Decimal, Decimal, Decimal]:
+def _units(row: OrderRow) -> tuple[Decimal, ...]:
     """Return the units of goods ordered, cancelled, reserved, allocated, shipped and returned."""
     ordered = cancelled = shipped = returned = ZERO
     for line in row.lines:

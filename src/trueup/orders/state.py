@@ -8,20 +8,24 @@ from typing import Any, Literal
 
 import msgspec
 
+from trueup.core import json
 from trueup.core.quantity import ZERO
 from trueup.core.verb import Batch, Event, Loading, Rebuilt, Rows, Slice, Statement, of_kind
 from trueup.orders import rows
 from trueup.stock.state import Claim, ClaimsReleased, StockAllocated, StockReserved
 
 OrderKind = Literal["sale", "credit", "adjustment"]
-LineKind = Literal["good", "charge"]
+LineKind = Literal["good", "charge", "kit"]
+Delivery = Literal["ship", "pickup"]
 
 
 class Line(msgspec.Struct, array_like=True, frozen=True):
     """One line as it was captured. amount: its booked value, `quantity` times `unit_price`, before `discount`.
 
     line: 1, 2, 3... item: None when the catalogue does not know the SKU (history only). discount: its stored share of
-    the order's discount. source_row: identity of the source's row. shipped, returned: facts history came with.
+    the order's discount. location: where it must come from; None where sourcing chooses. source_row: identity of the
+    source's row. shipped, returned: facts history came with. parent: the line of the phantom kit it is a part of.
+    tax: its share of the order's tax, at `tax_rate` per cent; contained in `amount` where prices include it.
     """
 
     line: int
@@ -39,10 +43,18 @@ class Line(msgspec.Struct, array_like=True, frozen=True):
     cancelled: Decimal = ZERO
     shipped: Decimal = ZERO
     returned: Decimal = ZERO
+    parent: int | None = None
+    tax: Decimal = ZERO
+    tax_rate: Decimal | None = None
+    tax_code: str | None = None
+    fields: dict[str, str] = {}
 
 
 class Totals(msgspec.Struct, frozen=True):
-    """An order's money: goods + charges - discount + tax = total, in its currency."""
+    """An order's money: goods + charges - discount + tax = total, in its currency.
+
+    Where prices include tax it is contained in goods and charges, and not added once more.
+    """
 
     goods: Decimal
     charges: Decimal
@@ -57,6 +69,9 @@ class Captured(msgspec.Struct, frozen=True, kw_only=True):
     managed: False for history, which is searched, reported and returned but triggers nothing.
     source, external_ids: where it came from, and every number other systems know it by. load: the migration run.
     payment_known: False when the source said nothing about money received.
+    type: names its workflow. state: of that workflow, where it began; None for history. workflow_version,
+    channel_version: the documents it keeps. delivery: shipped, or picked up at the location its lines name.
+    ship_region, ship_postcode: where it goes, as tax and transit need it. latitude, longitude: of there, coarse.
     """
 
     id: str
@@ -79,6 +94,18 @@ class Captured(msgspec.Struct, frozen=True, kw_only=True):
     captured: Decimal = ZERO
     refunded: Decimal = ZERO
     flags: tuple[str, ...] = ()
+    type: str = "sale"
+    state: str | None = None
+    workflow_version: int = 0
+    channel_version: int = 0
+    delivery: Delivery = "ship"
+    tax_included: bool = False
+    ship_region: str | None = None
+    ship_postcode: str | None = None
+    latitude: Decimal | None = None
+    longitude: Decimal | None = None
+    priority: int = 0
+    promised_at: datetime | None = None
 
 
 class OrderPlaced(Event, frozen=True, kw_only=True):
@@ -139,7 +166,41 @@ class OrderCancelled(Event, frozen=True, kw_only=True):
     at: datetime
 
 
-EVENTS = (OrderPlaced, OrderRecorded, RecordExtended, RecordWithdrawn, OrderCancelled)
+class OrderMoved(Event, frozen=True, kw_only=True):
+    """A business event led the order from one state of its workflow to another. command: what the edge binds."""
+
+    name = "orders.moved"
+    about = "order"
+    order: str
+    event: str
+    from_state: str
+    to_state: str
+    at: datetime
+    reason: str | None = None
+    command: str | None = None
+    arguments: dict[str, Any] = msgspec.field(default_factory=dict)
+
+
+class EventUnmatched(Event, frozen=True, kw_only=True):
+    """A business event happened that no edge of the order's workflow wants in this state: no match."""
+
+    name = "orders.event_unmatched"
+    about = "order"
+    order: str
+    event: str
+    state: str
+    at: datetime
+
+
+EVENTS = (OrderPlaced, OrderRecorded, RecordExtended, RecordWithdrawn, OrderCancelled, OrderMoved, EventUnmatched)
+
+
+class Moved(msgspec.Struct, frozen=True):
+    """Where the last event of an order's workflow led, why, and when."""
+
+    state: str
+    reason: str | None
+    at: datetime
 
 
 class OrderRow:
@@ -148,7 +209,10 @@ class OrderRow:
     version: 1, and one more with each later event of the order itself; a claim on stock comes in company of one.
     """
 
-    __slots__ = ("allocated", "captured", "is_new", "line_at", "lines", "new_lines", "reserved", "totals", "version")
+    __slots__ = (
+        "allocated", "captured", "holds", "is_new", "line_at", "lines", "moved", "new_lines", "reserved", "totals",
+        "unmatched", "version",
+    )  # fmt: skip
 
     def __init__(self, captured: Captured, lines: list[Line], *, is_new: bool, version: int = 1) -> None:
         self.captured = captured
@@ -160,6 +224,16 @@ class OrderRow:
         self.is_new = is_new
         self.new_lines: list[Line] = []
         self.version = version
+        self.moved: Moved | None = None
+        if captured.state is not None:
+            self.moved = Moved(captured.state, None, captured.recorded_at)
+        self.unmatched = 0
+        self.holds = 0
+
+    @property
+    def state(self) -> str | None:
+        """The state of the order's own workflow that its last event led to; None for history."""
+        return self.moved.state if self.moved else None
 
     def line(self, number: int) -> Line | None:
         """Return the line of this number."""
@@ -222,11 +296,13 @@ class Orders(Slice):
             by_order.setdefault(order, []).append(_line_of(columns))
             reserved.setdefault(order, {})[columns[0]] = held
             allocated.setdefault(order, {})[columns[0]] = taken
-        for version, goods, charges, discount, tax, total, *columns in orders:
+        for moved, unmatched, holds, version, goods, charges, discount, tax, total, *columns in orders:
             values = dict(zip(rows.CAPTURED, columns, strict=True))
             values["flags"] = tuple(values["flags"])
             captured = Captured(totals=Totals(goods, charges, discount, tax, total), **values)
             row = OrderRow(captured, by_order.get(captured.id, []), is_new=False, version=version)
+            row.moved = json.decode(moved, Moved) if moved else None
+            row.unmatched, row.holds = unmatched, holds
             row.reserved = reserved.get(captured.id, {})
             row.allocated = allocated.get(captured.id, {})
             self.orders[captured.id] = row
@@ -241,6 +317,8 @@ class Orders(Slice):
                 RecordExtended: self._extended,
                 RecordWithdrawn: self._taken_out,
                 OrderCancelled: self._cancelled,
+                OrderMoved: self._moved,
+                EventUnmatched: self._unmatched,
                 StockReserved: self._reserved,
                 StockAllocated: self._allocated,
                 ClaimsReleased: self._released,
@@ -279,6 +357,16 @@ class Orders(Slice):
             row.replace(msgspec.structs.replace(line, cancelled=line.cancelled + cancelled.quantity))
         row.totals = event.totals
         row.version += 1
+        self._change(row)
+
+    def _moved(self, event: OrderMoved) -> None:
+        row = self.orders[event.order]
+        row.moved = Moved(event.to_state, event.reason, event.at)
+        self._change(row)
+
+    def _unmatched(self, event: EventUnmatched) -> None:
+        row = self.orders[event.order]
+        row.unmatched += 1
         self._change(row)
 
     def _reserved(self, event: StockReserved) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Annotated
@@ -13,7 +13,7 @@ from trueup.catalogue.state import Catalogue, Item
 from trueup.core.errors import Refusal, RefusalDetail
 from trueup.core.policy import Policies
 from trueup.core.quantity import ZERO, Quantity, plain
-from trueup.core.verb import Accepted, Body, Command, Context, Decision, State, Verb
+from trueup.core.verb import Accepted, Body, Command, Context, Decision, State, Verb, concerns_location
 from trueup.stock.state import Claim, ClaimsReleased, Stock, StockReserved
 
 
@@ -39,12 +39,24 @@ class ReleaseReservation(Command, frozen=True, kw_only=True):
 
 
 class Demand(msgspec.Struct, frozen=True):
-    """One line that wants stock: its number, its item, units, and where in the request it stands."""
+    """One line that wants stock: its number, its item, units, and where in the request it stands.
+
+    location: id of the only place it may come from (pickup); None where any that serves will do.
+    """
 
     line: int
     item: Item
     quantity: Decimal
     where: str
+    location: str | None = None
+
+
+class Missing(msgspec.Struct, frozen=True):
+    """What stock does not cover of a demand: units, and what was available for it everywhere it may come from."""
+
+    demand: Demand
+    quantity: Decimal
+    available: Decimal
 
 
 def reserve_stock(state: State, command: ReserveStock, context: Context) -> Decision:
@@ -65,9 +77,9 @@ def reserve_stock(state: State, command: ReserveStock, context: Context) -> Deci
         if item is None or line.quantity <= 0:
             return bad_line(f"lines[{number - 1}]", line.sku, line.quantity, item)
         demands.append(Demand(number, item, line.quantity, f"lines[{number - 1}]"))
-    claims = claim(state, demands, location.id)
-    if isinstance(claims, Refusal):
-        return claims
+    claims, missing = spread(state, demands, (location.id,))
+    if missing:
+        return short_refusal(missing)
     reservation = context.new_id("rsv")
     event = StockReserved(holder=reservation, claims=claims, at=context.now, expires_at=command.expires_at)
     return Accepted([event], reservation, {"reservation": reservation, "expires_at": command.expires_at.isoformat()})
@@ -86,39 +98,82 @@ def release_reservation(state: State, command: ReleaseReservation, context: Cont
     return Accepted([event], command.reservation, {"reservation": command.reservation})
 
 
-def claim(state: State, demands: Sequence[Demand], location: str) -> tuple[Claim, ...] | Refusal:
-    """Claim every demand at one location, or refuse the whole naming every short line with what is available.
+def spread(
+    state: State, demands: Sequence[Demand], locations: Sequence[str], channel: str = "", *, partly: bool = False
+) -> tuple[tuple[Claim, ...], tuple[Missing, ...]]:
+    """Return the claims on the locations, first choice first, and what they do not cover.
 
-    Lines of one item draw on the same balance, in their order. Source: behaviours 3, 7, 13, 16.
+    partly: a line that is short takes what there is; otherwise nothing, and leaves it to the lines behind it.
+    Everything from one location where one has it all; else each line from one that has it; else split, most from the
+    first. Lines of one item draw on the same balances, in their order. Source: behaviours 1, 2, 7, 13, 16.
     """
     stock = state.of(Stock)
-    taken: dict[str, Decimal] = {}
+    left: dict[tuple[str, str], Decimal] = {}
+
+    def free(item: str, location: str) -> Decimal:
+        known = left.get((item, location))
+        if known is None:
+            known = left[item, location] = max(ZERO, stock.available(item, location, channel))
+        return known
+
+    choice = _one_for_all(demands, locations, free) or locations
     claims: list[Claim] = []
-    short: list[RefusalDetail] = []
+    missing: list[Missing] = []
     for demand in demands:
-        available = stock.balance(demand.item.id, location).available() - taken.get(demand.item.id, ZERO)
-        if available < demand.quantity:
-            left = plain(max(available, ZERO))
-            short.append(
-                RefusalDetail(
-                    f"{demand.where}.quantity",
-                    plain(demand.quantity),
-                    f"{demand.item.sku}: {plain(demand.quantity)} asked, {left} available",
-                )
-            )
+        may = (demand.location,) if demand.location is not None else choice
+        available = [free(demand.item.id, location) for location in may]
+        whole = next((at for at, units in enumerate(available) if units >= demand.quantity), None)
+        wanted = demand.quantity
+        if sum(available, ZERO) < wanted and not partly:
+            missing.append(Missing(demand, wanted, sum(available, ZERO)))
             continue
-        taken[demand.item.id] = taken.get(demand.item.id, ZERO) + demand.quantity
-        claims.append(Claim(demand.line, demand.item.id, location, demand.quantity))
-    if short:
-        return Refusal(
-            "stock.short",
-            "Not enough stock: " + "; ".join(detail.what for detail in short) + ".",
-            "Lower the quantities, choose another location, or wait for a receipt.",
-            short[0].where,
-            short[0].value,
-            tuple(short),
+        for location, units in list(zip(may, available, strict=True))[whole or 0 :]:
+            taken = min(units, wanted)
+            if taken > 0:
+                claims.append(Claim(demand.line, demand.item.id, location, taken))
+                left[demand.item.id, location] -= taken
+                wanted -= taken
+            if not wanted:
+                break
+        if wanted:
+            missing.append(Missing(demand, wanted, sum(available, ZERO)))
+    return tuple(claims), tuple(missing)
+
+
+def _one_for_all(
+    demands: Sequence[Demand], locations: Sequence[str], free: Callable[[str, str], Decimal]
+) -> tuple[str, ...]:
+    """Return the first location that covers every line that is not bound to one, or nothing."""
+    if len(locations) == 1:
+        return ()
+    wanted: dict[str, Decimal] = {}
+    for demand in demands:
+        if demand.location is None:
+            wanted[demand.item.id] = wanted.get(demand.item.id, ZERO) + demand.quantity
+    for location in locations:
+        if all(free(item, location) >= units for item, units in wanted.items()):
+            return (location,)
+    return ()
+
+
+def short_refusal(missing: Sequence[Missing]) -> Refusal:
+    """Refuse the whole, naming every short line with what is available for it. Source: behaviours 3 and 7."""
+    short = tuple(
+        RefusalDetail(
+            f"{m.demand.where}.quantity",
+            plain(m.demand.quantity),
+            f"{m.demand.item.sku}: {plain(m.demand.quantity)} asked, {plain(m.available)} available",
         )
-    return tuple(claims)
+        for m in missing
+    )
+    return Refusal(
+        "stock.short",
+        "Not enough stock: " + "; ".join(detail.what for detail in short) + ".",
+        "Lower the quantities, choose another location, or wait for a receipt.",
+        short[0].where,
+        short[0].value,
+        short,
+    )
 
 
 def unknown_location(code: str) -> Refusal:
@@ -144,7 +199,9 @@ def _wants(state: State, command: ReserveStock, policies: Policies) -> None:
 
 
 VERBS = (
-    Verb(name="stock.reserve", command=ReserveStock, decide=reserve_stock, wants=_wants),
+    Verb(
+        name="stock.reserve", command=ReserveStock, decide=reserve_stock, wants=_wants, concerns=concerns_location
+    ),
     Verb(
         name="stock.release_reservation",
         command=ReleaseReservation,

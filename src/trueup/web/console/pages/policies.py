@@ -12,7 +12,7 @@ from trueup.authority.standing import Rights
 from trueup.cases.ladder import Ladder
 from trueup.core import json
 from trueup.core.policy import Policy
-from trueup.orders.place import Channel
+from trueup.orders.channel import Channel
 from trueup.oversight.exposure import ExposurePolicy
 from trueup.web.console import figures
 from trueup.web.console.visit import enter, unknown
