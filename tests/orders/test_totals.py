@@ -124,11 +124,23 @@ def test_behaviour_26_percentages_are_rounded_per_line(rounding: Rounding, tax: 
         assert [str(share) for share in result.taxes] == ["0.11", "0.21", "0.31", "0.41"]
 
 
-def test_a_tie_is_rounded_up_even_where_the_unit_price_never_ends():
-    """1.00 for 3 units at 1.5 %: half a cent of tax on each unit, exactly."""
-    third = Taxable(1, Decimal(3), Decimal("1.00"), vat("1.5"))
-    assert taxed([third], "EUR", Terms(rounding="per_unit"))[0].tax == Decimal("0.03")
-    assert taxed([third], "EUR", Terms())[0].tax == Decimal("0.02")
+@pytest.mark.parametrize(
+    ("quantity", "amount", "rate", "per_line", "per_unit"),
+    [("1", "0.50", "5", "0.03", "0.03"), ("1", "1.50", "19", "0.29", "0.29"), ("3", "1.00", "1.5", "0.02", "0.03"),
+     ("3", "1.00", "19.5", "0.20", "0.21"), ("7", "2.50", "21", "0.53", "0.56"), ("3", "3.25", "6", "0.20", "0.21")],
+)  # fmt: skip
+def test_a_tie_is_rounded_up_even_where_the_price_of_a_unit_never_ends(
+    quantity: str, amount: str, rate: str, per_line: str, per_unit: str
+):
+    line = Taxable(1, Decimal(quantity), Decimal(amount), vat(rate))
+    assert taxed([line], "EUR", Terms())[0].tax == Decimal(per_line)
+    assert taxed([line], "EUR", Terms(rounding="per_total"))[0].tax == Decimal(per_line)
+    assert taxed([line], "EUR", Terms(rounding="per_unit"))[0].tax == Decimal(per_unit)
+
+
+def test_a_tie_inside_a_price_goes_to_the_tax():
+    part = taxed([Taxable(1, Decimal(1), Decimal("0.05"), vat("100"))], "EUR", Terms(prices_include_tax=True))[0]
+    assert (part.base, part.tax) == (Decimal("0.02"), Decimal("0.03"))
 
 
 @pytest.mark.parametrize(

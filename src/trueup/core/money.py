@@ -141,11 +141,6 @@ def apportion_amount(
     return [share * unit for share in shares]
 
 
-def percent_per_line(rate: Decimal, amounts: Sequence[Decimal], currency: str) -> list[Decimal]:
-    """Take `rate` per cent of each line, each rounded half up. Source: behaviour 26."""
-    return [booked(amount * rate / 100, currency) for amount in amounts]
-
-
 def total_of(amounts: Sequence[Decimal]) -> Decimal:
     """Sum amounts exactly; nothing sums to zero."""
     return sum(amounts, ZERO)
