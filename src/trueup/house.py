@@ -17,13 +17,14 @@ from trueup.catalogue import register as catalogue_register
 from trueup.catalogue import state as catalogue
 from trueup.core import checks as core_checks
 from trueup.core.batch import House
+from trueup.core.calendars import WorkCalendar
 from trueup.core.checks import Check
 from trueup.core.fields import CustomFields
 from trueup.core.policy import Known, Policy
 from trueup.core.verb import Event, Slice, Verb
 from trueup.migrate import checks as migrate_checks
 from trueup.migrate.mapping import Mapping
-from trueup.orders import cancel, channel, place, record, workflow
+from trueup.orders import cancel, channel, fulfilment_orders, place, record, workflow
 from trueup.orders import checks as orders_checks
 from trueup.orders import state as orders
 from trueup.oversight.exposure import ExposurePolicy
@@ -31,7 +32,9 @@ from trueup.parties import checks as parties_checks
 from trueup.parties import record as parties_record
 from trueup.parties import state as parties
 from trueup.stock import checks as stock_checks
-from trueup.stock import receive, reserve
+from trueup.stock import freeze, freeze_checks, freeze_state, intents, limits, pools
+from trueup.stock import promise as stock_promise
+from trueup.stock import receive, reserve, supply, supply_checks, supply_state
 from trueup.stock import state as stock
 
 POLICY_KINDS: dict[str, type[Policy]] = {
@@ -40,6 +43,11 @@ POLICY_KINDS: dict[str, type[Policy]] = {
         standing.Rights,
         CustomFields,
         ladder.Ladder,
+        WorkCalendar,
+        stock_promise.PromisePolicy,
+        stock_promise.ShippingMethods,
+        freeze.Freezing,
+        limits.Buffers,
         operate.SiteBands,
         channel.Channel,
         workflow.Workflow,
@@ -61,19 +69,27 @@ VERBS: tuple[Verb[Any], ...] = (
     *parties_record.VERBS,
     *reserve.VERBS,
     *receive.VERBS,
+    *supply.VERBS,
+    *freeze.VERBS,
+    *intents.VERBS,
+    *pools.VERBS,
     *place.VERBS,
     *cancel.VERBS,
     *record.VERBS,
 )
 
-# The order of locks: names, orders by id, balances by (item, location), cases; rights lock the epoch before all.
+# The order of locks: names, sites (shared; a freeze's start alone), orders by id, balances by (item, location), cases; rights lock the epoch before all.
 SLICES: tuple[type[Slice], ...] = (
     authority.Authority,
     catalogue.Catalogue,
     cost.Costs,
     parties.Parties,
+    freeze_state.Freezes,
     orders.Orders,
+    fulfilment_orders.FulfilmentOrders,
     stock.Stock,
+    supply_state.SupplyPlaces,
+    supply_state.Supply,
     cases.Cases,
 )
 
@@ -84,7 +100,11 @@ EVENTS: tuple[type[Event], ...] = (
     *cost.EVENTS,
     *parties.EVENTS,
     *stock.EVENTS,
+    limits.PoolSet,
+    *freeze_state.EVENTS,
+    *supply_state.EVENTS,
     *orders.EVENTS,
+    *fulfilment_orders.EVENTS,
 )
 
 CHECKS: tuple[Check, ...] = (
@@ -94,6 +114,8 @@ CHECKS: tuple[Check, ...] = (
     *catalogue_checks.CHECKS,
     *parties_checks.CHECKS,
     *stock_checks.CHECKS,
+    *supply_checks.CHECKS,
+    *freeze_checks.CHECKS,
     *orders_checks.CHECKS,
     *migrate_checks.CHECKS,
 )
@@ -102,9 +124,9 @@ CHECKS: tuple[Check, ...] = (
 def build() -> House:
     """Return the house as shipped."""
     return House(
-        verbs={verb.command: verb for verb in VERBS},
+        verbs={verb.command: freeze.under_freezes(verb) for verb in VERBS},
         slices=SLICES,
-        guards=(standing.role_guard, standing.scope_guard),
+        guards=(standing.role_guard, standing.scope_guard, freeze.freeze_guard),
         load_standing=standing.loader(POLICY_KINDS),
         events={event.name: event for event in EVENTS},
         checks=CHECKS,

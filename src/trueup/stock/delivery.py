@@ -168,7 +168,7 @@ def pools_of(lines: Sequence[Wanted], sites: Sequence[Site], shelves: Shelves, t
     """Return what lines may draw on, by (item, location): each a list of its own, since drawing takes from it."""
     return {
         (part.item, site.location.id): steps_of(
-            shelves.get((part.item, site.location.id), Shelf()), part, site.location, terms.now
+            shelves.get((part.item, site.location.id), Shelf()), part, site.location.timezone, terms.now
         )
         for line in lines
         for part in line.parts

@@ -238,10 +238,11 @@ def notice_for(policy: PromisePolicy, promised_at: datetime, due_at: datetime | 
     return "notice" if days >= policy.notice_after_days and due_at > promised_at else "none"
 
 
-def steps_of(shelf: Shelf, part: Part, site: Location, now: datetime) -> list[Step]:
+def steps_of(shelf: Shelf, part: Part, timezone: str, now: datetime, *, lead: bool = True) -> list[Step]:
     """Return when units of a part become free at a site: now, with each supply, and after its lead time without limit.
 
-    What others wait for comes off the first units. Supply that is overdue promises nothing.
+    timezone: the site's. lead: whether to order more counts. What others wait for comes off the first units.
+    Supply that is overdue promises nothing.
     """
     steps = []
     deficit = max(ZERO, -shelf.available)
@@ -253,13 +254,13 @@ def steps_of(shelf: Shelf, part: Part, site: Location, now: datetime) -> list[St
         taken = min(deficit, incoming.units)
         deficit -= taken
         if incoming.units > taken:
-            due = incoming.due_at.astimezone(ZoneInfo(site.timezone)).date()
+            due = incoming.due_at.astimezone(ZoneInfo(timezone)).date()
             steps.append(
                 Step(incoming.due_at, incoming.units - taken, "supply", f"to come with {incoming.reference}, due {due}")
             )
-    if part.lead_days is not None:
-        ordered = now.astimezone(ZoneInfo(site.timezone)).date() + timedelta(days=part.lead_days)
-        moment = max(now, end_of_day(ordered, site.timezone))
+    if lead and part.lead_days is not None:
+        ordered = now.astimezone(ZoneInfo(timezone)).date() + timedelta(days=part.lead_days)
+        moment = max(now, end_of_day(ordered, timezone))
         steps.append(Step(moment, LIMITLESS, "lead_time", f"to be ordered, {part.lead_days} days of lead time"))
     return sorted(steps, key=lambda step: step.at)
 

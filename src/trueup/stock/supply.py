@@ -17,7 +17,7 @@ from trueup.core.calendars import end_of_day
 from trueup.core.errors import Refusal
 from trueup.core.policy import Policies
 from trueup.core.quantity import ZERO, Quantity, plain
-from trueup.core.verb import Accepted, Command, Context, Decision, Event, State, Verb
+from trueup.core.verb import Accepted, Command, Concerns, Context, Decision, Event, State, Verb
 from trueup.stock.peg import Delay, arrival_events, beyond, delays_in, repeg_events, source_of, sources_at
 from trueup.stock.promise import PromisePolicy, notice_for
 from trueup.stock.reserve import bad_line, unknown_location
@@ -300,6 +300,11 @@ def _then_wants_place(state: State, command: Any, policies: Policies) -> None:
         state.of(Cases).want_cause(_cause(code))
 
 
+def _concerns(state: State, command: Any) -> Concerns:
+    found = state.of(SupplyPlaces).places.get(command.supply)
+    return Concerns(sites=(found[1],) if found is not None else ())
+
+
 VERBS = (
     Verb(name="stock.expect_supply", command=ExpectSupply, decide=expect_supply, wants=_wants_expected),
     Verb(
@@ -308,6 +313,7 @@ VERBS = (
         decide=reschedule_supply,
         wants=_wants_supply,
         then_wants=_then_wants_place,
+        concerns=_concerns,
     ),
     Verb(
         name="stock.cancel_supply",
@@ -315,6 +321,7 @@ VERBS = (
         decide=cancel_supply,
         wants=_wants_supply,
         then_wants=_then_wants_place,
+        concerns=_concerns,
     ),
     Verb(
         name="stock.notice_late_supply",
@@ -322,5 +329,6 @@ VERBS = (
         decide=notice_late_supply,
         wants=_wants_supply,
         then_wants=_then_wants_place,
+        concerns=_concerns,
     ),
 )

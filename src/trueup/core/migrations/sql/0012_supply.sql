@@ -68,6 +68,7 @@ create table stock_waiting (
     since timestamptz not null,
     primary key (holder, line, number)
 ) with (fillfactor = 80);
+create index stock_backlog_waiting on stock_backlog (item, location) where waiting > 0;
 create index stock_waiting_place on stock_waiting (item, location, since);
 create index stock_waiting_supply on stock_waiting (supply) where supply is not null;
 
