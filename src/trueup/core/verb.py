@@ -213,16 +213,30 @@ class Concerns(msgspec.Struct, frozen=True):
     channels: tuple[str, ...] = ()
 
 
-_THE_WHOLE = Concerns()
-
-
-def _concerns_the_whole(state: State, command: Any) -> Concerns:
-    return _THE_WHOLE
-
-
 def concerns_location(state: State, command: Any) -> Concerns:
     """Return the site that a command names in its field `location`."""
     return Concerns(sites=(command.location,))
+
+
+def concerns_named(state: State, command: Any) -> Concerns:
+    """Return the sites and channels a command names: in itself and its lines, each `[..._]location` and `channel`."""
+    sites: list[str] = []
+    channels: list[str] = []
+    waiting: list[Any] = [command]
+    while waiting:
+        part = waiting.pop()
+        for name in part.__struct_fields__:
+            value = getattr(part, name)
+            if isinstance(value, str):
+                if name == "location" or name.endswith("_location"):
+                    sites.append(value)
+                elif name == "channel":
+                    channels.append(value)
+            elif isinstance(value, tuple | list):
+                waiting += [entry for entry in value if isinstance(entry, msgspec.Struct)]
+            elif isinstance(value, msgspec.Struct):
+                waiting.append(value)
+    return Concerns(tuple(sites), tuple(channels))
 
 
 class Movement(msgspec.Struct, frozen=True):
@@ -253,7 +267,8 @@ class Verb(msgspec.Struct, Generic[C], frozen=True, kw_only=True):
     name: `room.verb`, also the right that is asked for. wants: tells the slices which rows the rule needs.
     then_wants: tells the late slices (and those that only read) which rows those name that are loaded by now.
     touches: ids of aggregates; two commands for one are never in two batches at once in one process.
-    concerns: the sites and channels it is about, on the loaded state; people confined to others are refused.
+    concerns: the sites and channels it is about, on the loaded state (else those it names); who is confined to others
+    is refused, and so is what concerns none.
     """
 
     name: str
@@ -262,7 +277,7 @@ class Verb(msgspec.Struct, Generic[C], frozen=True, kw_only=True):
     wants: Callable[[State, C, Policies], None] = _wants_nothing
     then_wants: Callable[[State, C, Policies], None] | None = None
     touches: Callable[[C], tuple[str, ...]] = _touches_nothing
-    concerns: Callable[[State, C], Concerns] = _concerns_the_whole
+    concerns: Callable[[State, C], Concerns] = concerns_named
     personal: Personal | None = None
     moves: Callable[[State, C], tuple[Movement, ...]] | None = None
 

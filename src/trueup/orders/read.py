@@ -137,13 +137,17 @@ _FILTERS = {
 _FLAGGED = "(o.flags <> '{}' or o.total_differs)"
 
 
-async def find(connection: Connection, query: OrderQuery) -> OrderPage:
+async def find(connection: Connection, query: OrderQuery, channels: frozenset[str] | None = None) -> OrderPage:
     """Return one page, latest placed first. Raises Refused for a cursor that is not one.
 
+    channels: those whose orders may be shown; None is every one.
     A search looks through the first SEARCH_HITS_MAX orders it matches and says `capped` when there are more.
     """
     conditions = [condition for name, condition in _FILTERS.items() if getattr(query, name) is not None]
     parameters: list[Any] = [value for name in _FILTERS if (value := getattr(query, name)) is not None]
+    if channels is not None:
+        conditions.append("o.channel = any(%s::text[])")
+        parameters.append(sorted(channels))
     if query.flagged is not None:
         conditions.append(_FLAGGED if query.flagged else f"not {_FLAGGED}")
     if query.cursor is not None:
@@ -199,8 +203,8 @@ async def search(connection: Connection, text: str) -> tuple[list[str], bool]:
     return found[:SEARCH_HITS_MAX], len(found) > SEARCH_HITS_MAX
 
 
-async def order(connection: Connection, reference: str) -> OrderDetail | None:
-    """Return one order by its id or by our own number, or None."""
+async def order(connection: Connection, reference: str, channels: frozenset[str] | None = None) -> OrderDetail | None:
+    """Return one order by its id or by our own number, or None; None, too, where its channel may not be shown."""
     cursor = await connection.execute(
         f"""select {_SUMMARY}, c.number, o.ship_country, o.load, o.total_goods, o.total_charges, o.total_discount,
             o.total_tax, o.total, o.authorised, o.captured, o.refunded, o.person
@@ -212,6 +216,8 @@ async def order(connection: Connection, reference: str) -> OrderDetail | None:
     if row is None:
         return None
     summary = _summary_of(row)
+    if channels is not None and summary.channel not in channels:
+        return None
     size = len(OrderSummary.__struct_fields__)
     lines = await connection.execute(
         f"select {', '.join(OrderLine.__struct_fields__)} from order_line where order_id = %s order by line",

@@ -90,8 +90,13 @@ _BALANCES = """select i.id, i.sku, i.name, l.code, l.name, b.on_hand, b.reserved
     ) e on true"""
 
 
-async def balances(connection: Connection, query: StockQuery, now: datetime) -> StockPage:
-    """Return one page of balances by SKU and location. Claims that expired before `now` do not count."""
+async def balances(
+    connection: Connection, query: StockQuery, now: datetime, sites: frozenset[str] | None = None
+) -> StockPage:
+    """Return one page of balances by SKU and location. Claims that expired before `now` do not count.
+
+    sites: codes of the locations that may be shown; None is every one, here and below.
+    """
     conditions: list[str] = []
     parameters: list[Any] = [now]
     if query.search is not None and query.search.strip():
@@ -100,6 +105,9 @@ async def balances(connection: Connection, query: StockQuery, now: datetime) -> 
     if query.location is not None:
         conditions.append("l.code = %s")
         parameters.append(query.location)
+    if sites is not None:
+        conditions.append("l.code = any(%s::text[])")
+        parameters.append(sorted(sites))
     if query.item is not None:
         conditions.append("i.id = %s")
         parameters.append(query.item)
@@ -134,10 +142,14 @@ async def availability(connection: Connection, sku: str, location: str, now: dat
     return _availability_of(row) if row else None
 
 
-async def everywhere(connection: Connection, sku: str, now: datetime) -> tuple[Availability, ...]:
+async def everywhere(
+    connection: Connection, sku: str, now: datetime, sites: frozenset[str] | None = None
+) -> tuple[Availability, ...]:
     """Return what may be promised of an item at each location that ever had it, by location code."""
     rows = await connection.execute(
-        f"{_BALANCES} where b.item = (select item from item_key where key = %s) order by l.code limit 1000", [now, sku]
+        f"""{_BALANCES} where b.item = (select item from item_key where key = %s)
+            and (%s::text[] is null or l.code = any(%s::text[])) order by l.code limit 1000""",
+        [now, sku, *_both(sites)],
     )
     return tuple(_availability_of(row) for row in await rows.fetchall())
 
@@ -167,11 +179,17 @@ async def claims(
     return tuple(OpenClaimRow(*[*row, row[5] is not None and row[5] <= now]) for row in await rows.fetchall())
 
 
-async def movements(connection: Connection, item: str, cursor: str | None = None, limit: int = 50) -> MovementPage:
-    """Return one page of an item's movements, newest first."""
-    condition, parameters = "", [item]
+async def movements(
+    connection: Connection, item: str, cursor: str | None = None, limit: int = 50, sites: frozenset[str] | None = None
+) -> MovementPage:
+    """Return one page of an item's movements, newest first; of `sites`, those from or to one of them."""
+    condition = ""
+    parameters: list[Any] = [item]
+    if sites is not None:
+        condition = "and (f.code = any(%s::text[]) or t.code = any(%s::text[]))"
+        parameters += _both(sites)
     if cursor is not None:
-        condition = "and (m.at, m.batch, m.number) < (%s, %s::uuid, %s)"
+        condition += " and (m.at, m.batch, m.number) < (%s, %s::uuid, %s)"
         parameters += read_cursor(cursor, (datetime, str, int))
     rows = await connection.execute(
         f"""select m.at, m.batch::text, m.number, m.quantity, m.from_account::text, f.code, m.to_account::text, t.code,
@@ -183,6 +201,11 @@ async def movements(connection: Connection, item: str, cursor: str | None = None
     )
     found = [Movement(*row) for row in await rows.fetchall()]
     return page_of(found, bounded(limit), lambda row: write_cursor(row.at, row.batch, row.number))
+
+
+def _both(sites: frozenset[str] | None) -> list[Any]:
+    """Return the codes as a parameter that stands twice."""
+    return [None if sites is None else sorted(sites)] * 2
 
 
 def _availability_of(row: tuple[Any, ...]) -> Availability:

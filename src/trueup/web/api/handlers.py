@@ -10,7 +10,7 @@ from litestar.enums import HttpMethod
 from litestar.handlers import HTTPRouteHandler
 from litestar.response.base import ASGIResponse
 
-from trueup.authority.standing import require
+from trueup.authority.standing import outside, require
 from trueup.core import json
 from trueup.core.batch import House
 from trueup.core.errors import Refusal, Refused
@@ -92,14 +92,18 @@ def _read(row: Read) -> HTTPRouteHandler:
         actor = await site.access.holder(headers.get(b"authorization"))
         if actor is None:
             return refuse(UNAUTHENTICATED)
-        refusal = require(await site.access.standing(), actor, row.right)
+        standing = await site.access.standing()
+        scope = standing.within(actor)
+        refusal = require(standing, actor, row.right) or (outside(actor) if scope and not row.scoped else None)
         if refusal is not None:
             return refuse(refusal, 403)
         if "\0" in request.scope["path"]:
             return refuse(_unknown(request))
         query = read_query(request.scope["query_string"], row.query)
         async with site.reading() as connection:
-            found = await row.answer(connection, Asked(request.path_params, query, site.now()))
+            found = await row.answer(
+                connection, Asked(request.path_params, query, site.now(), standing.policies, scope)
+            )
         if found is None:
             return refuse(_unknown(request))
         return _found(found, headers.get(b"if-none-match"))

@@ -9,8 +9,11 @@ from typing import Annotated, Any, Generic, TypeVar
 import msgspec
 
 from trueup.authority import read as authority
+from trueup.authority.organisation import RemoveNode, SetNode
 from trueup.authority.publish import PublishPolicy
 from trueup.authority.register import IssueKey, RegisterActor, RevokeKey
+from trueup.authority.standing import Scope
+from trueup.authority.state import Node
 from trueup.cases import read as cases
 from trueup.cases.act import ActOnCase, CommentOnCase
 from trueup.cases.close import CloseCase
@@ -22,7 +25,9 @@ from trueup.catalogue.register import RegisterItem, RegisterLocation
 from trueup.catalogue.state import Location
 from trueup.core import journal, timeline
 from trueup.core.database import Connection
+from trueup.core.fields import CustomFields
 from trueup.core.paging import Limit, Page
+from trueup.core.policy import Policies
 from trueup.core.verb import Command
 from trueup.orders import read as orders
 from trueup.orders.cancel import CancelOrder
@@ -62,15 +67,38 @@ class NoQuery(msgspec.Struct, frozen=True):
 
 
 class Asked(msgspec.Struct, frozen=True):
-    """What a read was asked: the path's parts, the query, and the time."""
+    """What a read was asked: the path's parts, the query, the time, and the part of the organisation it may show.
+
+    scope: None is all of it.
+    """
 
     path: dict[str, str]
     query: Any
     now: datetime
+    policies: Policies
+    scope: Scope | None = None
+
+    @property
+    def sites(self) -> frozenset[str] | None:
+        """The codes of the locations it may show; None is every one."""
+        return None if self.scope is None else self.scope.sites
+
+    @property
+    def channels(self) -> frozenset[str] | None:
+        """The channels it may show; None is every one."""
+        return None if self.scope is None else self.scope.channels
+
+    def fields(self, entity: str) -> CustomFields:
+        """Return the custom fields of an entity."""
+        return self.policies.get(CustomFields, entity)
 
 
 class Read(msgspec.Struct, frozen=True, kw_only=True):
-    """One address that answers. answer: returns None where there is no such thing. right: who may ask."""
+    """One address that answers. answer: returns None where there is no such thing. right: who may ask.
+
+    scoped: it shows no more than `Asked.scope` allows, or nothing that belongs to one site or channel; what is not
+    scoped is refused to who is confined to a part of the organisation.
+    """
 
     path: str
     summary: str
@@ -78,6 +106,7 @@ class Read(msgspec.Struct, frozen=True, kw_only=True):
     returns: Any
     query: type[msgspec.Struct] = NoQuery
     right: str = "read"
+    scoped: bool = False
 
 
 class After(msgspec.Struct, frozen=True):
@@ -143,7 +172,7 @@ async def events(connection: Connection, asked: Asked) -> Feed:
 
 async def order_timeline(connection: Connection, asked: Asked) -> Feed | None:
     """Answer with what happened to an order; None when there is none."""
-    found = await orders.order(connection, asked.path["order"])
+    found = await orders.order(connection, asked.path["order"], asked.channels)
     if found is None:
         return None
     entries = await orders.timeline(connection, found.id, asked.query.after, asked.query.limit)
@@ -154,9 +183,19 @@ async def availability(connection: Connection, asked: Asked) -> Listed[stock.Ava
     """Answer with what may be promised at one location, or at all that had the item."""
     sku, location = asked.query.sku, asked.query.location
     if location is None:
-        return Listed(await stock.everywhere(connection, sku, asked.now))
+        return Listed(await stock.everywhere(connection, sku, asked.now, asked.sites))
+    if asked.sites is not None and location not in asked.sites:
+        return Listed(())
     found = await stock.availability(connection, sku, location, asked.now)
     return Listed((found,) if found is not None else ())
+
+
+async def claims_at(connection: Connection, asked: Asked) -> Listed[stock.OpenClaimRow]:
+    """Answer with the newest open claims on an item at a location; none outside of the scope."""
+    query = asked.query
+    if asked.sites is not None and query.location not in asked.sites:
+        return Listed(())
+    return Listed(await stock.claims(connection, query.item, query.location, asked.now, query.limit))
 
 
 async def listed(rows: Awaitable[tuple[T, ...]]) -> Listed[T]:
@@ -188,6 +227,8 @@ WRITES: tuple[Write, ...] = (
     Write(method="PUT", path="/v1/actors/{actor}", command=RegisterActor),
     Write(method="POST", path="/v1/actors/{actor}/keys", command=IssueKey, created=""),
     Write(method="DELETE", path="/v1/keys/{key}", command=RevokeKey),
+    Write(method="PUT", path="/v1/organisation/{node}", command=SetNode, fills={"node": "code"}),
+    Write(method="DELETE", path="/v1/organisation/{node}", command=RemoveNode, fills={"node": "code"}),
     Write(method="POST", path="/v1/policies", command=PublishPolicy, created=""),
 )
 
@@ -197,19 +238,22 @@ READS: tuple[Read, ...] = (
         summary="List orders, latest placed first",
         query=orders.OrderQuery,
         returns=orders.OrderPage,
-        answer=lambda connection, asked: orders.find(connection, asked.query),
+        scoped=True,
+        answer=lambda connection, asked: orders.find(connection, asked.query, asked.channels),
     ),
     Read(
         path="/v1/orders/{order}",
         summary="Get one order by id or by our number",
         returns=orders.OrderDetail,
-        answer=lambda connection, asked: orders.order(connection, asked.path["order"]),
+        scoped=True,
+        answer=lambda connection, asked: orders.order(connection, asked.path["order"], asked.channels),
     ),
     Read(
         path="/v1/orders/{order}/timeline",
         summary="Read what happened to an order, oldest first",
         query=After,
         returns=Feed,
+        scoped=True,
         answer=order_timeline,
     ),
     Read(
@@ -217,12 +261,14 @@ READS: tuple[Read, ...] = (
         summary="List items by SKU",
         query=catalogue.ItemQuery,
         returns=catalogue.ItemPage,
-        answer=lambda connection, asked: catalogue.items(connection, asked.query),
+        scoped=True,
+        answer=lambda connection, asked: catalogue.items(connection, asked.query, asked.fields("item")),
     ),
     Read(
         path="/v1/items/{item}",
         summary="Get one item by id or by any key it answers to",
         returns=catalogue.ItemDetail,
+        scoped=True,
         answer=lambda connection, asked: catalogue.item(connection, asked.path["item"]),
     ),
     Read(
@@ -236,20 +282,24 @@ READS: tuple[Read, ...] = (
         summary="List an item's stock movements by its id, newest first",
         query=OnePage,
         returns=stock.MovementPage,
+        scoped=True,
         answer=lambda connection, asked: stock.movements(
-            connection, asked.path["item"], asked.query.cursor, asked.query.limit
+            connection, asked.path["item"], asked.query.cursor, asked.query.limit, asked.sites
         ),
     ),
     Read(
         path="/v1/locations",
         summary="List locations by code",
+        query=catalogue.LocationQuery,
         returns=Listed[Location],
-        answer=lambda connection, asked: listed(catalogue.locations(connection)),
+        scoped=True,
+        answer=lambda connection, asked: listed(catalogue.locations(connection, asked.query, asked.fields("location"))),
     ),
     Read(
         path="/v1/locations/{location}",
         summary="Get one location by code or id",
         returns=Location,
+        scoped=True,
         answer=lambda connection, asked: catalogue.location(connection, asked.path["location"]),
     ),
     Read(
@@ -257,7 +307,7 @@ READS: tuple[Read, ...] = (
         summary="List customers, latest recorded first",
         query=parties.CustomerQuery,
         returns=parties.CustomerPage,
-        answer=lambda connection, asked: parties.customers(connection, asked.query),
+        answer=lambda connection, asked: parties.customers(connection, asked.query, asked.fields("customer")),
     ),
     Read(
         path="/v1/customers/{customer}",
@@ -270,13 +320,15 @@ READS: tuple[Read, ...] = (
         summary="List balances by SKU and location",
         query=stock.StockQuery,
         returns=stock.StockPage,
-        answer=lambda connection, asked: stock.balances(connection, asked.query, asked.now),
+        scoped=True,
+        answer=lambda connection, asked: stock.balances(connection, asked.query, asked.now, asked.sites),
     ),
     Read(
         path="/v1/availability",
         summary="Tell what may be promised of an item, and why",
         query=WhatWhere,
         returns=Listed[stock.Availability],
+        scoped=True,
         answer=availability,
     ),
     Read(
@@ -284,9 +336,8 @@ READS: tuple[Read, ...] = (
         summary="List the newest open claims on an item at a location",
         query=ClaimsAt,
         returns=Listed[stock.OpenClaimRow],
-        answer=lambda connection, asked: listed(
-            stock.claims(connection, asked.query.item, asked.query.location, asked.now, asked.query.limit)
-        ),
+        scoped=True,
+        answer=claims_at,
     ),
     Read(
         path="/v1/cases",
@@ -336,6 +387,12 @@ READS: tuple[Read, ...] = (
         query=migrations.RowQuery,
         returns=Page[migrations.RunRow],
         answer=lambda connection, asked: migrations.rows(connection, asked.path["run"], asked.query),
+    ),
+    Read(
+        path="/v1/organisation",
+        summary="List the organisation's parts by code",
+        returns=Listed[Node],
+        answer=lambda connection, asked: listed(authority.nodes(connection)),
     ),
     Read(
         path="/v1/actors",

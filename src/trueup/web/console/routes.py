@@ -16,6 +16,7 @@ from trueup.web.console.pages import (
     journal,
     migrations,
     orders,
+    organisation,
     overview,
     policies,
     sign_in,
@@ -25,7 +26,7 @@ from trueup.web.console.render import STATIC
 from trueup.web.sessions import only_signed_in
 
 BODY_BYTES_MAX = 1_000_000
-_PAGES = (overview, orders, stock, items, cases, migrations, journal, actors, policies)
+_PAGES = (overview, orders, stock, items, cases, migrations, journal, actors, organisation, policies)
 
 router: list[ControllerRouterHandler] = [
     create_static_files_router(path="/static", directories=[STATIC], include_in_schema=False, cache_control=None),

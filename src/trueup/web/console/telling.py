@@ -74,10 +74,16 @@ _MORE: dict[str, Callable[[Body], str]] = {
     "catalogue.alias_added": lambda body: str(body["key"]),
     "catalogue.location_registered": lambda body: str(body["location"]["code"]),
     "catalogue.site_operated": lambda body: f"{'open' if body['open'] else 'closed'}, cut-off {body['cutoff']}",
-    "catalogue.cost_recorded": lambda body: f"{body['cost']['cost']} {body['cost']['currency']} each, "
-    f"from {body['cost']['effective_from']}, says {body['cost']['source']}",
+    "catalogue.cost_recorded": lambda body: (
+        f"{body['cost']['cost']} {body['cost']['currency']} each, "
+        f"from {body['cost']['effective_from']}, says {body['cost']['source']}"
+    ),
     "parties.customer_recorded": lambda body: f"{body['customer']['number']} of {body['customer']['source']}",
     "authority.actor_registered": lambda body: ", ".join(body["actor"]["roles"]) or "no role",
     "authority.key_issued": lambda body: str(body["label"]),
+    "authority.node_set": lambda body: (
+        f"{body['node']['kind']} {body['node']['name']}, "
+        + (f"under {body['node']['parent']}" if body["node"].get("parent") else "a root")
+    ),
     "authority.policy_published": lambda body: f"version {body['version']}, {body['reason']}",
 }

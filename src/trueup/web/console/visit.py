@@ -11,7 +11,7 @@ from litestar import MediaType, Request, Response
 from litestar.response import Redirect
 from markupsafe import Markup
 
-from trueup.authority.standing import Standing, require
+from trueup.authority.standing import Scope, Standing, outside, require
 from trueup.core import json
 from trueup.core.database import Connection
 from trueup.core.errors import Refusal, Refused
@@ -41,6 +41,7 @@ class Visit:
         self.now = site.now()
         self.path = request.url.path
         self.params = _params(request)
+        self.scope: Scope | None = standing.within(session.actor)
         self.secret = (request.cookies.get("__Host-trueup") or request.cookies.get("trueup") or "").encode()
 
     @asynccontextmanager
@@ -52,6 +53,16 @@ class Visit:
     def flag(self, name: str) -> bool | None:
         """Return a parameter that is yes, no or not given."""
         return {"true": True, "false": False}.get(self.params.get(name, ""))
+
+    @property
+    def sites(self) -> frozenset[str] | None:
+        """The codes of the locations the visitor may see; None is every one."""
+        return None if self.scope is None else self.scope.sites
+
+    @property
+    def channels(self) -> frozenset[str] | None:
+        """The channels the visitor may see; None is every one."""
+        return None if self.scope is None else self.scope.channels
 
     def link(self, **changes: str | int | None) -> str:
         """Return this page's address with a changed query; what a form ended with does not travel on."""
@@ -100,7 +111,7 @@ class Visit:
         """Return a page. A refusal in its context makes the status 422, or 403 where a right was missing."""
         refusal = context.setdefault("refusal", None)
         if isinstance(refusal, Refusal):
-            status = 403 if refusal.rule == "authority.not_allowed" else 422
+            status = 403 if refusal.rule in ("authority.not_allowed", "authority.outside_scope") else 422
         values = {
             **self._common(),
             "section": section,
@@ -132,14 +143,19 @@ class Visit:
             return await figures.outcome_of(connection, self.actor.id, f"console/{key[:KEY_LENGTH_MAX]}")
 
 
-async def enter(request: Request[Any, Any, Any], right: str = "read") -> Visit:
-    """Return the visit of who is signed in. Raises Refused (403) for somebody whose roles do not allow to read."""
+async def enter(request: Request[Any, Any, Any], right: str = "read", *, scoped: bool = False) -> Visit:
+    """Return the visit of who is signed in. Raises Refused (403) for somebody whose roles do not allow to read.
+
+    scoped: the page shows no more than the visitor's scope; other pages are refused to who has one.
+    """
     site = site_of(request)
     session = await current_session(request)
     assert session is not None, "the console's router lets only signed-in requests through"
     standing = await site.access.standing()
     request.scope[_VISITOR] = session  # type: ignore[literal-required]
     refusal = require(standing, session.actor, right)
+    if refusal is None and not scoped and standing.within(session.actor) is not None:
+        refusal = outside(session.actor)
     if refusal is not None:
         raise Refused(refusal)
     return Visit(request, site, session, standing)

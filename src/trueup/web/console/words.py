@@ -126,6 +126,8 @@ EVENTS = {
     "authority.key_issued": "API key issued",
     "authority.key_revoked": "API key revoked",
     "authority.policy_published": "Policy published",
+    "authority.node_set": "Organisation changed",
+    "authority.node_removed": "Part of the organisation removed",
 }
 
 

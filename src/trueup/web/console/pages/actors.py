@@ -66,6 +66,7 @@ async def issue_key(request: Request[Any, Any, Any], actor: FromPath[str]) -> Re
     secret = _secret(visit, actor, form["key"])
     body: dict[str, Any] = {
         "actor": actor, "label": form.get("label", "").strip(), "digest": hashlib.sha256(secret.encode()).hexdigest(),
+        "scope": await _chosen(visit, "scope"),
     }  # fmt: skip
     days = form.get("days", "").strip()
     if days:
@@ -96,6 +97,7 @@ async def _list_page(visit: Visit, refusal: Refusal | None = None, form: dict[st
     async with visit.reading() as connection:
         found = await authority.actors(connection, visit.params.get("cursor", ""), _ACTORS_PER_PAGE)
         keys = await authority.keys(connection)
+        nodes = await authority.nodes(connection)
     live = Counter(
         key.actor for key in keys if not key.revoked_at and (not key.expires_at or key.expires_at > visit.now)
     )
@@ -108,7 +110,9 @@ async def _list_page(visit: Visit, refusal: Refusal | None = None, form: dict[st
         next=found[-1].id if len(found) == _ACTORS_PER_PAGE else None,
         live_keys=live,
         roles=ROLES,
-        chosen_roles=await _roles(visit) if form else (),
+        chosen_roles=await _chosen(visit, "roles") if form else (),
+        nodes=nodes,
+        chosen_scope=await _chosen(visit, "scope") if form else (),
         secret=None,
         refusal=refusal,
         entered=form or {},
@@ -129,6 +133,7 @@ async def _actor_page(
         if found is None:
             raise unknown(f"There is no actor {actor!r}.")
         keys = await authority.keys(connection, actor)
+        nodes = await authority.nodes(connection)
         entries = await timeline.about(connection, actor)
     return await visit.show(
         "actor.html",
@@ -138,7 +143,9 @@ async def _actor_page(
         keys=sorted(keys, key=lambda key: key.at, reverse=True),
         entries=entries,
         roles=ROLES,
-        chosen_roles=await _roles(visit) if form and not opened else found.roles,
+        chosen_roles=await _chosen(visit, "roles") if form and not opened else found.roles,
+        nodes=nodes,
+        chosen_scope=await _chosen(visit, "scope") if form and not opened else found.scope,
         secret=secret,
         refusal=refusal,
         entered=form or {},
@@ -151,13 +158,15 @@ async def _body(visit: Visit, form: dict[str, str]) -> dict[str, Any]:
         "name": form.get("name", "").strip(),
         "kind": form.get("kind", ""),
         "email": form.get("email", "").strip(),
-        "roles": await _roles(visit),
+        "roles": await _chosen(visit, "roles"),
+        "scope": await _chosen(visit, "scope"),
     }
 
 
-async def _roles(visit: Visit) -> list[str]:
-    sent = (await visit.request.form()).getall("roles", [])
-    return [role for role in sent if isinstance(role, str)]
+async def _chosen(visit: Visit, name: str) -> list[str]:
+    """Return the values of the boxes that were checked."""
+    sent = (await visit.request.form()).getall(name, [])
+    return [value for value in sent if isinstance(value, str)]
 
 
 def _secret(visit: Visit, actor: str, key: str) -> str:

@@ -4,30 +4,36 @@ from __future__ import annotations
 
 from typing import Any
 
-from litestar import Request, Response, get
+from litestar import Request, Response, get, post
 from litestar.params import FromPath
 
 from trueup.cases import read as cases
+from trueup.catalogue import cost
 from trueup.catalogue import read as catalogue
-from trueup.catalogue.read import ItemQuery
+from trueup.catalogue.operate import OperateSite, SiteBands
+from trueup.catalogue.read import ItemQuery, LocationQuery
 from trueup.core import timeline
+from trueup.core.database import Connection
+from trueup.core.errors import Refusal
+from trueup.core.fields import CustomFields, Value
 from trueup.web.console import words
-from trueup.web.console.visit import enter, unknown
+from trueup.web.console.visit import Visit, enter, unknown
 
 
 @get("/items")
 async def list_items(request: Request[Any, Any, Any]) -> Response[Any]:
     """Show one page of items by SKU."""
-    visit = await enter(request)
+    visit = await enter(request, scoped=True)
     query = ItemQuery(
         search=visit.params.get("q"),
         kind=visit.params.get("kind"),
         category=visit.params.get("category"),
         finding=visit.params.get("finding"),
+        field=visit.params.get("field"),
         cursor=visit.params.get("cursor"),
     )
     async with visit.reading() as connection:
-        page = await catalogue.items(connection, query)
+        page = await catalogue.items(connection, query, visit.standing.policies.get(CustomFields, "item"))
     return await visit.show(
         "items.html",
         section="/items",
@@ -35,21 +41,23 @@ async def list_items(request: Request[Any, Any, Any]) -> Response[Any]:
         items=page.items,
         next=page.next,
         findings=[(name, words.readable(name)) for name in words.FINDINGS],
-        filtered=any(visit.params.get(name) for name in ("q", "kind", "category", "finding")),
+        filtered=any(visit.params.get(name) for name in ("q", "kind", "category", "finding", "field")),
     )
 
 
 @get("/items/{reference:path}")
 async def show_item(request: Request[Any, Any, Any], reference: FromPath[str]) -> Response[Any]:
     """Show one item by its id or any key it answers to."""
-    visit = await enter(request)
+    visit = await enter(request, scoped=True)
     reference = reference[1:]
     async with visit.reading() as connection:
         found = await catalogue.item(connection, reference)
         if found is None:
             raise unknown(f"No item answers to {reference!r}.")
         entries = await timeline.about(connection, found.item.id)
-        concerning = await cases.cases(connection, cases.CaseQuery(subject=found.item.id, limit=20), visit.now)
+        components = [await catalogue.item(connection, part.item) for part in found.item.components]
+        costs = await cost.costs(connection, found.item.id) if visit.scope is None else ()
+        concerning = await _cases(visit, connection, found.item.id)
     return await visit.show(
         "item.html",
         section="/items",
@@ -57,17 +65,94 @@ async def show_item(request: Request[Any, Any, Any], reference: FromPath[str]) -
         item=found.item,
         keys=found.keys,
         entries=entries,
-        cases=concerning.items,
+        cases=concerning,
+        components=[
+            (detail.item, part.quantity)
+            for detail, part in zip(components, found.item.components, strict=True)
+            if detail is not None
+        ],
+        costs=costs,
+        fields=_shown_fields(visit, "item", found.item.fields),
     )
+
+
+async def _cases(visit: Visit, connection: Connection, item: str) -> tuple[cases.CaseSummary, ...]:
+    """Return the cases that concern an item; they are the whole organisation's."""
+    if visit.scope is not None:
+        return ()
+    return (await cases.cases(connection, cases.CaseQuery(subject=item, limit=20), visit.now)).items
+
+
+def _shown_fields(visit: Visit, entity: str, values: dict[str, Value]) -> list[tuple[str, str, str | None]]:
+    """Return label, value, and the filter that finds the same (None where it is not searchable) of custom fields."""
+    rules = {rule.name: rule for rule in visit.standing.policies.get(CustomFields, entity).fields}
+    shown = []
+    for name, value in values.items():
+        rule = rules.get(name)
+        text = {True: "yes", False: "no"}[value] if isinstance(value, bool) else value
+        found = f"{name}:{str(value).lower() if isinstance(value, bool) else value}"
+        label = (rule.label if rule else "") or name.replace("_", " ")
+        shown.append((label, text, found if rule and rule.searchable else None))
+    return shown
 
 
 @get("/locations")
 async def list_locations(request: Request[Any, Any, Any]) -> Response[Any]:
     """Show all locations."""
-    visit = await enter(request)
+    visit = await enter(request, scoped=True)
+    query = LocationQuery(group=visit.params.get("group"), field=visit.params.get("field"))
+    rules = visit.standing.policies.get(CustomFields, "location")
     async with visit.reading() as connection:
-        places = await catalogue.locations(connection)
+        places = await catalogue.locations(connection, query, rules)
     return await visit.show("locations.html", section="/items", title="Locations", locations=places)
 
 
-routes = [list_items, show_item, list_locations]
+@get("/locations/{code:str}")
+async def show_location(request: Request[Any, Any, Any], code: FromPath[str]) -> Response[Any]:
+    """Show one location by its code or id."""
+    return await _location_page(await enter(request, scoped=True), code)
+
+
+@post("/locations/{code:str}/operate")
+async def operate(request: Request[Any, Any, Any], code: FromPath[str]) -> Response[Any]:
+    """Open or close a site, or change its capacity and cut-off."""
+    visit = await enter(request, scoped=True)
+    form = await visit.form()
+    capacity = form.get("capacity_per_day", "").strip()
+    body: dict[str, Any] = {
+        "location": code,
+        "open": form.get("open") == "1",
+        "cutoff": form.get("cutoff", "").strip(),
+        "capacity_per_day": int(capacity) if capacity.isdecimal() and len(capacity) < 10 else capacity or None,
+    }
+    outcome = await visit.submit(OperateSite, body, form)
+    if outcome.refusal is not None:
+        return await _location_page(visit, code, outcome.refusal, form)
+    return visit.done(visit.path_of("locations", code), form)
+
+
+async def _location_page(
+    visit: Visit, code: str, refusal: Refusal | None = None, form: dict[str, str] | None = None
+) -> Response[Any]:
+    async with visit.reading() as connection:
+        place = await catalogue.location(connection, code)
+        if place is None:
+            raise unknown(f"There is no location {code!r}.")
+        entries = await timeline.about(connection, place.id)
+    policies = visit.standing.policies
+    bands = policies.find(SiteBands, place.code) or policies.get(SiteBands)
+    return await visit.show(
+        "location.html",
+        section="/items",
+        title=f"Location {place.code}",
+        place=place,
+        bands=bands,
+        fields=_shown_fields(visit, "location", place.fields),
+        operable=visit.may("catalogue.operate_site") and (visit.sites is None or place.code in visit.sites),
+        entries=entries,
+        refusal=refusal,
+        entered=form or {},
+    )
+
+
+routes = [list_items, show_item, list_locations, show_location, operate]

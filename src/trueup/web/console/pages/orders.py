@@ -27,10 +27,10 @@ TIMELINE_MAX = 200
 @get("/orders")
 async def list_orders(request: Request[Any, Any, Any]) -> Response[Any]:
     """Show one page of orders; every filter is in the address. A search that finds one order by its number opens it."""
-    visit = await enter(request)
+    visit = await enter(request, scoped=True)
     query = _query(visit)
     async with visit.reading() as connection:
-        page = await orders.find(connection, query)
+        page = await orders.find(connection, query, visit.channels)
         there = await orders.choices(connection)
     return await visit.show(
         "orders.html",
@@ -43,7 +43,7 @@ async def list_orders(request: Request[Any, Any, Any]) -> Response[Any]:
         fulfilments=_CHOICES["fulfilment"],
         payments=_CHOICES["payment"],
         holds=_CHOICES["hold"],
-        channels=[(value, value) for value in there["channel"]],
+        channels=[(value, value) for value in there["channel"] if visit.channels is None or value in visit.channels],
         sources=[(value, value) for value in there["source"]],
     )
 
@@ -51,14 +51,14 @@ async def list_orders(request: Request[Any, Any, Any]) -> Response[Any]:
 @get("/orders/{reference:str}")
 async def show_order(request: Request[Any, Any, Any], reference: FromPath[str]) -> Response[Any]:
     """Show one order by its id or our number."""
-    visit = await enter(request)
+    visit = await enter(request, scoped=True)
     return await _order_page(visit, reference)
 
 
 @post("/orders/{reference:str}/cancel")
 async def cancel(request: Request[Any, Any, Any], reference: FromPath[str]) -> Response[Any]:
     """Cancel units by line and quantity, at the version that was read; a double click has one effect."""
-    visit = await enter(request)
+    visit = await enter(request, scoped=True)
     form = await visit.form()
     lines = [] if form.get("all") else _chosen(form)
     if not lines and not form.get("all"):
@@ -86,7 +86,7 @@ async def _order_page(
     visit: Visit, reference: str, refusal: Refusal | None = None, entered: dict[str, str] | None = None
 ) -> Response[Any]:
     async with visit.reading() as connection:
-        detail = await orders.order(connection, reference)
+        detail = await orders.order(connection, reference, visit.channels)
         if detail is None:
             raise unknown(f"There is no order {reference!r}.")
         entries = await orders.timeline(connection, detail.id, limit=TIMELINE_MAX)

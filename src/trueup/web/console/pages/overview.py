@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from litestar import Request, Response, get
+from litestar.response import Redirect
 
 from trueup.cases import read as cases
 from trueup.cases.read import CaseQuery
@@ -21,7 +22,10 @@ COUNTED_MAX = 200
 @get("/")
 async def overview(request: Request[Any, Any, Any]) -> Response[Any]:
     """Show the overview; its upper half is read again every few seconds."""
-    visit = await enter(request)
+    visit = await enter(request, scoped=True)
+    if visit.scope is not None:
+        # Its figures are the whole organisation's; who is confined to a part of it begins at their stock or orders.
+        return Redirect("/stock" if visit.scope.sites else "/orders", status_code=303)
     async with visit.reading() as connection:
         recent = await figures.recent_orders(connection, visit.now)
         dearest = await cases.cases(connection, CaseQuery(limit=CASES_SHOWN), visit.now)

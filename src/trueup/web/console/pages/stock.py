@@ -8,6 +8,7 @@ from litestar import Request, Response, get, post
 from litestar.params import FromPath
 
 from trueup.catalogue import read as catalogue
+from trueup.catalogue.state import Location
 from trueup.core.errors import Refusal
 from trueup.stock import read as stock
 from trueup.stock.read import StockQuery
@@ -21,7 +22,7 @@ CLAIMS_SHOWN = 25
 @get("/stock")
 async def list_stock(request: Request[Any, Any, Any]) -> Response[Any]:
     """Show balances by SKU; unless filtered, what is short or owed stands on top."""
-    visit = await enter(request)
+    visit = await enter(request, scoped=True)
     params = visit.params
     query = StockQuery(
         search=params.get("q"),
@@ -31,10 +32,10 @@ async def list_stock(request: Request[Any, Any, Any]) -> Response[Any]:
     )
     on_top = query.short is None and query.cursor is None
     async with visit.reading() as connection:
-        page = await stock.balances(connection, query, visit.now)
+        page = await stock.balances(connection, query, visit.now, visit.sites)
         shortfalls = StockQuery(search=query.search, location=query.location, short=True, limit=SHORTFALLS_FIRST)
-        short = await stock.balances(connection, shortfalls, visit.now) if on_top else None
-        places = await catalogue.locations(connection)
+        short = await stock.balances(connection, shortfalls, visit.now, visit.sites) if on_top else None
+        places = _shown(visit, await catalogue.locations(connection))
     return await visit.show(
         "stock.html",
         section="/stock",
@@ -51,15 +52,20 @@ async def list_stock(request: Request[Any, Any, Any]) -> Response[Any]:
 @get("/stock/{sku:path}")
 async def show_stock(request: Request[Any, Any, Any], sku: FromPath[str]) -> Response[Any]:
     """Show one item's stock at each location, and how each figure comes about; a SKU may have slashes in it."""
-    return await _stock_page(await enter(request), sku[1:])
+    return await _stock_page(await enter(request, scoped=True), sku[1:])
 
 
 @post("/stock/{sku:path}")
 async def post_fact(request: Request[Any, Any, Any], sku: FromPath[str]) -> Response[Any]:
     """Post a receipt or an adjustment of one item, as the field `fact` says."""
-    visit = await enter(request)
+    visit = await enter(request, scoped=True)
     form = await visit.form()
     return await (_receive if form.get("fact") == "receive" else _adjust)(visit, sku[1:], form)
+
+
+def _shown(visit: Visit, places: tuple[Location, ...]) -> tuple[Location, ...]:
+    """Return the locations of the visitor's part of the organisation."""
+    return tuple(place for place in places if visit.sites is None or place.code in visit.sites)
 
 
 async def _receive(visit: Visit, sku: str, form: dict[str, str]) -> Response[Any]:
@@ -89,13 +95,13 @@ async def _stock_page(
         if found is None:
             raise unknown(f"No item answers to {sku!r}.")
         item = found.item
-        places = await stock.everywhere(connection, item.sku, visit.now)
+        places = await stock.everywhere(connection, item.sku, visit.now, visit.sites)
         claims = {
             place.location: await stock.claims(connection, item.id, place.location, visit.now, CLAIMS_SHOWN)
             for place in places[:20]
         }
-        moves = await stock.movements(connection, item.id, visit.params.get("cursor"))
-        locations = await catalogue.locations(connection)
+        moves = await stock.movements(connection, item.id, visit.params.get("cursor"), sites=visit.sites)
+        locations = _shown(visit, await catalogue.locations(connection))
     return await visit.show(
         "stock_item.html",
         section="/stock",
