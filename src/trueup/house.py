@@ -31,11 +31,16 @@ from trueup.oversight.exposure import ExposurePolicy
 from trueup.parties import checks as parties_checks
 from trueup.parties import record as parties_record
 from trueup.parties import state as parties
+from trueup.stock import buckets, count, count_state, counting, kits, ledger, lot_state, lots, reasons
+from trueup.sourcing import assign
+from trueup.sourcing import policy as sourcing_policy
+from trueup.sourcing import state as sourcing
 from trueup.stock import checks as stock_checks
 from trueup.stock import freeze, freeze_checks, freeze_state, intents, limits, pools
 from trueup.stock import promise as stock_promise
 from trueup.stock import receive, reserve, supply, supply_checks, supply_state
 from trueup.stock import state as stock
+from trueup.stock import transfer, transfer_state
 
 POLICY_KINDS: dict[str, type[Policy]] = {
     kind.kind: kind
@@ -51,6 +56,9 @@ POLICY_KINDS: dict[str, type[Policy]] = {
         operate.SiteBands,
         channel.Channel,
         workflow.Workflow,
+        sourcing_policy.Routing,
+        reasons.AdjustmentReasons,
+        counting.CountPolicy,
         Mapping,
         ExposurePolicy,
     )
@@ -69,6 +77,12 @@ VERBS: tuple[Verb[Any], ...] = (
     *parties_record.VERBS,
     *reserve.VERBS,
     *receive.VERBS,
+    *count.VERBS,
+    *counting.VERBS,
+    *buckets.VERBS,
+    *lots.VERBS,
+    *transfer.VERBS,
+    *kits.VERBS,
     *supply.VERBS,
     *freeze.VERBS,
     *intents.VERBS,
@@ -76,6 +90,7 @@ VERBS: tuple[Verb[Any], ...] = (
     *place.VERBS,
     *cancel.VERBS,
     *record.VERBS,
+    *assign.VERBS,
 )
 
 # The order of locks: names, sites (shared; a freeze's start alone), orders by id, balances by (item, location), cases; rights lock the epoch before all.
@@ -87,9 +102,14 @@ SLICES: tuple[type[Slice], ...] = (
     freeze_state.Freezes,
     orders.Orders,
     fulfilment_orders.FulfilmentOrders,
+    transfer_state.Transfers,
+    count_state.Counts,
     stock.Stock,
+    lot_state.Lots,
+    ledger.Ledger,
     supply_state.SupplyPlaces,
     supply_state.Supply,
+    sourcing.Sourcing,
     cases.Cases,
 )
 
@@ -100,11 +120,14 @@ EVENTS: tuple[type[Event], ...] = (
     *cost.EVENTS,
     *parties.EVENTS,
     *stock.EVENTS,
+    *transfer_state.EVENTS,
+    *count_state.EVENTS,
     limits.PoolSet,
     *freeze_state.EVENTS,
     *supply_state.EVENTS,
     *orders.EVENTS,
     *fulfilment_orders.EVENTS,
+    *sourcing.EVENTS,
 )
 
 CHECKS: tuple[Check, ...] = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Annotated
 
@@ -12,8 +13,9 @@ from trueup.core.policy import Policies
 from trueup.core.quantity import ZERO, Quantity, plain
 from trueup.core.verb import Accepted, Body, Command, Concerns, Context, Decision, Event, State, Verb
 from trueup.orders.channel import cancellable_until
+from trueup.orders.fulfilment_orders import FulfilmentOrders, FulfilmentReduced, Why, reduction
 from trueup.orders.place import totals_of
-from trueup.orders.state import Line, LineCancelled, OrderCancelled, OrderRow, Orders
+from trueup.orders.state import Line, LineCancelled, OrderCancelled, OrderRow, Orders, version_after
 from trueup.orders.workflow import advance, allows
 from trueup.stock.state import Claim, ClaimsReleased, Stock
 
@@ -69,9 +71,10 @@ def cancel_order(state: State, command: CancelOrder, context: Context) -> Decisi
     claims = _claims(state, command.order, chosen)
     if claims:
         events.append(ClaimsReleased(holder=command.order, claims=claims, reason="cancelled", at=context.now))
+        events += withdrawn(state, command.order, claims, "cancelled", context)
     if all(line.quantity <= line.cancelled for line in lines):
         events += advance(row, "cancelled", context, command.reason)
-    result = {"order": command.order, "total": str(event.totals.total), "version": row.version + 1}
+    result = {"order": command.order, "total": str(event.totals.total), "version": version_after(row, events)}
     return Accepted(events, command.order, result)
 
 
@@ -158,8 +161,23 @@ def _claims(state: State, order: str, chosen: list[LineCancelled]) -> tuple[Clai
     return tuple(claims)
 
 
+def withdrawn(state: State, order: str, claims: Sequence[Claim], why: Why, context: Context) -> list[Event]:
+    """Return what the locations' parts of the order lose with these claims; a reservation has no part yet."""
+    parts = state.of(FulfilmentOrders).of_order(order)
+    changes = [
+        change
+        for claim in claims
+        if claim.kind == "allocation"
+        for change in reduction(parts, claim.line, claim.location, claim.quantity)
+    ]
+    if not changes:
+        return []
+    return [FulfilmentReduced(order=order, changes=tuple(changes), why=why, at=context.now)]
+
+
 def _wants(state: State, command: CancelOrder, policies: Policies) -> None:
     state.of(Orders).want(command.order)
+    state.of(FulfilmentOrders).want(command.order)
     state.of(Stock).want_claims(command.order)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Literal
@@ -12,6 +13,7 @@ from trueup.core import json
 from trueup.core.quantity import ZERO
 from trueup.core.verb import Batch, Event, Loading, Rebuilt, Rows, Slice, Statement, of_kind
 from trueup.orders import rows
+from trueup.orders.fulfilment_orders import FulfilmentOrdered, FulfilmentReduced
 from trueup.stock.state import Claim, ClaimsReleased, StockAllocated, StockReserved
 
 OrderKind = Literal["sale", "credit", "adjustment"]
@@ -206,7 +208,8 @@ class Moved(msgspec.Struct, frozen=True):
 class OrderRow:
     """One order while its batch runs: what was captured, its lines, and its counters.
 
-    version: 1, and one more with each later event of the order itself; a claim on stock comes in company of one.
+    version: 1, and one more with each later event of the order itself (`version_after`); a claim on stock comes in
+    company of one.
     """
 
     __slots__ = (
@@ -309,6 +312,10 @@ class Orders(Slice):
 
     def evolve(self, event: Event) -> None:
         """Take what happened to an order, or to the stock claimed for it, in."""
+        if type(event) in _RAISING and event.subject in self.orders:
+            row = self.orders[event.subject]
+            row.version += 1
+            self._change(row)
         of_kind(
             event,
             {
@@ -340,7 +347,6 @@ class Orders(Slice):
             if not row.is_new:
                 row.new_lines.append(line)
         row.totals = event.totals
-        row.version += 1
         self._change(row)
 
     def _taken_out(self, event: RecordWithdrawn) -> None:
@@ -356,7 +362,6 @@ class Orders(Slice):
             line = row.lines[row.line_at[cancelled.line]]
             row.replace(msgspec.structs.replace(line, cancelled=line.cancelled + cancelled.quantity))
         row.totals = event.totals
-        row.version += 1
         self._change(row)
 
     def _moved(self, event: OrderMoved) -> None:
@@ -408,6 +413,17 @@ class Orders(Slice):
         if changed:
             statements += rows.update_orders(changed)
         return statements
+
+
+# An order's version rises with each of these, so that who decided on an older one is told.
+_RAISING: frozenset[type[Event]] = frozenset(
+    {RecordExtended, OrderCancelled, OrderMoved, FulfilmentOrdered, FulfilmentReduced}
+)
+
+
+def version_after(row: OrderRow, events: Iterable[Event]) -> int:
+    """Return the version an order will have when these events are taken in."""
+    return row.version + sum(type(event) in _RAISING for event in events)
 
 
 def _line_of(columns: list[Any]) -> Line:

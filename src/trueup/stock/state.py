@@ -13,14 +13,16 @@ from typing import Any, Literal
 import msgspec
 
 from trueup.core.batch import Reload
+from trueup.core.policy import Policies
 from trueup.core.quantity import ZERO
 from trueup.core.verb import Batch, Event, Loading, Rebuilt, Rows, Slice, Statement, of_kind
 from trueup.stock import rows
+from trueup.stock.limits import LIMITING, Limits, PoolSet
 
 Bucket = Literal["on_hand", "damaged", "quality", "quarantined"]
 Account = Literal[
     "supplier", "on_hand", "in_transit", "shipped", "returned", "scrapped", "shortage", "adjustment",
-    "damaged", "quality", "quarantined", "assembly",
+    "damaged", "quality", "quarantined", "assembly", "supplier_reported",
 ]  # fmt: skip
 BUCKETS: frozenset[str] = frozenset({"on_hand", "damaged", "quality", "quarantined"})
 """The accounts that a balance holds; only on hand is promised."""
@@ -30,7 +32,10 @@ ClaimKey = tuple[int, str, str, ClaimKind, str]
 
 
 class Claim(msgspec.Struct, array_like=True, frozen=True):
-    """Units of one item at one location claimed for a holder's line. lot: of an allocation, where the item has lots."""
+    """Units of one item at one location claimed for a holder's line.
+
+    lot: of an allocation, where the item has lots. kit: of a part of a phantom kit, the kit's item.
+    """
 
     line: int
     item: str
@@ -38,6 +43,7 @@ class Claim(msgspec.Struct, array_like=True, frozen=True):
     quantity: Decimal
     kind: ClaimKind = "reservation"
     lot: str = ""
+    kit: str = ""
 
     @property
     def key(self) -> ClaimKey:
@@ -62,7 +68,10 @@ class Move(msgspec.Struct, array_like=True, frozen=True):
 
 
 class StockReserved(Event, frozen=True, kw_only=True):
-    """Units were claimed for a holder (`ord_...`, `rsv_...`). expires_at: None for an order's claim."""
+    """Units were claimed for a holder (`ord_...`, `rsv_...`). expires_at: None for an order's claim.
+
+    channel: whose pools they count in, as do their releases later; empty where nobody said.
+    """
 
     name = "stock.reserved"
     about = "holder"
@@ -70,6 +79,7 @@ class StockReserved(Event, frozen=True, kw_only=True):
     claims: tuple[Claim, ...]
     at: datetime
     expires_at: datetime | None = None
+    channel: str = ""
 
 
 class StockAllocated(Event, frozen=True, kw_only=True):
@@ -81,6 +91,7 @@ class StockAllocated(Event, frozen=True, kw_only=True):
     claims: tuple[Claim, ...]
     at: datetime
     replaces: tuple[Claim, ...] = ()
+    channel: str = ""
 
 
 class ClaimsReleased(Event, frozen=True, kw_only=True):
@@ -167,13 +178,6 @@ class Balance:
         units: Decimal = getattr(self, bucket)
         return units
 
-    def available_to(self, own: Decimal) -> Decimal:
-        """Return what a holder that has reserved `own` units here may allocate: what is free, and what it has.
-
-        Its own units count even where safety stock was raised over them later, as far as stock still covers them.
-        """
-        return max(self.available() + own, min(own, max(ZERO, own - self.owed)))
-
     def cover(self) -> None:
         """Owe exactly what is promised beyond what is on hand; called after facts, never after a claim."""
         self.owed = max(ZERO, self.reserved + self.allocated - self.on_hand)
@@ -191,7 +195,10 @@ class Balance:
 
 
 class OpenClaim(msgspec.Struct):
-    """What a holder's line still claims at one place, in units. expires_at: of a cart's; None for an order's."""
+    """What a holder's line still claims at one place, in units. expires_at: of a cart's; None for an order's.
+
+    channel: it was claimed through. kit: the phantom kit it is a part of.
+    """
 
     line: int
     item: str
@@ -200,11 +207,13 @@ class OpenClaim(msgspec.Struct):
     lot: str
     quantity: Decimal
     expires_at: datetime | None
+    channel: str = ""
+    kit: str = ""
 
     def units(self, quantity: Decimal | None = None) -> Claim:
         """Return it, or so many units of it, as an event names it."""
         taken = self.quantity if quantity is None else quantity
-        return Claim(self.line, self.item, self.location, taken, self.kind, self.lot)
+        return Claim(self.line, self.item, self.location, taken, self.kind, self.lot, self.kit)
 
 
 class Stock(Slice):
@@ -216,6 +225,7 @@ class Stock(Slice):
         self._places: set[tuple[str, str]] = set()
         self._holders: set[str] = set()
         self._ids: set[Place] = set()
+        self.limits = Limits()
         self.balances: dict[Place, Balance] = {}
         self.claims: dict[str, dict[ClaimKey, OpenClaim]] = {}
         self._numbers: dict[tuple[str, int], int] = {}
@@ -238,13 +248,45 @@ class Stock(Slice):
         """Ask for a holder's claims and the balances they lie on."""
         self._holders.add(holder)
 
+    def want_everywhere(self, item: str) -> None:
+        """Ask for all balances of an item (its id) that have something on hand."""
+        self._ids.add((item, "*"))
+
     def balance(self, item: str, location: str) -> Balance:
         """Return the balance; a place that never had this item has an empty one."""
         return self.balances.get((item, location)) or Balance()
 
     def available(self, item: str, location: str, channel: str = "") -> Decimal:
         """Return the units that a request of this channel may still claim at a place: the one answer all rules use."""
-        return self.balance(item, location).available()
+        balance = self.balance(item, location)
+        return self.limits.available(balance, (item, location), channel) if self.limits.any else balance.available()
+
+    def under(self, policies: Policies) -> None:
+        """Take the confidence buffers in force."""
+        self.limits.under(policies)
+
+    def want_scope(self, location: str, items: tuple[str, ...]) -> None:
+        """Ask for a site's balances to be locked, of these items or of all where none is named: a freeze starts."""
+        self.limits.scopes[location] = items
+
+    def available_to(self, holder: str, item: str, location: str, channel: str = "") -> Decimal:
+        """Return the units that a holder may allocate at a place: what is free, and what it reserved there itself.
+
+        Its own units count even where safety stock was raised over them later, as far as stock still covers them.
+        """
+        own = sum(
+            (
+                claim.quantity
+                for claim in self.claims.get(holder, {}).values()
+                if (claim.item, claim.location, claim.kind) == (item, location, "reservation")
+            ),
+            ZERO,
+        )
+        return max(self.available(item, location, channel) + own, min(own, own - self.balance(item, location).owed))
+
+    def places_of(self, item: str) -> list[str]:
+        """Return the locations that have a balance of an item, as far as this batch loaded them."""
+        return [location for known, location in self.balances if known == item]
 
     def open_claims(self, holder: str) -> list[OpenClaim]:
         """Return a holder's open claims by line, item and location."""
@@ -256,7 +298,7 @@ class Stock(Slice):
 
         Raises Reload when a holder's claims moved to another place between naming the balances and locking them.
         """
-        if not self._places and not self._holders and not self._ids:
+        if not self._places and not self._holders and not self._ids and not self.limits.scopes:
             return
         places, self._places = sorted(self._places), set()
         holders, self._holders = sorted(self._holders), set()
@@ -271,14 +313,16 @@ class Stock(Slice):
             Statement(balances, wanted),
             Statement(rows.READ_CLAIMS, [holders]),
             Statement(expiring, [*wanted, now, now.date().isoformat()]),
+            *self.limits.reads(wanted, now, lock=lock),
         ]
         for item, location, *columns in answers[0]:
             self.balances[item, location] = Balance(*columns)
         self._take_claims(answers[1])
         self._take_claims(answers[2])
+        self.limits.take(answers[3:])
 
     def _take_claims(self, claims: Rows) -> None:
-        for holder, line, item, location, kind, lot, quantity, number, expires_at in claims:
+        for holder, line, item, location, kind, lot, quantity, number, expires_at, channel, kit in claims:
             if kind == "lot":
                 self.balances[item, location].expired += quantity
                 self._expired_lots.setdefault((item, location), set()).add(lot)
@@ -286,11 +330,12 @@ class Stock(Slice):
             self._numbers[holder, line] = number
             if quantity > 0 and (item, location) not in self.balances:
                 raise Reload(f"the claims of {holder} moved to {location}")
-            claim = OpenClaim(line, item, location, kind, lot, quantity, expires_at)
+            claim = OpenClaim(line, item, location, kind, lot, quantity, expires_at, channel, kit)
             self.claims.setdefault(holder, {})[line, item, location, kind, lot] = claim
 
     def due(self, now: datetime) -> list[Event]:
         """Return the releases of claims that expired: they stopped counting then, and are written off now."""
+        self.limits.at(now)
         events: list[Event] = []
         for holder in sorted(self.claims):
             expired = tuple(
@@ -303,7 +348,12 @@ class Stock(Slice):
         return events
 
     def evolve(self, event: Event) -> None:
-        """Take a claim, a release, a movement or a safety stock in."""
+        """Take a claim, a release, a movement, a safety stock, or what limits claims in."""
+        if type(event) in LIMITING:
+            if type(event) is PoolSet:
+                self._touch(event.item, event.location)
+            self.limits.evolve(event, self.balances)
+            return
         of_kind(
             event,
             {
@@ -325,7 +375,7 @@ class Stock(Slice):
     def _reserved(self, event: StockReserved) -> None:
         for claim in event.claims:
             self._touch(claim.item, claim.location).claim("reservation", claim.quantity)
-            self._record(event.holder, claim, claim.quantity, "reserved", event.expires_at, event.at)
+            self._record(event.holder, claim, claim.quantity, "reserved", event.expires_at, event.at, event.channel)
 
     def _allocated(self, event: StockAllocated) -> None:
         for claim in event.replaces:
@@ -333,7 +383,7 @@ class Stock(Slice):
             self._record(event.holder, claim, -claim.quantity, "allocated", None, event.at)
         for claim in event.claims:
             self._touch(claim.item, claim.location).claim(claim.kind, claim.quantity)
-            self._record(event.holder, claim, claim.quantity, "allocated", None, event.at)
+            self._record(event.holder, claim, claim.quantity, "allocated", None, event.at, event.channel)
         for claim in event.replaces:
             self.balances[claim.item, claim.location].uncover()
 
@@ -345,7 +395,8 @@ class Stock(Slice):
             self._record(event.holder, claim, -claim.quantity, event.reason, None, event.at)
 
     def _record(
-        self, holder: str, claim: Claim, quantity: Decimal, reason: str, expires_at: datetime | None, at: datetime
+        self, holder: str, claim: Claim, quantity: Decimal, reason: str, expires_at: datetime | None, at: datetime,
+        channel: str = "",
     ) -> None:
         held = self.claims.setdefault(holder, {})
         key = claim.key
@@ -353,12 +404,17 @@ class Stock(Slice):
         # Only what is claimed can be given back: a release of anything else breaks here, and is quarantined.
         open_claim = held[key] if quantity < 0 else held.get(key)
         if open_claim is None:
-            open_claim = held[key] = OpenClaim(line, item, location, kind, lot, ZERO, expires_at)
+            open_claim = held[key] = OpenClaim(line, item, location, kind, lot, ZERO, expires_at, channel, claim.kit)
         open_claim.quantity += quantity
         if quantity > 0:
             open_claim.expires_at = expires_at
         number = self._numbers[holder, line] = self._numbers.get((holder, line), 0) + 1
-        self._claim_rows.append((holder, line, number, item, location, kind, lot, quantity, reason, expires_at, at))
+        self._claim_rows.append(
+            (holder, line, number, item, location, kind, lot, quantity, reason, expires_at, at, open_claim.channel,
+             open_claim.kit)
+        )  # fmt: skip
+        if open_claim.channel and (self.limits.pools or self.limits.uses):
+            self.limits.claimed(open_claim, quantity)
         if open_claim.expires_at is None:
             return
         self._ended.add((holder, key))
@@ -401,11 +457,15 @@ class Stock(Slice):
             for holder in self.claims
             for c in self.open_claims(holder)
         }
-        return [Rebuilt("balance", rows.ALL_BALANCES, balances), Rebuilt("claim", rows.ALL_OPEN_CLAIMS, claims)]
+        return [
+            Rebuilt("balance", rows.ALL_BALANCES, balances),
+            Rebuilt("claim", rows.ALL_OPEN_CLAIMS, claims),
+            *self.limits.rebuilt(),
+        ]
 
     def write(self, batch: Batch) -> list[Statement]:
         """Return the net new balances, and the claims and movements behind them."""
-        statements = []
+        statements = self.limits.write_snapshots()
         if self._changed:
             places = sorted(self._changed)
             new = [place for place in places if self.balances[place].is_new]
@@ -420,4 +480,4 @@ class Stock(Slice):
             statements.append(rows.insert_expiring(self._expiring))
         if self._moves:
             statements.append(rows.insert_moves(batch.id, self._moves))
-        return statements
+        return statements + self.limits.write_pools()

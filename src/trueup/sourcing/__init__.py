@@ -1,0 +1,1 @@
+"""Sourcing: which location fulfils what, by rule or by optimisation, and why."""

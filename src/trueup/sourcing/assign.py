@@ -1,0 +1,308 @@
+"""Source an order: choose its locations by the routing policy, or as a plan says, and allocate there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Annotated
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from trueup.catalogue.state import Catalogue, Location
+from trueup.core.errors import Refusal
+from trueup.core.policy import Policies
+from trueup.core.quantity import ZERO, Quantity
+from trueup.core.verb import Accepted, Body, Command, Context, Decision, Event, State, Verb
+from trueup.orders.fulfilment_orders import FulfilmentOrdered, FulfilmentOrders, Part, PartLine
+from trueup.orders.state import Line, OrderRow, Orders
+from trueup.orders.workflow import BusinessEvent, advance, allows
+from trueup.sourcing import state as sourcing
+from trueup.sourcing.policy import Group, OrderFilter, Routing
+from trueup.sourcing.route import Candidate, Need, Route, Share, distance_km, route
+from trueup.sourcing.state import Mode, OrderSourced, Outcome, Sourcing
+from trueup.stock.state import Claim, Stock, StockAllocated
+
+
+class PlannedShare(Body, frozen=True, forbid_unknown_fields=True):
+    """Units of a line from one location, by its id, as a brokering run planned them."""
+
+    line: int
+    location: str
+    quantity: Quantity
+
+
+class AssignOrder(Command, frozen=True, kw_only=True):
+    """Source what of an order is not allocated yet. mode: who asks. plan, run: of a brokering run; what of the plan
+    stock no longer covers is sourced by the rules.
+    """
+
+    order: str
+    mode: Mode = "demand"
+    plan: Annotated[tuple[PlannedShare, ...], msgspec.Meta(max_length=1000)] = ()
+    run: str | None = None
+
+
+def assign_order(state: State, command: AssignOrder, context: Context) -> Decision:
+    """Allocate the order's open units at the locations that the routing policy chooses, and keep why.
+
+    Its reservations give way to the allocations. What no location gives waits, is queued, or is owed by a location, as
+    the rule says; that is an outcome, not a refusal. Refuses history, an order whose workflow or holds forbid it now,
+    and ends as merged where everything is allocated already. Source: behaviours 1, 2, 10, 11, 21, 39.
+    """
+    row = state.of(Orders).order(command.order)
+    if row is None or not row.captured.managed:
+        return Refusal("orders.unknown", f"There is no order {command.order!r} of ours to source.",
+                       "Look it up by its number.", "order", command.order)  # fmt: skip
+    refusal = allows(row, "sourced", context.policies)
+    if refusal is not None:
+        return refusal
+    needs = needs_of(state, row)
+    if not needs:
+        return Accepted((), command.order, {"order": command.order, "outcome": "assigned"}, "merged")
+    policy = context.policies.get(Routing)
+    group = group_of(row, policy)
+    candidates = candidates_of(state, row, needs, context.now)
+    found = _planned(state, row, needs, command.plan) or route(needs, candidates, group, policy.costs)
+    return decided(state, row, needs, found, command, group, context)
+
+
+def decided(
+    state: State, row: OrderRow, needs: Sequence[Need], found: Route, command: AssignOrder, group: Group,
+    context: Context,
+) -> Accepted:  # fmt: skip
+    """Return the decision, the allocations, the fulfilment orders, and where the workflow goes from there."""
+    outcome = _outcome(found)
+    parts = parts_of(found.shares, context, decision := context.new_id("dec"))
+    kept = sourcing.Decision(
+        id=decision,
+        mode=command.mode,
+        outcome=outcome,
+        policy_version=context.policies.version(Routing),
+        group=group.name,
+        rule=found.rule,
+        shares=found.shares,
+        short=found.short,
+        tried=found.tried,
+        queue=found.queue,
+        owed_by=found.owed_by,
+        loads=loads_of(state, parts, context.now),
+        run=command.run,
+    )
+    order = row.captured.id
+    events: list[Event] = [OrderSourced(order=order, decision=kept, at=context.now)]
+    if parts:
+        events.append(allocation(state, order, found.shares, context.now))
+        events.append(FulfilmentOrdered(order=order, parts=parts, at=context.now))
+    events += advance(row, _EVENT[outcome], context)
+    places = {id_: state.of(Catalogue).place_of(id_) for id_ in {share.location for share in found.shares}}
+    result = {
+        "order": order,
+        "decision": decision,
+        "outcome": outcome,
+        "fulfilment_orders": [
+            {
+                "fulfilment_order": part.id,
+                "location": place.code if (place := places[part.location]) else part.location,
+                "lines": {str(line.line): str(line.quantity) for line in part.lines},
+            }
+            for part in parts
+        ],
+        "short": {str(line): str(units) for line, units in found.short},
+    }
+    return Accepted(events, order, result, "queued" if outcome == "queued" else "applied")
+
+
+_EVENT: dict[Outcome, BusinessEvent] = {
+    "assigned": "sourced", "partly": "partly_sourced", "queued": "backordered", "backordered": "backordered",
+    "unserved": "backordered",
+}  # fmt: skip
+
+
+def _outcome(found: Route) -> Outcome:
+    if not found.short:
+        return "assigned"
+    if found.queue is not None:
+        return "queued"
+    if found.owed_by is not None:
+        return "backordered"
+    return "partly" if found.shares else "unserved"
+
+
+def needs_of(state: State, row: OrderRow) -> list[Need]:
+    """Return what of the order is not allocated yet, line by line."""
+    needs = []
+    for line in row.lines:
+        units = open_units(row, line)
+        if line.kind != "good" or line.item is None or units <= 0:
+            continue
+        item = state.of(Catalogue).item_of(line.item)
+        needs.append(
+            Need(line.line, line.item, line.sku, units, item.category if item else None, line.parent, line.location,
+                 state.of(Sourcing).rejected_by(row.captured.id, line.line))
+        )  # fmt: skip
+    return needs
+
+
+def open_units(row: OrderRow, line: Line) -> Decimal:
+    """Return the units of a line that are neither cancelled, shipped nor allocated."""
+    return line.quantity - line.cancelled - line.shipped - row.allocated.get(line.line, ZERO)
+
+
+def group_of(row: OrderRow, policy: Routing) -> Group:
+    """Return the first group whose filter the order passes; without one it waits in the queue `unsourced`."""
+    return next((group for group in policy.groups if passes(row, group.orders)), Group("none", ()))
+
+
+def passes(row: OrderRow, where: OrderFilter) -> bool:
+    """Tell whether an order is one of those a filter means."""
+    order = row.captured
+    return (
+        (not where.channels or order.channel in where.channels)
+        and (not where.types or order.type in where.types)
+        and (not where.deliveries or order.delivery in where.deliveries)
+        and (not where.countries or order.ship_country in where.countries)
+        and (where.priority_min is None or order.priority >= where.priority_min)
+        and (where.total_min is None or row.totals.total >= where.total_min)
+    )
+
+
+def candidates_of(state: State, row: OrderRow, needs: Sequence[Need], now: datetime) -> list[Candidate]:
+    """Return the locations that have any of the items, and those the order is bound to."""
+    stock, catalogue = state.of(Stock), state.of(Catalogue)
+    order, channel = row.captured.id, row.captured.channel
+    places = {place for need in needs for place in (need.only, *stock.places_of(need.item)) if place is not None}
+    here = (row.captured.latitude, row.captured.longitude)
+    found = []
+    for id_ in sorted(places):
+        location = catalogue.place_of(id_)
+        if location is None:
+            continue
+        local = now.astimezone(ZoneInfo(location.timezone))
+        found.append(
+            Candidate(
+                location,
+                lambda item, at=id_: stock.available_to(order, item, at, channel),  # type: ignore[misc]
+                _capacity(state, location, local.date()),
+                local.strftime("%H:%M") > location.cutoff,
+                distance_km(here, (location.latitude, location.longitude)),
+            )
+        )
+    return found
+
+
+def _capacity(state: State, location: Location, day: date) -> int | None:
+    if location.capacity_per_day is None:
+        return None
+    return location.capacity_per_day - state.of(Sourcing).load_of.get((location.id, day), 0)
+
+
+def _planned(state: State, row: OrderRow, needs: Sequence[Need], plan: Sequence[PlannedShare]) -> Route | None:
+    """Return the plan as a route where stock still covers all of it, or None."""
+    if not plan:
+        return None
+    by_line = {need.line: need for need in needs}
+    left = {need.line: need.quantity for need in needs}
+    taken: dict[tuple[str, str], Decimal] = {}
+    shares = []
+    for share in plan:
+        need = by_line.get(share.line)
+        if need is None or share.quantity <= 0 or share.quantity > left[share.line] or share.location in need.rejected:
+            return None
+        place = (need.item, share.location)
+        taken[place] = taken.get(place, ZERO) + share.quantity
+        free = state.of(Stock).available_to(row.captured.id, *place, row.captured.channel)
+        location = state.of(Catalogue).place_of(share.location)
+        if free < taken[place] or location is None or not location.open or need.only not in (None, share.location):
+            return None
+        left[share.line] -= share.quantity
+        shares.append(Share(need.line, need.item, share.location, share.quantity))
+    short = tuple((line, units) for line, units in left.items() if units > 0)
+    return Route(tuple(shares), short, "plan", ())
+
+
+def parts_of(shares: Sequence[Share], context: Context, decision: str) -> tuple[Part, ...]:
+    """Return one fulfilment order per location, in the order in which locations were chosen."""
+    by_place: dict[str, dict[int, PartLine]] = {}
+    for share in shares:
+        lines = by_place.setdefault(share.location, {})
+        before = lines[share.line].quantity if share.line in lines else ZERO
+        lines[share.line] = PartLine(share.line, share.item, before + share.quantity)
+    return tuple(
+        Part(context.new_id("ful"), place, tuple(lines[line] for line in sorted(lines)), decision)
+        for place, lines in by_place.items()
+    )
+
+
+def loads_of(state: State, parts: Iterable[Part], now: datetime) -> tuple[tuple[str, date], ...]:
+    """Return the work days that new fulfilment orders take of locations with limited capacity."""
+    loads = []
+    for part in parts:
+        location = state.of(Catalogue).place_of(part.location)
+        if location is not None and location.capacity_per_day is not None:
+            loads.append((location.id, now.astimezone(ZoneInfo(location.timezone)).date()))
+    return tuple(loads)
+
+
+def allocation(state: State, order: str, shares: Sequence[Share], at: datetime) -> StockAllocated:
+    """Return the allocation of the shares; the lines' reservations give way, those at the same place first."""
+    claims = tuple(Claim(s.line, s.item, s.location, s.quantity, "allocation") for s in shares)
+    wanted: dict[int, Decimal] = {}
+    here: dict[tuple[int, str], Decimal] = {}
+    for share in shares:
+        wanted[share.line] = wanted.get(share.line, ZERO) + share.quantity
+        here[share.line, share.location] = here.get((share.line, share.location), ZERO) + share.quantity
+    held = [claim for claim in state.of(Stock).open_claims(order) if claim.kind == "reservation"]
+    replaces = []
+    for claim in sorted(held, key=lambda claim: ((claim.line, claim.location) not in here, claim.line)):
+        units = min(claim.quantity, wanted.get(claim.line, ZERO))
+        if units > 0:
+            replaces.append(claim.units(units))
+            wanted[claim.line] -= units
+    return StockAllocated(holder=order, claims=claims, replaces=tuple(replaces), at=at)
+
+
+def wants_order(state: State, order: str) -> None:
+    """Ask for an order with its parts, and for the locations there are."""
+    state.of(Orders).want(order)
+    state.of(FulfilmentOrders).want(order)
+    state.of(Catalogue).want_every_location()
+    state.of(Sourcing).want(order)
+    state.of(Stock).want_claims(order)
+
+
+def then_wants_order(state: State, order: str) -> None:
+    """Ask for the items of its lines, wherever they are, and for the load of locations with limited capacity."""
+    row = state.of(Orders).order(order)
+    if row is None:
+        return
+    for line in row.lines:
+        if line.kind == "good" and line.item is not None and open_units(row, line) > 0:
+            state.of(Catalogue).want_item_id(line.item)
+            state.of(Stock).want_everywhere(line.item)
+            if line.location is not None:
+                state.of(Stock).want_at(line.item, line.location)
+    for place in state.of(Catalogue).locations.values():
+        if place.capacity_per_day is not None:
+            state.of(Sourcing).want_load(place.id)
+
+
+def _wants(state: State, command: AssignOrder, policies: Policies) -> None:
+    wants_order(state, command.order)
+
+
+def _then_wants(state: State, command: AssignOrder, policies: Policies) -> None:
+    then_wants_order(state, command.order)
+
+
+VERBS = (
+    Verb(
+        name="sourcing.assign",
+        command=AssignOrder,
+        decide=assign_order,
+        wants=_wants,
+        then_wants=_then_wants,
+        touches=lambda command: (command.order,),
+    ),
+)
