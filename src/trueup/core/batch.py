@@ -56,7 +56,7 @@ class Standing(Protocol):
     policies: Policies
 
 
-Guard = Callable[[Any, Actor, Verb[Any], Command, datetime, State], Refusal | None]
+Guard = Callable[[Any, Actor, Verb[Any], Command, datetime, State], Decision | None]
 LoadStanding = Callable[[Connection], Awaitable[Any]]
 
 
@@ -352,9 +352,9 @@ def _settle_due(state: State, now: datetime) -> list[journal.Entry]:
 def _decide(house: House, standing: Any, state: State, submission: Submission, context: Context) -> Decision:
     """Ask the guards in their order, then the rule."""
     for guard in house.guards:
-        refusal = guard(standing, submission.actor, submission.verb, submission.command, context.now, state)
-        if refusal is not None:
-            return refusal
+        decision = guard(standing, submission.actor, submission.verb, submission.command, context.now, state)
+        if decision is not None:
+            return decision
     return submission.verb.decide(state, submission.command, context)
 
 

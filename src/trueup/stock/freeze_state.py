@@ -8,7 +8,7 @@ events and the time, never stored.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable
+from collections.abc import Set
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Literal
@@ -63,14 +63,14 @@ class Freeze(msgspec.Struct, frozen=True, kw_only=True):
             return "frozen"
         return "draining" if now >= self.from_at else "announced"
 
-    def stops(self, movement: Movement, items: Iterable[str], now: datetime) -> bool:
+    def stops(self, movement: Movement, items: Set[str], now: datetime) -> bool:
         """Tell whether it stops this movement of these items (ids) now."""
         return (
             self.mode == "hard_stop"
             and self.site == movement.site
             and movement.kind in self.kinds
             and self.life(now) in ("draining", "frozen")
-            and (not self.items or not set(self.items).isdisjoint(items))
+            and (not self.items or not items.isdisjoint(self.items))
         )
 
 
@@ -155,6 +155,8 @@ class IntentSettled(Event, frozen=True, kw_only=True):
 EVENTS = (FreezeAnnounced, FreezeStarted, FreezeThawed, FreezeCancelled, IntentQueued, IntentSettled)
 COLUMNS = Freeze.__struct_fields__
 _INTENT = Intent.__struct_fields__
+# The word itself is reserved in SQL.
+_INTENT_COLUMNS = ", ".join(["freeze_id", *_INTENT[1:]])
 _READ = f"""select {", ".join(f"f.{name}" for name in COLUMNS)} from stock_freeze f where f.id = any(%s::text[])
     or (f.site = any(%s::text[]) and f.thawed_at is null and f.cancelled_at is null and f.to_at > %s)"""
 _LOCK = """select id from stock_freeze where id = any(%s::text[])
@@ -183,6 +185,7 @@ class Freezes(Slice):
         self._starts: set[str] = set()
         self._intents: set[tuple[str, int]] = set()
         self.locked: set[str] = set()
+        self.loaded = False
         self.freezes: dict[str, Freeze] = {}
         self.intents: dict[tuple[str, int], Intent] = {}
         self._new: set[str] = set()
@@ -210,8 +213,13 @@ class Freezes(Slice):
         """Return the freeze of this id."""
         return self.freezes.get(freeze)
 
+    def stopping(self, movement: Movement, items: Set[str], now: datetime) -> list[Freeze]:
+        """Return the freezes that stop a movement of these items now."""
+        return [freeze for freeze in self.freezes.values() if freeze.stops(movement, items, now)]
+
     def load(self, *, lock: bool, now: datetime) -> Loading:
         """Lock the sites, then the freezes a movement may have to queue at, and in the next statement read them."""
+        self.loaded = True
         if not self._sites and not self._ids:
             return
         sites, ids, starts = sorted(self._sites), sorted(self._ids), sorted(self._starts)
@@ -226,8 +234,8 @@ class Freezes(Slice):
         reads = [
             Statement(_READ, [ids, sites, now]),
             Statement(
-                f"""select {", ".join(_INTENT)} from stock_intent
-                where (freeze, number) in (select * from unnest(%s::text[], %s::int[]))""",
+                f"""select {_INTENT_COLUMNS} from stock_intent
+                where (freeze_id, number) in (select * from unnest(%s::text[], %s::int[]))""",
                 [[freeze for freeze, _ in intents], [number for _, number in intents]],
             ),
         ]
@@ -286,7 +294,7 @@ class Freezes(Slice):
         intents = {key: tuple(getattr(i, name) for name in _INTENT[2:]) for key, i in self.intents.items()}
         return [
             Rebuilt("freeze", f"select {', '.join(COLUMNS)} from stock_freeze", freezes),
-            Rebuilt("intent", f"select {', '.join(_INTENT)} from stock_intent", intents),
+            Rebuilt("intent", f"select {_INTENT_COLUMNS} from stock_intent", intents),
         ]
 
     def write(self, batch: Batch) -> list[Statement]:
@@ -338,7 +346,7 @@ def _update(freezes: list[Freeze]) -> Statement:
 
 def _insert_intents(intents: list[Intent]) -> Statement:
     return Statement(
-        """insert into stock_intent (freeze, number, actor, verb, fact, body, at)
+        """insert into stock_intent (freeze_id, number, actor, verb, fact, body, at)
         select * from unnest(%s::text[], %s::int[], %s::text[], %s::text[], %s::bool[], %s::text[], %s::timestamptz[])""",
         [
             [i.freeze for i in intents], [i.number for i in intents], [i.actor for i in intents],
@@ -351,8 +359,8 @@ def _settle_intents(intents: list[Intent]) -> Statement:
     return Statement(
         """update stock_intent i set settled_at = n.at, ending = n.ending, detail = n.detail
         from unnest(%s::text[], %s::int[], %s::timestamptz[], %s::text[], %s::text[])
-            as n (freeze, number, at, ending, detail)
-        where i.freeze = n.freeze and i.number = n.number""",
+            as n (freeze_id, number, at, ending, detail)
+        where i.freeze_id = n.freeze_id and i.number = n.number""",
         [
             [i.freeze for i in intents], [i.number for i in intents], [i.settled_at for i in intents],
             [i.ending for i in intents], [i.detail for i in intents],

@@ -130,12 +130,19 @@ class Limits:
         self._snapshots: list[FreezeStarted] = []
         self._kept: dict[tuple[str, str, str], tuple[Decimal, ...]] = {}
         self._now: datetime | None = None
+        self._read_uses = False
         self.scopes: dict[str, tuple[str, ...]] = {}
+        self.uses: dict[tuple[str, str, str], Decimal] = {}
+        self._uses: set[tuple[str, str, str]] = set()
 
     def under(self, policies: Policies) -> None:
         """Take the buffers that are in force."""
         self._buffers = policies.get(Buffers).buffers
         self.any = self.any or bool(self._buffers)
+
+    def want_use(self, key: str, code: str, channel: str) -> None:
+        """Ask what a channel's open claims hold of an item (any key; of a phantom kit, of its first part) at a place."""
+        self._uses.add((key, code, channel))
 
     def at(self, now: datetime) -> None:
         """Say what time it is: a freeze ends by itself."""
@@ -149,6 +156,10 @@ class Limits:
             sql.append((rows.READ_TRAITS, []))
         by_id = len(wanted) > 3
         reads = [Statement(rows.by_id_too(text) if by_id else text, [*wanted, *more]) for text, more in sql]
+        uses, self._uses = sorted(self._uses), set()
+        self._read_uses = bool(uses)
+        if uses:
+            reads.append(Statement(rows.READ_USES, [[use[at] for use in uses] for at in range(3)]))
         scopes, self.scopes = self.scopes, {}
         for location, items in sorted(scopes.items()):
             if lock:
@@ -163,10 +174,14 @@ class Limits:
         for item, location, *columns in answers[1]:
             frozen = Frozen(*columns)
             self.frozen.setdefault((item, location), {})[frozen.freeze] = frozen
+        at = 2
         if self._buffers:
-            for item, location, kind, groups, category in answers[2]:
+            for item, location, kind, groups, category in answers[at]:
                 self._places[location] = (kind, tuple(groups))
                 self._categories[item] = category
+            at += 1
+        if self._read_uses:
+            self.uses.update({(item, location, channel): units for item, location, channel, units in answers[at]})
         self.any = bool(self.pools or self.frozen or self._buffers)
 
     def available(self, balance: Balance, place: Place, channel: str) -> Decimal:
@@ -188,7 +203,9 @@ class Limits:
             if pool.mode == "reserve" and pool.channel != channel and pool.used < pool.quantity:
                 kept.append((pool.quantity - pool.used, f"kept for channel {pool.channel}"))
             elif pool.mode == "cap" and pool.channel == channel:
-                caps.append((pool.quantity - pool.used, f"left of the {plain(pool.quantity)} channel {channel} may sell"))
+                caps.append(
+                    (pool.quantity - pool.used, f"left of the {plain(pool.quantity)} channel {channel} may sell")
+                )
         buffer = self._buffer(balance, place)
         if buffer:
             kept.append((buffer, "confidence buffer"))
@@ -234,6 +251,10 @@ class Limits:
 
     def claimed(self, claim: OpenClaim, quantity: Decimal) -> None:
         """Count a claim of a channel, or with a negative quantity its release, in the channel's pools."""
+        for counted in (claim.item, claim.kit):
+            use = (counted, claim.location, claim.channel)
+            if use in self.uses:
+                self.uses[use] += quantity
         self._count((claim.item, claim.location), claim.channel, quantity, None)
         if claim.kit:
             self._count((claim.kit, claim.location), claim.channel, quantity, claim.item)
@@ -290,12 +311,10 @@ class Limits:
         }
         snapshots = {key: figures for key, figures in self._kept.items() if any(figures)}
         return [
-            Rebuilt(
-                "pool", "select item, location, channel, mode, quantity, used, part, per from stock_pool", pools
-            ),
+            Rebuilt("pool", "select item, location, channel, mode, quantity, used, part, per from stock_pool", pools),
             Rebuilt(
                 "freeze_balance",
-                f"select freeze, item, location, {', '.join(_FIGURES)} from stock_freeze_balance",
+                f"select freeze_id, item, location, {', '.join(_FIGURES)} from stock_freeze_balance",
                 snapshots,
             ),
         ]

@@ -45,7 +45,7 @@ create table stock_freeze (
     sell_units numeric check (sell_units >= 0),
     started_at timestamptz check (started_at < to_at),
     thawed_at timestamptz check (thawed_at >= started_at),
-    cancelled_at timestamptz check (started_at is null),
+    cancelled_at timestamptz check (cancelled_at is null or started_at is null),
     intents integer not null default 0,
     settled integer not null default 0 check (settled <= intents),
     version integer not null default 1,
@@ -58,7 +58,7 @@ create index stock_freeze_announced on stock_freeze (announced_at desc, id desc)
 
 -- The balances as they were when a freeze started.
 create table stock_freeze_balance (
-    freeze text collate "C" not null references stock_freeze,
+    freeze_id text collate "C" not null references stock_freeze,
     item text collate "C" not null references item,
     location text collate "C" not null references location,
     on_hand numeric not null,
@@ -68,13 +68,13 @@ create table stock_freeze_balance (
     damaged numeric not null,
     quality numeric not null,
     quarantined numeric not null,
-    primary key (freeze, item, location)
+    primary key (freeze_id, item, location)
 );
 create index stock_freeze_balance_place on stock_freeze_balance (item, location);
 
 -- Movements that wait for a thaw, in order. body: the command. ending, detail: how it ended when it was put through.
 create table stock_intent (
-    freeze text collate "C" not null references stock_freeze,
+    freeze_id text collate "C" not null references stock_freeze,
     number integer not null check (number > 0),
     actor text collate "C" not null,
     verb text not null,
@@ -84,10 +84,10 @@ create table stock_intent (
     settled_at timestamptz,
     ending text,
     detail text,
-    primary key (freeze, number),
+    primary key (freeze_id, number),
     check ((settled_at is null) = (ending is null))
 ) with (fillfactor = 80);
-create index stock_intent_waiting on stock_intent (freeze, fact, number) where settled_at is null;
+create index stock_intent_waiting on stock_intent (freeze_id, fact, number) where settled_at is null;
 
 -- What a source last told; the lock of its feeds.
 create table stock_feed_source (
