@@ -200,7 +200,7 @@ class Trading(RuleBasedStateMachine):
 
     @rule(name=st.sampled_from(SKUS), change=st.integers(-9, 6).filter(bool))
     def adjust(self, name: str, change: int) -> None:
-        command = AdjustStock(location="MAIN", sku=self.sku(name), change=Quantity(change), reason="x", reference="x")
+        command = AdjustStock(location="MAIN", sku=self.sku(name), change=Quantity(change), reason="found", reference="x")
         self.expect(self.submit(command)[0], "applied")
         self.shop.adjust(name, change)
 

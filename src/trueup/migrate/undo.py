@@ -148,6 +148,6 @@ def _adjustment(run: Run, sku: str, code: str, change: Decimal) -> AdjustStock:
         location=code,
         sku=sku,
         change=Quantity(change),
-        reason=f"opening stock of {run.source} undone"[:200],
+        reason="migration_undone",
         reference=f"opening {run.id} undone {run.attempt}",
     )

@@ -12,18 +12,80 @@ _TOUCHED = """(b.item, b.location) in (
         where c.holder in (select subject from journal j where j.position > s.since))"""
 _SINCE = f"exists (select from (select %s::bigint as since) s where {_TOUCHED})"
 _HOLDERS = f"c.holder {CHANGED}"
+# Net units that a movement brought to a bucket of `b`.
+_NET = """case when to_account::text = {bucket} and to_location = b.location then quantity else 0 end
+                - case when from_account::text = {bucket} and from_location = b.location then quantity else 0 end"""
 
 CHECKS: tuple[Check, ...] = (
     promise(
-        "stock.on_hand_is_the_ledger",
-        "On hand is the sum of the movements into and out of it.",
-        """select 'balance', b.item || ' ' || b.location, 'on hand ' || b.on_hand || ', movements ' || m.net
-        from stock_balance b cross join lateral (
-            select coalesce(sum(case when to_account = 'on_hand' and to_location = b.location then quantity else 0 end
-                - case when from_account = 'on_hand' and from_location = b.location then quantity else 0 end), 0) as net
-            from stock_movement where item = b.item
-        ) m where m.net <> b.on_hand and {changed}""",
+        "stock.balances_are_the_ledger",
+        "On hand and every other bucket is the sum of the movements into and out of it.",
+        f"""select 'balance', b.item || ' ' || b.location, p.bucket || ' ' || p.units || ', movements ' || m.net
+        from stock_balance b cross join lateral (values ('on_hand', b.on_hand), ('damaged', b.damaged),
+            ('quality', b.quality), ('quarantined', b.quarantined)) as p (bucket, units)
+        cross join lateral (
+            select coalesce(sum({_NET.format(bucket="p.bucket")}), 0) as net
+            from stock_movement where item = b.item and b.location in (to_location, from_location)
+        ) m where m.net <> p.units and {{changed}}""",
         _SINCE,
+    ),
+    promise(
+        "stock.lots_are_the_ledger",
+        "A lot has the units that the movements say.",
+        f"""select 'lot', b.item || ' ' || b.location || ' ' || b.lot, p.bucket || ' ' || p.units || ', moved ' || m.net
+        from stock_lot b cross join lateral (values ('on_hand', b.on_hand), ('damaged', b.damaged),
+            ('quality', b.quality), ('quarantined', b.quarantined)) as p (bucket, units)
+        cross join lateral (
+            select coalesce(sum({_NET.format(bucket="p.bucket")}), 0) as net
+            from stock_movement where item = b.item and lot = b.lot and b.location in (to_location, from_location)
+        ) m where m.net <> p.units and {{changed}}""",
+        _SINCE,
+    ),
+    promise(
+        "stock.lots_sum_to_on_hand",
+        "What a tracked item has on hand lies in its lots; only what came before it was tracked lies in none.",
+        f"""select 'balance', b.item || ' ' || b.location, b.on_hand || ' on hand, ' || l.units || ' in lots, '
+            || m.loose || ' in none'
+        from stock_balance b join item i on i.id = b.item and i.tracking <> 'none' cross join lateral (
+            select coalesce(sum(on_hand), 0) as units from stock_lot where item = b.item and location = b.location
+        ) l cross join lateral (
+            select coalesce(sum({_NET.format(bucket="'on_hand'")}), 0) as loose
+            from stock_movement where item = b.item and lot = '' and b.location in (to_location, from_location)
+        ) m where (l.units + m.loose <> b.on_hand or m.loose < 0) and {{changed}}""",
+        _SINCE,
+    ),
+    promise(
+        "stock.lots_allocated_are_claims",
+        "What is allocated of a lot is the sum of the open allocations that name it.",
+        """select 'lot', b.item || ' ' || b.location || ' ' || b.lot, b.allocated || ' allocated, claims ' || c.units
+        from stock_lot b cross join lateral (
+            select coalesce(sum(quantity), 0) as units from stock_claim
+            where item = b.item and location = b.location and lot = b.lot and kind = 'allocation'
+        ) c where c.units <> b.allocated and {changed}""",
+        _SINCE,
+    ),
+    promise(
+        "stock.in_transit_is_open",
+        "What is in transit under a transfer is what of it neither arrived nor was given up.",
+        """select 'transfer', t.id, l.item || ': ' || l.open || ' open, ' || m.net || ' in transit'
+        from stock_transfer t cross join lateral (
+            select item, sum(open) as open from stock_transfer_line where transfer = t.id group by item
+        ) l cross join lateral (
+            select coalesce(sum(case when to_account = 'in_transit' then quantity else 0 end
+                - case when from_account = 'in_transit' then quantity else 0 end), 0) as net
+            from stock_movement where reference = t.id and item = l.item
+        ) m where l.open <> m.net or (t.closed_at is not null and l.open <> 0)""",
+    ),
+    promise(
+        "stock.counts_have_four_eyes",
+        "Nobody approved a variance of a session in which they counted; what was posted above tolerance was approved.",
+        """select 'count', e.count, e.item || ' ' || e.lot || ' entry ' || e.number
+        from stock_count_entry e join stock_count c on c.id = e.count
+        where exists (select from stock_count_entry o where o.count = e.count and o.counted_by = e.approved_by)
+           or (e.beyond and e.approved_by is null and c.closed_at is not null
+               and not exists (select from stock_count_entry o where (o.count, o.item, o.lot) = (e.count, e.item, e.lot)
+                               and o.number > e.number)
+               and exists (select from stock_movement m where m.reference = c.id and m.item = e.item))""",
     ),
     promise(
         "stock.claims_are_open",
@@ -43,8 +105,10 @@ CHECKS: tuple[Check, ...] = (
         "What is claimed or moved at a place is in its balance.",
         """select 'balance', p.item || ' ' || p.location, 'claimed or moved, but there is no balance'
         from (select item, location from stock_claim
-              union select item, to_location from stock_movement where to_account = 'on_hand'
-              union select item, from_location from stock_movement where from_account = 'on_hand') p
+              union select item, to_location from stock_movement
+              where to_account::text in ('on_hand', 'damaged', 'quality', 'quarantined')
+              union select item, from_location from stock_movement
+              where from_account::text in ('on_hand', 'damaged', 'quality', 'quarantined')) p
         where not exists (select from stock_balance b where b.item = p.item and b.location = p.location)""",
     ),
     promise(

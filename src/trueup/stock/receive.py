@@ -1,32 +1,74 @@
-"""Post what happened to goods: received, adjusted, counted; no fact is refused for its size."""
+"""Post what happened to goods: received, adjusted; no fact is refused for its size."""
 
 from __future__ import annotations
 
+from datetime import date
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
-from trueup.cases.open import case_events
-from trueup.cases.state import Cases, CaseSubject
+from trueup.cases.state import CaseSubject
 from trueup.catalogue.state import Catalogue, Item, Location
+from trueup.catalogue.units import to_base
 from trueup.core.errors import Refusal
 from trueup.core.policy import Policies
 from trueup.core.quantity import ZERO, Quantity, plain
-from trueup.core.verb import Accepted, Body, Command, Context, Decision, Event, State, Verb
-from trueup.stock.count import CountStock
+from trueup.core.verb import (
+    Accepted,
+    Body,
+    Command,
+    Context,
+    Decision,
+    Event,
+    Movement,
+    State,
+    Verb,
+)
+from trueup.stock.facts import (
+    adjustment,
+    broken_promise,
+    by_lot,
+    lot_case,
+    short_case,
+    stocked_item,
+    unidentified,
+    want_cases,
+)
+from trueup.stock.lot_state import UNIDENTIFIED, Lots
+from trueup.stock.reasons import reason_for
 from trueup.stock.reserve import bad_line, unknown_location
-from trueup.stock.state import Balance, Move, SafetyStockSet, Stock, StockMoved
+from trueup.stock.state import Bucket, Move, SafetyStockSet, Stock, StockMoved
+from trueup.stock.supply import receive_against
+from trueup.stock.supply_state import Supply
 
 Reference = Annotated[str, msgspec.Meta(min_length=1, max_length=120)]
-Reason = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+LotName = Annotated[str, msgspec.Meta(min_length=1, max_length=120, pattern=r"^[^\s?](.*\S)?$")]
+StockStatus = Literal["available", "damaged", "quality", "quarantined"]
+BUCKET_OF: dict[str, Bucket] = {
+    "available": "on_hand", "damaged": "damaged", "quality": "quality", "quarantined": "quarantined"
+}  # fmt: skip
+
+
+class ReceivedLot(Body, frozen=True, forbid_unknown_fields=True):
+    """Units of one lot, or one unit by its serial number. quantity: in the line's unit. expires_on: last good day."""
+
+    lot: LotName
+    quantity: Quantity = Quantity(1)
+    expires_on: date | None = None
 
 
 class ReceivedLine(Body, frozen=True, forbid_unknown_fields=True):
-    """What came in: any key of the item, and units above zero."""
+    """What came in: any key of the item, and units above zero, in `unit` (base units, `each`, without one).
+
+    status: the bucket it goes to. lots: of an item that is tracked; what they do not name is unidentified.
+    """
 
     sku: str
     quantity: Quantity
+    unit: str | None = None
+    status: StockStatus = "available"
+    lots: Annotated[tuple[ReceivedLot, ...], msgspec.Meta(max_length=1000)] = ()
 
 
 class ReceiveStock(Command, frozen=True, kw_only=True):
@@ -38,13 +80,18 @@ class ReceiveStock(Command, frozen=True, kw_only=True):
 
 
 class AdjustStock(Command, frozen=True, kw_only=True):
-    """Report that stock differs from the book by `change` units, up or down, and why."""
+    """Report that stock differs from the book by `change` units, up or down.
+
+    reason: a code of the policy `adjustment_reasons`. status: the bucket. lot: of an item that is tracked.
+    """
 
     location: str
     sku: str
     change: Quantity
-    reason: Reason
+    reason: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
     reference: Reference
+    status: StockStatus = "available"
+    lot: LotName | None = None
 
 
 class SetSafetyStock(Command, frozen=True, kw_only=True):
@@ -56,70 +103,76 @@ class SetSafetyStock(Command, frozen=True, kw_only=True):
 
 
 def receive_stock(state: State, command: ReceiveStock, context: Context) -> Decision:
-    """Post the receipt from the supplier's account to on hand. Refuses names that nobody registered."""
-    place = state.of(Catalogue).location(command.location)
-    if place is None:
-        return unknown_location(command.location)
-    moves = []
-    for number, line in enumerate(command.lines):
-        item = state.of(Catalogue).item(line.sku)
-        if item is None or line.quantity <= 0:
-            return bad_line(f"lines[{number}]", line.sku, line.quantity, item)
-        moves.append(Move(item.id, line.quantity, "supplier", None, "on_hand", place.id))
-    event = StockMoved(reference=command.reference, reason="received", moves=tuple(moves), at=context.now)
-    return Accepted([event], command.reference, {"reference": command.reference, "lines": len(moves)})
+    """Post the receipt from the supplier's account to the buckets the lines name.
 
+    A tracked item's units without lot, a serial number that is somewhere already, a lot without its date or with
+    another one than is known: they post, and are a case. What was expected under the same reference has come.
 
-def adjust_stock(state: State, command: AdjustStock, context: Context) -> Decision:
-    """Post the difference. What is missing beyond on hand goes to the shortage account; broken promises are a case.
-
-    Refuses names that nobody registered, and a change of nothing. Source: rule 6, behaviours 5 and 37.
-    """
-    place = state.of(Catalogue).location(command.location)
-    if place is None:
-        return unknown_location(command.location)
-    item = state.of(Catalogue).item(command.sku)
-    if item is None or command.change == 0:
-        return bad_line("change", command.sku, command.change, item)
-    balance = state.of(Stock).balance(item.id, place.id)
-    moves = adjustment(item.id, place.id, command.change, balance.on_hand)
-    events: list[Event] = [
-        StockMoved(reference=command.reference, reason=command.reason, moves=tuple(moves), at=context.now)
-    ]
-    events += _short_case(state, context, place, _broken_promise(item, place, balance, command.change))
-    on_hand = max(balance.on_hand + command.change, ZERO)
-    return Accepted(events, command.reference, {"reference": command.reference, "on_hand": plain(on_hand)})
-
-
-def count_stock(state: State, command: CountStock, context: Context) -> Decision:
-    """Make the book say what was counted, by one adjustment per line that differs.
-
-    Refuses unknown names, negative counts and an item counted twice; promises that the count broke are a case.
+    Refuses names that nobody registered, a phantom kit, a unit the item does not have, and lots beyond their line.
+    Source: behaviours 14 and 37.
     """
     place = state.of(Catalogue).location(command.location)
     if place is None:
         return unknown_location(command.location)
     moves: list[Move] = []
-    broken: list[CaseSubject] = []
-    seen: set[str] = set()
+    doubts: list[CaseSubject] = []
     for number, line in enumerate(command.lines):
-        item = state.of(Catalogue).item(line.sku)
-        if item is None or line.counted < 0:
-            return bad_line(f"lines[{number}]", line.sku, line.counted, item)
-        if item.id in seen:
-            return Refusal("stock.counted_twice", f"{line.sku!r} stands twice in this count.",
-                           "Send one line per item.", f"lines[{number}].sku", line.sku)  # fmt: skip
-        seen.add(item.id)
-        balance = state.of(Stock).balance(item.id, place.id)
-        change = line.counted - balance.on_hand
-        if change:
-            moves += adjustment(item.id, place.id, change, balance.on_hand)
-            broken += _broken_promise(item, place, balance, change)
-    result = {"reference": command.reference, "lines": len(command.lines), "changed": len(moves)}
-    if not moves:
-        return Accepted((), command.reference, result, "merged")
-    moved = StockMoved(reference=command.reference, reason=command.reason, moves=tuple(moves), at=context.now)
-    return Accepted([moved, *_short_case(state, context, place, broken)], command.reference, result)
+        posted = _received(state, place, line, f"lines[{number}]", moves)
+        if isinstance(posted, Refusal):
+            return posted
+        doubts += posted
+    events: list[Event] = [
+        StockMoved(reference=command.reference, reason="received", moves=tuple(moves), at=context.now)
+    ]
+    usable: dict[str, Decimal] = {}
+    for move in moves:
+        if move.to_account == "on_hand":
+            usable[move.item] = usable.get(move.item, ZERO) + move.quantity
+    for item, units in usable.items():
+        events += receive_against(state, item, place.id, units, command.reference, context.now)
+    result = {"reference": command.reference, "lines": len(command.lines)}
+    return Accepted([*events, *lot_case(state, context, place, doubts)], command.reference, result)
+
+
+def adjust_stock(state: State, command: AdjustStock, context: Context) -> Decision:
+    """Post the difference. What is missing beyond the bucket goes to the shortage account; broken promises are a case.
+
+    Refuses names that nobody registered, a phantom kit, a reason the policy does not know or that needs somebody else
+    for so much, a lot of an item that has none, and a change of nothing. Source: rule 6, behaviours 5 and 37.
+    """
+    place = state.of(Catalogue).location(command.location)
+    if place is None:
+        return unknown_location(command.location)
+    item = stocked_item(state, command.sku, "")
+    if isinstance(item, Refusal):
+        return item
+    if command.change == 0:
+        return bad_line("change", command.sku, command.change, item)
+    reason = reason_for(context.policies, context.actor, command.reason, abs(command.change))
+    if isinstance(reason, Refusal):
+        return reason
+    if command.lot is not None and item.tracking == "none":
+        return not_tracked(item, "lot", command.lot)
+    bucket, lot = BUCKET_OF[command.status], command.lot or ""
+    balance = state.of(Stock).balance(item.id, place.id)
+    there = balance.of(bucket)
+    if lot:
+        known = state.of(Lots).lot(item.id, place.id, lot)
+        there = known.on_hand if bucket == "on_hand" else known.held_in(bucket)
+    moves = by_lot(
+        state, item,
+        adjustment(item.id, place.id, command.change, there, account=reason.account, bucket=bucket, lot=lot),
+    )  # fmt: skip
+    events: list[Event] = [
+        StockMoved(reference=command.reference, reason=command.reason, moves=tuple(moves), at=context.now)
+    ]
+    if bucket == "on_hand":
+        change = max(command.change, -there) if lot else command.change
+        events += short_case(state, context, place, broken_promise(item, place, balance, change))
+    events += lot_case(state, context, place, unidentified(item, place, moves))
+    left = max(balance.of(bucket) + max(command.change, -there), ZERO)
+    name = "on_hand" if bucket == "on_hand" else bucket
+    return Accepted(events, command.reference, {"reference": command.reference, name: plain(left)})
 
 
 def set_safety_stock(state: State, command: SetSafetyStock, context: Context) -> Decision:
@@ -134,45 +187,70 @@ def set_safety_stock(state: State, command: SetSafetyStock, context: Context) ->
     return Accepted([event], item.id, {"item": item.id, "safety": plain(command.quantity)})
 
 
-def adjustment(item: str, location: str, change: Decimal, on_hand: Decimal) -> list[Move]:
-    """Return the movements of a difference; on hand never falls below zero, the rest is the shortage account's."""
-    if change > 0:
-        return [Move(item, change, "adjustment", None, "on_hand", location)]
-    missing = -change
-    there = min(missing, on_hand)
-    moves = [Move(item, there, "on_hand", location, "adjustment", None)] if there else []
-    if missing > there:
-        moves.append(Move(item, missing - there, "shortage", None, "adjustment", None))
-    return moves
+def not_tracked(item: Item, where: str, value: str) -> Refusal:
+    """Return the refusal of a lot that an item does not have."""
+    return Refusal("stock.not_tracked", f"{item.sku} is not kept by lot or serial number.",
+                   "Leave the lot out, or register the item with tracking.", where, value)  # fmt: skip
 
 
-def _broken_promise(item: Item, place: Location, balance: Balance, change: Decimal) -> list[CaseSubject]:
-    promised = balance.reserved + balance.allocated
-    left = max(balance.on_hand + change, ZERO)
-    if change > 0 or (promised <= left and balance.on_hand + change >= 0):
-        return []
-    detail = f"{item.sku} at {place.code}: {plain(promised)} promised, {plain(left)} left"
-    return [CaseSubject("item", item.id, detail)]
+def _received(
+    state: State, place: Location, line: ReceivedLine, where: str, moves: list[Move]
+) -> list[CaseSubject] | Refusal:
+    """Add a line's movements to those of the lines before it; return what is doubtful about its lots."""
+    item = stocked_item(state, line.sku, where)
+    if isinstance(item, Refusal):
+        return item
+    if line.quantity <= 0:
+        return bad_line(where, line.sku, line.quantity, item)
+    units = _units(item, line.quantity, line.unit, where)
+    if isinstance(units, Refusal):
+        return units
+    if line.lots and item.tracking == "none":
+        return not_tracked(item, f"{where}.lots", line.lots[0].lot)
+    bucket = BUCKET_OF[line.status]
+    left, doubts = units, []
+    for number, lot in enumerate(line.lots):
+        of_lot = _units(item, lot.quantity, line.unit, f"{where}.lots[{number}]")
+        if isinstance(of_lot, Refusal):
+            return of_lot
+        if of_lot <= 0 or of_lot > left or (item.tracking == "serial" and of_lot != 1):
+            return Refusal("stock.lots", f"{plain(of_lot)} units of {lot.lot!r} do not fit a line of {plain(units)}.",
+                           "Lots have units above zero and no more than their line; a serial number is one unit.",
+                           f"{where}.lots[{number}].quantity", plain(of_lot))  # fmt: skip
+        left -= of_lot
+        name, doubt = _named(state, place, item, lot, moves)
+        doubts += [CaseSubject("lot", f"{item.id}/{lot.lot}", f"{item.sku} {lot.lot} at {place.code}: {doubt}")] * (
+            doubt != ""
+        )
+        moves.append(Move(item.id, of_lot, "supplier", None, bucket, place.id, name, lot.expires_on))
+    if left and item.tracking != "none":
+        rest = Move(item.id, left, "supplier", None, bucket, place.id, UNIDENTIFIED)
+        doubts += unidentified(item, place, [rest])
+        moves.append(rest)
+    elif left:
+        moves.append(Move(item.id, left, "supplier", None, bucket, place.id))
+    return doubts
 
 
-def _short_case(state: State, context: Context, place: Location, broken: list[CaseSubject]) -> list[Event]:
-    """Return the events of the location's one case about promises that stock no longer covers."""
-    if not broken:
-        return []
-    return case_events(
-        state,
-        context,
-        cause=_cause(place.code),
-        kind="stock_short",
-        title=f"Stock at {place.code} no longer covers what was promised",
-        severity=2,
-        owner_role="Fulfilment Lead",
-        subjects=broken,
-    )
+def _named(state: State, place: Location, item: Item, lot: ReceivedLot, moves: list[Move]) -> tuple[str, str]:
+    """Return the lot that units are posted to, and what is doubtful about it."""
+    if item.tracking == "serial":
+        taken = any(move.item == item.id and move.lot == lot.lot for move in moves)
+        if taken or state.of(Lots).place_of_serial(item.id, lot.lot) is not None:
+            return UNIDENTIFIED, "this serial number is in stock already; the unit is unidentified"
+    known = state.of(Lots).lot(item.id, place.id, lot.lot).expires_on
+    if item.expires and lot.expires_on is None and known is None:
+        return lot.lot, "no expiry date was given"
+    if known is not None and lot.expires_on not in (None, known):
+        return lot.lot, f"expires on {lot.expires_on} or {known}; the earlier date holds"
+    return lot.lot, ""
 
 
-def _cause(code: str) -> str:
-    return f"stock:short:{code}"
+def _units(item: Item, quantity: Decimal, unit: str | None, where: str) -> Decimal | Refusal:
+    units = to_base(item, quantity, unit)
+    if isinstance(units, Refusal):
+        return msgspec.structs.replace(units, where=f"{where}.{units.where}")
+    return units
 
 
 def _wants_line(state: State, location: str, sku: str) -> None:
@@ -181,23 +259,39 @@ def _wants_line(state: State, location: str, sku: str) -> None:
     state.of(Stock).want(sku, location)
 
 
-def _wants_lines(state: State, command: ReceiveStock | CountStock, policies: Policies) -> None:
+def _wants_received(state: State, command: ReceiveStock, policies: Policies) -> None:
+    want_cases(state, command.location)
     for line in command.lines:
         _wants_line(state, command.location, line.sku)
-    if isinstance(command, CountStock):
-        state.of(Cases).want_cause(_cause(command.location))
+        state.of(Lots).want(line.sku, command.location)
+        state.of(Supply).want_arrival(command.reference, line.sku, command.location)
+        for lot in line.lots:
+            state.of(Lots).want_serial(line.sku, lot.lot)
 
 
 def _wants_adjusted(state: State, command: AdjustStock, policies: Policies) -> None:
     _wants_line(state, command.location, command.sku)
-    if command.change < 0:
-        state.of(Cases).want_cause(_cause(command.location))
+    state.of(Lots).want(command.sku, command.location)
+    want_cases(state, command.location)
 
 
 VERBS = (
-    Verb(name="stock.receive", command=ReceiveStock, decide=receive_stock, wants=_wants_lines),
-    Verb(name="stock.adjust", command=AdjustStock, decide=adjust_stock, wants=_wants_adjusted),
-    Verb(name="stock.count", command=CountStock, decide=count_stock, wants=_wants_lines),
+    Verb(
+        name="stock.receive",
+        command=ReceiveStock,
+        decide=receive_stock,
+        wants=_wants_received,
+        moves=lambda state, command: (
+            Movement(command.location, tuple(line.sku for line in command.lines), "receive"),
+        ),
+    ),
+    Verb(
+        name="stock.adjust",
+        command=AdjustStock,
+        decide=adjust_stock,
+        wants=_wants_adjusted,
+        moves=lambda state, command: (Movement(command.location, (command.sku,), "adjust", fact=False),),
+    ),
     Verb(
         name="stock.set_safety",
         command=SetSafetyStock,

@@ -31,7 +31,10 @@ create table stock_lot (
     serial boolean not null,
     expires_on date,
     on_hand numeric not null default 0 check (on_hand >= 0),
-    held numeric not null default 0 check (held >= 0),
+    damaged numeric not null default 0 check (damaged >= 0),
+    quality numeric not null default 0 check (quality >= 0),
+    quarantined numeric not null default 0 check (quarantined >= 0),
+    held numeric not null generated always as (damaged + quality + quarantined) stored,
     allocated numeric not null default 0 check (allocated >= 0),
     primary key (item, location, lot),
     constraint serial_is_one_unit check (not serial or lot = '?' or on_hand + held in (0, 1))
