@@ -10,7 +10,7 @@ import pytest
 from tests.conftest import START, stocked
 from tests.proof import prove
 from tests.requests import rows
-from tests.stock.pegging import Arrive, LetGo, Yard, pegging_house
+from tests.stock.pegging import Arrive, Backorder, LetGo, Yard, pegging_house
 
 from trueup.authority.publish import PublishPolicy
 from trueup.authority.standing import SYSTEM
@@ -73,8 +73,6 @@ async def test_no_unit_of_supply_is_promised_twice(yard: Yard, url: str):
 
 
 async def test_two_backorders_of_one_batch_see_each_other(yard: Yard, url: str):
-    from tests.stock.pegging import Backorder
-
     await yard.expect(5, "2026-03-10")
     commands = [(f"b{n}", Backorder(sku="MUG", quantity=Quantity(3))) for n in range(3)]
     await yard.door.submit_all(SYSTEM, commands)
@@ -145,9 +143,13 @@ async def test_a_receipt_takes_off_what_is_to_come_and_the_first_wait_to_be_fill
     await prove(url)
 
 
-async def test_a_later_date_is_a_case_with_its_notice_before_the_promise_breaks(yard: Yard, url: str):
+async def test_a_later_date_is_a_case_with_its_notice_before_the_promise_breaks(
+    yard: Yard, url: str, clock: TurnedClock
+):
     moved = await yard.expect(3, "2026-03-10", "MOVED")
-    holder, patient = await yard.backorder(2), await yard.backorder(1)
+    holder = await yard.backorder(2)
+    clock.turn(timedelta(minutes=1))
+    patient = await yard.backorder(1)
     other = await yard.expect(2, "2026-03-15", "OTHER")
     await yard.act(RescheduleSupply(supply=moved, due="2026-04-20"))
     assert await waits(url, holder) == [(2, "OTHER", "2026-03-15")]
@@ -229,8 +231,14 @@ async def test_it_refuses_what_nobody_registered_and_a_time_without_its_zone(yar
                   "source": "test", **changes}  # fmt: skip
         return ExpectSupply(**fields)
 
-    wrong = [{"location": "NOWHERE"}, {"sku": "GHOST"}, {"quantity": Quantity(0)}, {"due": "2026-03-10T10:00"},
-             {"due": "2026-02-30"}, {"due": "next week, surely"}]  # fmt: skip
+    wrong: list[dict[str, Any]] = [
+        {"location": "NOWHERE"},
+        {"sku": "GHOST"},
+        {"quantity": Quantity(0)},
+        {"due": "2026-03-10T10:00"},
+        {"due": "2026-02-30"},
+        {"due": "next week, surely"},
+    ]
     for changes in wrong:
         await yard.act(expected(**changes), "refused")
     await yard.act(RescheduleSupply(supply="sup_1", due="2026-03-10"), "refused")
