@@ -99,7 +99,7 @@ async def test_a_revoked_key_is_refused_at_once_whatever_this_process_remembers(
     keys = await client.get("/v1/actors", by=ADMINISTRATOR)
     actor = next(entry["id"] for entry in keys.body["items"] if entry["name"] == PLANNER)
     listed = await client.get(f"/v1/actors/{actor}/keys", by=ADMINISTRATOR)
-    assert set(listed.body["items"][0]) == {"id", "actor", "label", "at", "expires_at", "revoked_at"}
+    assert set(listed.body["items"][0]) == {"id", "actor", "label", "at", "expires_at", "revoked_at", "scope"}
     await door.submit(SYSTEM, RevokeKey(key=listed.body["items"][0]["id"]), "revoke")
     expect_problem(await client.post("/v1/orders", order_of()), 401, "authority.unauthenticated")
 

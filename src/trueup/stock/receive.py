@@ -54,7 +54,7 @@ class ReceivedLot(Body, frozen=True, forbid_unknown_fields=True):
     """Units of one lot, or one unit by its serial number. quantity: in the line's unit. expires_on: last good day."""
 
     lot: LotName
-    quantity: Quantity = Quantity(1)
+    quantity: Quantity = msgspec.field(default_factory=lambda: Quantity(1))
     expires_on: date | None = None
 
 
