@@ -323,9 +323,9 @@ def _then_wants_received(state: State, command: ReceiveTransfer, policies: Polic
 
 
 def _concerned(state: State, command: ReceiveTransfer) -> Concerns:
-    transfer = state.of(Transfers).transfers.get(command.transfer)
-    place = state.of(Catalogue).place_of(transfer.to_location) if transfer is not None else None
-    return Concerns(sites=(place.code,) if place is not None else ())
+    transfers = state.of(Transfers)
+    transfer = transfers.transfers.get(command.transfer)
+    return Concerns(sites=(transfers.codes[transfer.to_location],) if transfer is not None else ())
 
 
 def _moves_received(state: State, command: ReceiveTransfer) -> tuple[Movement, ...]:
