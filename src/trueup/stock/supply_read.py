@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -76,8 +77,10 @@ _SUPPLY = """s.id, i.sku, l.code, s.quantity, s.received, s.cancelled, s.open, s
     s.source, s.version"""
 
 
-async def supplies(connection: Connection, query: SupplyQuery, now: datetime) -> SupplyPage:
-    """Return one page of what is to come, earliest due first."""
+async def supplies(
+    connection: Connection, query: SupplyQuery, now: datetime, sites: Collection[str] | None = None
+) -> SupplyPage:
+    """Return one page of what is to come, earliest due first. sites: codes of locations it may show; None is all."""
     conditions = ["true"] if query.ended else ["s.open > 0"]
     parameters: list[Any] = []
     named = (
@@ -89,6 +92,9 @@ async def supplies(connection: Connection, query: SupplyQuery, now: datetime) ->
         if value is not None:
             conditions.append(condition)
             parameters.append(value)
+    if sites is not None:
+        conditions.append("l.code = any(%s)")
+        parameters.append(sorted(sites))
     if query.late is not None:
         conditions.append("s.due_at < %s" if query.late else "s.due_at >= %s")
         parameters.append(now)

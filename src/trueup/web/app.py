@@ -28,6 +28,7 @@ from trueup.web.api.access import Access, guarded
 from trueup.web.api.direct import directly
 from trueup.web.api.handlers import handlers
 from trueup.web.api.metrics import CONTENT_TYPE, Metrics
+from trueup.web.api.promises import questions
 from trueup.web.api.rehearse import rehearsing
 from trueup.web.api.routes import BODY_BYTES_MAX
 from trueup.web.security import with_security_headers
@@ -74,7 +75,7 @@ def create_app(
                 yield
 
     app = Litestar(
-        route_handlers=[*handlers(house), rehearsing(house), *_own_pages(house), *pages],
+        route_handlers=[*handlers(house), rehearsing(house), *questions(), *_own_pages(house), *pages],
         lifespan=[lifespan],
         exception_handlers={Exception: _error_handler(error_page)},
         openapi_config=None,

@@ -11,9 +11,11 @@ from trueup.core.batch import House
 from trueup.core.money import Amount
 from trueup.core.quantity import Quantity
 from trueup.core.verb import Outcome
+from trueup.stock.promising import Basket
 from trueup.web.api import rehearse
 from trueup.web.api.bodies import body_type, names_in
 from trueup.web.api.problems import Problem
+from trueup.web.api.promises import QUESTIONS, Question
 from trueup.web.api.routes import READS, WRITES, Read, Write
 
 _REF = "#/components/schemas/{name}"
@@ -89,9 +91,11 @@ def describe(house: House) -> dict[str, Any]:
     """Return the OpenAPI document."""
     bodies = {_key(row): body_type(row, house.verbs[row.command], described=True) for row in _with_body()}
     answers = [row.returns for row in READS]
-    kinds: list[Any] = [*bodies.values(), *answers, Outcome, Problem, rehearse.Rehearsal, rehearse.Expectation]
+    kinds: list[Any] = [*bodies.values(), *answers, Outcome, Problem, rehearse.Rehearsal, rehearse.Expectation,
+                        Basket, *(row.returns for row in QUESTIONS)]  # fmt: skip
     schemas, components = msgspec.json.schema_components(kinds, schema_hook=_extended, ref_template=_REF)
-    schema_of = dict(zip([*bodies, *(row.path for row in READS), "outcome", "problem", "rehearsal", "expectation"],
+    schema_of = dict(zip([*bodies, *(row.path for row in READS), "outcome", "problem", "rehearsal", "expectation",
+                          "basket", *(row.path for row in QUESTIONS)],
                          schemas, strict=True))  # fmt: skip
     paths: dict[str, dict[str, Any]] = {}
     for write in WRITES:
@@ -99,6 +103,8 @@ def describe(house: House) -> dict[str, Any]:
     for read in READS:
         paths.setdefault(read.path, {})["get"] = _read(read, schema_of)
     paths["/v1/rehearse"] = {"post": _rehearse(schema_of)}
+    for question in QUESTIONS:
+        paths[question.path] = {"post": _ask(question, schema_of)}
     return {
         "openapi": "3.1.0",
         "info": {"title": "Trueup", "version": __version__, "description": _DESCRIPTION,
@@ -169,6 +175,20 @@ def _rehearse(schema_of: dict[str, Any]) -> dict[str, Any]:
         "requestBody": {"required": True, "content": _json(schema_of["rehearsal"])},
         "responses": {
             "200": {"description": "What would happen", "content": _json(schema_of["expectation"])},
+            **_problems((400, 401, 403, 413, 415, 422, 500, 503), schema_of),
+        },
+    }
+
+
+def _ask(row: Question, schema_of: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "operationId": "ask " + row.path.rpartition("/")[2],
+        "summary": row.summary,
+        "description": Basket.__doc__,
+        "tags": [row.path.split("/")[2]],
+        "requestBody": {"required": True, "content": _json(schema_of["basket"])},
+        "responses": {
+            "200": {"description": "The answer; nothing was written", "content": _json(schema_of[row.path])},
             **_problems((400, 401, 403, 413, 415, 422, 500, 503), schema_of),
         },
     }

@@ -35,9 +35,11 @@ from trueup.orders.place import PlaceOrder
 from trueup.parties import read as parties
 from trueup.parties.record import RecordCustomer
 from trueup.stock import read as stock
+from trueup.stock import supply_read
 from trueup.stock.count import CountStock
 from trueup.stock.receive import AdjustStock, ReceiveStock, SetSafetyStock
 from trueup.stock.reserve import ReleaseReservation, ReserveStock
+from trueup.stock.supply import CancelSupply, ExpectSupply, RescheduleSupply
 from trueup.web.api import migrations
 
 BODY_BYTES_MAX = 1_000_000
@@ -143,6 +145,13 @@ class WhatWhere(msgspec.Struct, frozen=True):
     location: str | None = None
 
 
+class AtPlace(msgspec.Struct, frozen=True):
+    """An item by any of its keys, at a location by its code."""
+
+    sku: str
+    location: str
+
+
 class ClaimsAt(msgspec.Struct, frozen=True):
     """An item by its id, a location by its code."""
 
@@ -198,6 +207,28 @@ async def claims_at(connection: Connection, asked: Asked) -> Listed[stock.OpenCl
     return Listed(await stock.claims(connection, query.item, query.location, asked.now, query.limit))
 
 
+async def supply(connection: Connection, asked: Asked) -> supply_read.SupplyRow | None:
+    """Answer with one supply; none outside of the scope."""
+    found = await supply_read.supply(connection, asked.path["supply"])
+    return found if found is not None and (asked.sites is None or found.location in asked.sites) else None
+
+
+async def waiting(connection: Connection, asked: Asked) -> Listed[supply_read.WaitingRow]:
+    """Answer with who waits for an item at a location; nobody outside of the scope."""
+    query = asked.query
+    if asked.sites is not None and query.location not in asked.sites:
+        return Listed(())
+    return Listed(await supply_read.waiting(connection, query.sku, query.location))
+
+
+async def explained(connection: Connection, asked: Asked) -> supply_read.Explained | None:
+    """Answer with why so much is available; nothing outside of the scope."""
+    query = asked.query
+    if asked.sites is not None and query.location not in asked.sites:
+        return None
+    return await supply_read.explain(connection, query.sku, query.location, asked.now)
+
+
 async def listed(rows: Awaitable[tuple[T, ...]]) -> Listed[T]:
     """Answer with a short list."""
     return Listed(await rows)
@@ -217,6 +248,9 @@ WRITES: tuple[Write, ...] = (
     Write(method="POST", path="/v1/stock/adjustments", command=AdjustStock),
     Write(method="POST", path="/v1/stock/counts", command=CountStock, bytes_max=COUNT_BYTES_MAX),
     Write(method="POST", path="/v1/stock/safety", command=SetSafetyStock),
+    Write(method="POST", path="/v1/supplies", command=ExpectSupply, created="/v1/supplies/{supply}"),
+    Write(method="POST", path="/v1/supplies/{supply}/reschedule", command=RescheduleSupply),
+    Write(method="POST", path="/v1/supplies/{supply}/cancel", command=CancelSupply),
     Write(method="POST", path="/v1/reservations", command=ReserveStock, created=""),
     Write(method="DELETE", path="/v1/reservations/{reservation}", command=ReleaseReservation),
     Write(method="POST", path="/v1/cases", command=OpenCase, created="/v1/cases/{case}"),
@@ -330,6 +364,37 @@ READS: tuple[Read, ...] = (
         returns=Listed[stock.Availability],
         scoped=True,
         answer=availability,
+    ),
+    Read(
+        path="/v1/availability/explain",
+        summary="Say why so much of an item is available at a location, now and later",
+        query=AtPlace,
+        returns=supply_read.Explained,
+        scoped=True,
+        answer=explained,
+    ),
+    Read(
+        path="/v1/supplies",
+        summary="List what is to come, earliest due first",
+        query=supply_read.SupplyQuery,
+        returns=supply_read.SupplyPage,
+        scoped=True,
+        answer=lambda connection, asked: supply_read.supplies(connection, asked.query, asked.now, asked.sites),
+    ),
+    Read(
+        path="/v1/supplies/{supply}",
+        summary="Get one supply by id",
+        returns=supply_read.SupplyRow,
+        scoped=True,
+        answer=supply,
+    ),
+    Read(
+        path="/v1/stock/waiting",
+        summary="List who waits for an item at a location, first come first",
+        query=AtPlace,
+        returns=Listed[supply_read.WaitingRow],
+        scoped=True,
+        answer=waiting,
     ),
     Read(
         path="/v1/stock/claims",
