@@ -98,6 +98,11 @@ class Submission:
         self.outcome: Outcome | None = None
         self.future: asyncio.Future[Outcome] | None = None
 
+    def mark(self, state: State) -> None:
+        """Let the state know what a rule may know of the personal words, where the verb says so."""
+        if self.keep is not None and self.verb.personal is not None and self.verb.personal.mark is not None:
+            self.verb.personal.mark(state, *self.keep)
+
 
 class Reload(Exception):
     """What a batch read before locking no longer held after it: load again."""
@@ -126,6 +131,7 @@ async def run(
     state.under(standing.policies)
     for submission in submissions:
         submission.outcome = None
+        submission.mark(state)
         submission.verb.wants(state, submission.command, standing.policies)
     ordered = sorted(submissions, key=lambda s: (s.actor.id, s.key))
     opening = [
@@ -185,6 +191,7 @@ async def rehearse(
         standing = await house.load_standing(connection)
         state.under(policies or standing.policies)
         for submission in submissions:
+            submission.mark(state)
             submission.verb.wants(state, submission.command, policies or standing.policies)
         if as_of is None:
             await _load(connection, state, submissions, policies or standing.policies, [], now, lock=False)

@@ -255,10 +255,12 @@ class Personal(msgspec.Struct, frozen=True):
     """Which field of a command is personal, and how the words in it are kept when the command is accepted.
 
     The journal gets an id in their place; `keep(state, id, value)` puts the words where they can be erased.
+    mark(state, id, value) is called before loading: what a rule may know of the words (a digest), never the words.
     """
 
     field: str
     keep: Callable[[State, str, Any], None]
+    mark: Callable[[State, str, Any], None] | None = None
 
 
 class Verb(msgspec.Struct, Generic[C], frozen=True, kw_only=True):
