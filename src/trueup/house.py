@@ -24,6 +24,7 @@ from trueup.core.policy import Known, Policy
 from trueup.core.verb import Event, Slice, Verb
 from trueup.migrate import checks as migrate_checks
 from trueup.migrate.mapping import Mapping
+from trueup.orders import advance, held, hold, hold_checks, hold_state, hold_upkeep, holds, suspect
 from trueup.orders import cancel, channel, fulfilment_orders, place, record, workflow
 from trueup.orders import checks as orders_checks
 from trueup.orders import state as orders
@@ -32,11 +33,12 @@ from trueup.parties import checks as parties_checks
 from trueup.parties import record as parties_record
 from trueup.parties import state as parties
 from trueup.stock import buckets, count, count_state, counting, kits, ledger, lot_state, lots, reasons
-from trueup.sourcing import assign
+from trueup.sourcing import allocate, assign, parts, reject
+from trueup.sourcing import checks as sourcing_checks
 from trueup.sourcing import policy as sourcing_policy
 from trueup.sourcing import state as sourcing
 from trueup.stock import checks as stock_checks
-from trueup.stock import freeze, freeze_checks, freeze_state, intents, limits, pools
+from trueup.stock import feed, feed_checks, feed_settle, feed_state, freeze, freeze_checks, freeze_state, intents, limits, pools
 from trueup.stock import promise as stock_promise
 from trueup.stock import receive, reserve, supply, supply_checks, supply_state
 from trueup.stock import state as stock
@@ -53,9 +55,11 @@ POLICY_KINDS: dict[str, type[Policy]] = {
         stock_promise.ShippingMethods,
         freeze.Freezing,
         limits.Buffers,
+        feed.Feeding,
         operate.SiteBands,
         channel.Channel,
         workflow.Workflow,
+        holds.HoldRules,
         sourcing_policy.Routing,
         reasons.AdjustmentReasons,
         counting.CountPolicy,
@@ -87,10 +91,19 @@ VERBS: tuple[Verb[Any], ...] = (
     *freeze.VERBS,
     *intents.VERBS,
     *pools.VERBS,
+    *feed.VERBS,
+    *feed_settle.VERBS,
     *place.VERBS,
     *cancel.VERBS,
+    *hold.VERBS,
+    *hold_upkeep.VERBS,
+    *advance.VERBS,
+    *suspect.VERBS,
     *record.VERBS,
     *assign.VERBS,
+    *allocate.VERBS,
+    *parts.VERBS,
+    *reject.VERBS,
 )
 
 # The order of locks: names, sites (shared; a freeze's start alone), orders by id, balances by (item, location), cases; rights lock the epoch before all.
@@ -101,12 +114,15 @@ SLICES: tuple[type[Slice], ...] = (
     parties.Parties,
     freeze_state.Freezes,
     orders.Orders,
+    hold_state.Holds,
+    suspect.Suspects,
     fulfilment_orders.FulfilmentOrders,
     transfer_state.Transfers,
     count_state.Counts,
     stock.Stock,
     lot_state.Lots,
     ledger.Ledger,
+    feed_state.Feeds,
     supply_state.SupplyPlaces,
     supply_state.Supply,
     sourcing.Sourcing,
@@ -124,8 +140,11 @@ EVENTS: tuple[type[Event], ...] = (
     *count_state.EVENTS,
     limits.PoolSet,
     *freeze_state.EVENTS,
+    *feed_state.EVENTS,
     *supply_state.EVENTS,
     *orders.EVENTS,
+    *held.EVENTS,
+    *suspect.EVENTS,
     *fulfilment_orders.EVENTS,
     *sourcing.EVENTS,
 )
@@ -139,7 +158,10 @@ CHECKS: tuple[Check, ...] = (
     *stock_checks.CHECKS,
     *supply_checks.CHECKS,
     *freeze_checks.CHECKS,
+    *feed_checks.CHECKS,
     *orders_checks.CHECKS,
+    *hold_checks.CHECKS,
+    *sourcing_checks.CHECKS,
     *migrate_checks.CHECKS,
 )
 

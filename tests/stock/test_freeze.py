@@ -181,7 +181,8 @@ async def test_a_snapshot_holds_what_was_moved_before_it_in_the_same_batch_and_n
     ], "they were one batch"
     kept = await rows(
         url,
-        """select f.mode, i.sku, b.on_hand, b.reserved from stock_freeze_balance b join stock_freeze f on f.id = b.freeze_id
+        """select f.mode, i.sku, b.on_hand, b.reserved
+        from stock_freeze_balance b join stock_freeze f on f.id = b.freeze_id
         join item i on i.id = b.item order by f.mode, i.sku""",
     )
     assert kept == [

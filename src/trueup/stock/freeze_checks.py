@@ -32,7 +32,8 @@ CHECKS: tuple[Check, ...] = (
         "Between the start of a hard stop of all movements and its end, nothing moves within its scope.",
         f"""select 'freeze', s.id, m.item || ': ' || m.quantity || ' moved, ' || m.reason
         from (select f.id, f.location, f.items, f.to_at, j.position, j.batch,
-                (select min(position) from journal t where t.subject = f.id and t.name = 'stock.freeze_thawed') as thawed
+                (select min(position) from journal t
+                 where t.subject = f.id and t.name = 'stock.freeze_thawed') as thawed
               from stock_freeze f join journal j on j.subject = f.id and j.name = 'stock.freeze_started'
               where f.mode = 'hard_stop' and cardinality(f.kinds) = {_ALL_KINDS}) s
         join lateral (

@@ -1,7 +1,7 @@
 """Freezes of movements: their rows, the locks that drain a site, and the movements that wait for the thaw.
 
-Every movement takes a shared lock for its site, and the start of a freeze takes it exclusively: what is in flight when a
-freeze starts is in its snapshot, and what comes later sees the freeze. What stage a freeze is in is computed from its
+Every movement takes a shared lock for its site, and the start of a freeze takes it exclusively: what is in flight when
+a freeze starts is in its snapshot, and what comes later sees the freeze. What stage a freeze is in is computed from its
 events and the time, never stored.
 """
 
@@ -347,7 +347,8 @@ def _update(freezes: list[Freeze]) -> Statement:
 def _insert_intents(intents: list[Intent]) -> Statement:
     return Statement(
         """insert into stock_intent (freeze_id, number, actor, verb, fact, body, at)
-        select * from unnest(%s::text[], %s::int[], %s::text[], %s::text[], %s::bool[], %s::text[], %s::timestamptz[])""",
+        select * from unnest(%s::text[], %s::int[], %s::text[], %s::text[], %s::bool[], %s::text[],
+                             %s::timestamptz[])""",
         [
             [i.freeze for i in intents], [i.number for i in intents], [i.actor for i in intents],
             [i.verb for i in intents], [i.fact for i in intents], [i.body for i in intents], [i.at for i in intents],

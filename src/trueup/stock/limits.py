@@ -141,7 +141,7 @@ class Limits:
         self.any = self.any or bool(self._buffers)
 
     def want_use(self, key: str, code: str, channel: str) -> None:
-        """Ask what a channel's open claims hold of an item (any key; of a phantom kit, of its first part) at a place."""
+        """Ask what a channel's open claims hold of an item (any key; of a phantom kit, its first part) at a place."""
         self._uses.add((key, code, channel))
 
     def at(self, now: datetime) -> None:

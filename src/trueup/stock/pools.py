@@ -1,4 +1,4 @@
-"""Set a channel's pool: units that only it may sell, or how many it may sell at most; and what a channel may claim now."""
+"""Set a channel's pool: units that only it may sell, or how many it may sell at most; and what it may claim now."""
 
 from __future__ import annotations
 
