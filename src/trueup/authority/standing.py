@@ -43,7 +43,7 @@ class Rights(Policy, frozen=True, kw_only=True):
             "Data Steward": ("catalogue.*", "parties.*", "orders.record", "orders.withdraw_record", "stock.count",
                              "cases.*", "migrate.*", "read"),
             "Finance": ("catalogue.record_cost", "cases.*", "read"),
-            "Fulfilment Lead": ("stock.*", "orders.cancel", "catalogue.operate_site", "cases.*", "read"),
+            "Fulfilment Lead": ("stock.*", "orders.cancel", "sourcing.*", "catalogue.operate_site", "cases.*", "read"),
             "Integration Owner": ("orders.place", "orders.cancel", "orders.record", "stock.*", "parties.*",
                                   "catalogue.*", "cases.*", "migrate.*", "read"),
             "Order Agent": ("orders.place", "orders.cancel", "stock.reserve", "stock.release_reservation", "parties.*",

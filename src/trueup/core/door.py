@@ -73,7 +73,7 @@ class Door:
         self._writers = writers
         self._queue_max = queue_max
         self._clock = clock or SystemClock()
-        self._on_commit = on_commit or (lambda: None)
+        self.on_commit = on_commit or (lambda: None)
         self._queue: deque[Submission] = deque()
         self._busy: dict[str, int] = {}
         self._arrived = asyncio.Event()
@@ -210,7 +210,7 @@ class Door:
             try:
                 connection = await self._run(connection, taken)
                 self._settle(taken)
-                self._on_commit()
+                self.on_commit()
             except Exception:
                 # A fault of the door's own must not stop the door; whoever waits can ask again with the same key.
                 log.exception("batch failed", commands=len(taken))

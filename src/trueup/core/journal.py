@@ -68,14 +68,25 @@ def append(batch: str, at: datetime, entries: list[Entry]) -> list[Statement]:
 
 
 async def read(
-    connection: Connection, after: int = 0, limit: int = 1000, subject: str | None = None, upto: int | None = None
+    connection: Connection,
+    after: int = 0,
+    limit: int = 1000,
+    subject: str | None = None,
+    upto: int | None = None,
+    names: tuple[str, ...] = (),
 ) -> list[Recorded]:
-    """Return up to `limit` rows past a cursor, oldest first; with `subject`, only those about it."""
+    """Return up to `limit` rows past a cursor, oldest first; with `subject`, only those about it.
+
+    names: of events; with them, only those.
+    """
     conditions = ["position > %s"]
     parameters: list[Any] = [after]
     if subject is not None:
         conditions.append("subject = %s")
         parameters.append(subject)
+    if names:
+        conditions.append("kind = 'e' and name = any(%s)")
+        parameters.append(list(names))
     if upto is not None:
         conditions.append("position <= %s")
         parameters.append(upto)

@@ -21,7 +21,8 @@ _CAPTURED = {
     "captured": "numeric", "refunded": "numeric", "flags": "words", "type": "text", "workflow_version": "int",
     "channel_version": "int", "delivery": "text", "tax_included": "bool", "ship_region": "text",
     "ship_postcode": "text", "latitude": "numeric", "longitude": "numeric", "priority": "int",
-    "promised_at": "timestamptz",
+    "promised_at": "timestamptz", "business": "jsonb", "fields": "jsonb", "entered_by": "text", "ship_from": "text",
+    "unpaid_until": "timestamptz",
 }  # fmt: skip
 CAPTURED = tuple(_CAPTURED)
 # What later events change: version, totals and counters.
@@ -35,11 +36,18 @@ _LINE = {
     "line": "int", "sku": "text", "item": "text", "description": "text", "kind": "text", "quantity": "numeric",
     "unit_price": "numeric", "amount": "numeric", "discount": "numeric", "location": "text", "flags": "words",
     "source_row": "text", "cancelled": "numeric", "shipped": "numeric", "returned": "numeric", "parent": "int",
-    "tax": "numeric", "tax_rate": "numeric", "tax_code": "text", "fields": "jsonb",
+    "tax": "numeric", "tax_rate": "numeric", "tax_code": "text", "fields": "jsonb", "tax_parts": "jsonb",
 }  # fmt: skip
 _HELD = {"reserved": "numeric", "allocated": "numeric"}
 # Of a line, what later events change.
-_LINE_COUNTED = {"cancelled": "numeric", "tax": "numeric", "tax_rate": "numeric", "tax_code": "text", **_HELD}
+_LINE_COUNTED = {
+    "cancelled": "numeric", "tax": "numeric", "tax_rate": "numeric", "tax_code": "text", "tax_parts": "jsonb", **_HELD,
+}  # fmt: skip
+# Of what was captured, what a revision changes.
+_REVISED = {
+    "person": "text", "ship_country": "text", "ship_region": "text", "ship_postcode": "text", "latitude": "numeric",
+    "longitude": "numeric", "ship_from": "text", "flags": "words",
+}  # fmt: skip
 _WANTED = """select unnest(%s::text[]) as order_id
     union select k.order_id
     from unnest(%s::text[], %s::text[]) as w (key, source) join order_key k using (key, source)"""
@@ -84,10 +92,11 @@ def _update(table: str, keys: Mapping[str, str], columns: Mapping[str, str]) -> 
 
 _INSERT_ORDERS = _insert("orders", {**_CAPTURED, **_COUNTED})
 _INSERT_LINES = _insert("order_line", {"order_id": "text", **_LINE, **_HELD})
+_REVISE_ORDERS = _update("orders", {"id": "text"}, _REVISED)
 _UPDATE_ORDERS = _update("orders", {"id": "text"}, _COUNTED)
 _UPDATE_LINES = _update("order_line", {"order_id": "text", "line": "int"}, _LINE_COUNTED) + (
     f" and ({', '.join(f't.{name}' for name in _LINE_COUNTED)})"
-    f" is distinct from ({', '.join(f'n.{name}' for name in _LINE_COUNTED)})"
+    f" is distinct from ({', '.join(_values(_LINE_COUNTED))})"
 )
 
 
@@ -111,10 +120,18 @@ def update_orders(changed: Sequence[OrderRow]) -> list[Statement]:
             [
                 [row.captured.id for row, _ in lines], [line.line for line in only],
                 [line.cancelled for line in only], [line.tax for line in only], [line.tax_rate for line in only],
-                [line.tax_code for line in only], *_held(lines),
+                [line.tax_code for line in only], [_parts(line) for line in only], *_held(lines),
             ],
         ),
     ]  # fmt: skip
+
+
+def revise_orders(revised: Sequence[OrderRow]) -> Statement:
+    """Return the new addresses, tax origins and flags of known orders."""
+    captured = [row.captured for row in revised]
+    columns = {name: [getattr(order, name) for order in captured] for name in _REVISED}
+    columns["flags"] = [" ".join(flags) for flags in columns["flags"]]
+    return Statement(_REVISE_ORDERS, [[order.id for order in captured], *columns.values()])
 
 
 def delete_orders(gone: Sequence[OrderRow]) -> list[Statement]:
@@ -142,6 +159,7 @@ def _insert_lines(lines: Sequence[tuple[OrderRow, Line]]) -> list[Statement]:
     columns: dict[str, list[Any]] = {name: [getattr(line, name) for line in only] for name in _LINE}
     columns["flags"] = [" ".join(flags) for flags in columns["flags"]]
     columns["fields"] = [_json(fields) for fields in columns["fields"]]
+    columns["tax_parts"] = [_parts(line) for line in only]
     return [Statement(_INSERT_LINES, [[row.captured.id for row, _ in lines], *columns.values(), *_held(lines)])]
 
 
@@ -158,6 +176,8 @@ def _captured(orders: Sequence[OrderRow]) -> list[list[Any]]:
     columns: dict[str, list[Any]] = {name: [getattr(order, name) for order in captured] for name in CAPTURED}
     columns["external_ids"] = [_json(numbers) for numbers in columns["external_ids"]]
     columns["flags"] = [" ".join(flags) for flags in columns["flags"]]
+    columns["business"] = [json.encode(terms).decode() if terms else None for terms in columns["business"]]
+    columns["fields"] = [json.encode(fields).decode() if fields else None for fields in columns["fields"]]
     return list(columns.values())
 
 
@@ -172,6 +192,10 @@ def _counters(row: OrderRow) -> tuple[Any, ...]:
         row.version, totals.goods, totals.charges, totals.discount, totals.tax, totals.total, *_units(row),
         row.unmatched, row.holds, json.encode(row.moved).decode() if row.moved else None,
     )  # fmt: skip
+
+
+def _parts(line: Line) -> str | None:
+    return json.encode(line.tax_parts).decode() if line.tax_parts else None
 
 
 def _json(value: Mapping[str, Any]) -> str:
@@ -200,10 +224,14 @@ def rebuilt(orders: Iterable[OrderRow], keys: Mapping[tuple[str, str], str]) -> 
     for row in orders:
         captured = row.captured
         moved = json.to_plain(row.moved) if row.moved else None
-        headers[captured.id,] = (*(getattr(captured, name) for name in CAPTURED[1:]), *_counters(row)[:-1], moved)
+        told = {name: getattr(captured, name) for name in CAPTURED[1:]}
+        told |= {name: _stored(told[name]) for name in ("business", "fields")}
+        headers[captured.id,] = (*told.values(), *_counters(row)[:-1], moved)
         for line in row.lines:
             held = (row.reserved.get(line.line, ZERO), row.allocated.get(line.line, ZERO))
-            lines[captured.id, line.line] = (*held, *(getattr(line, name) for name in tuple(_LINE)[1:]))
+            values = {name: getattr(line, name) for name in tuple(_LINE)[1:]}
+            values["tax_parts"] = _stored(line.tax_parts)
+            lines[captured.id, line.line] = (*held, *values.values())
     return [
         Rebuilt("order", f"select {', '.join({**_CAPTURED, **_COUNTED})} from orders", headers),
         Rebuilt(
@@ -212,6 +240,11 @@ def rebuilt(orders: Iterable[OrderRow], keys: Mapping[tuple[str, str], str]) -> 
         ),
         Rebuilt("order_key", "select key, source, order_id from order_key", {key: (o,) for key, o in keys.items()}),
     ]  # fmt: skip
+
+
+def _stored(value: Any) -> Any:
+    """Return what a column of JSON gives back for a value: null for what is empty."""
+    return json.decode(json.encode(value), object) if value else None
 
 
 def _units(row: OrderRow) -> tuple[Decimal, ...]:

@@ -22,7 +22,12 @@ from trueup.sourcing import state as sourcing
 from trueup.sourcing.policy import Group, OrderFilter, Routing
 from trueup.sourcing.route import Candidate, Need, Route, Share, distance_km, route
 from trueup.sourcing.state import Mode, OrderSourced, Outcome, Sourcing
+from trueup.stock.lot_state import Lots
+from trueup.stock.lots import allocate_lots
+from trueup.stock.peg import peg_events, release_events
+from trueup.stock.reserve import Demand
 from trueup.stock.state import Claim, Stock, StockAllocated
+from trueup.stock.supply_state import Supply
 
 
 class PlannedShare(Body, frozen=True, forbid_unknown_fields=True):
@@ -64,7 +69,9 @@ def assign_order(state: State, command: AssignOrder, context: Context) -> Decisi
     policy = context.policies.get(Routing)
     group = group_of(row, policy)
     candidates = candidates_of(state, row, needs, context.now)
-    found = _planned(state, row, needs, command.plan) or route(needs, candidates, group, policy.costs)
+    found = _planned(state, row, needs, command.plan) or route(
+        needs, candidates, group, policy.costs, {place.code: place for place in state.of(Catalogue).locations.values()}
+    )
     return decided(state, row, needs, found, command, group, context)
 
 
@@ -93,8 +100,11 @@ def decided(
     order = row.captured.id
     events: list[Event] = [OrderSourced(order=order, decision=kept, at=context.now)]
     if parts:
-        events.append(allocation(state, order, found.shares, context.now))
+        allocated = allocation(state, order, found.shares, context.now)
+        events.append(allocated)
         events.append(FulfilmentOrdered(order=order, parts=parts, at=context.now))
+        events += release_events(state, order, _units(allocated.claims), "filled", context.now)
+    events += owed(state, order, needs, found, context)
     events += advance(row, _EVENT[outcome], context)
     places = {id_: state.of(Catalogue).place_of(id_) for id_ in {share.location for share in found.shares}}
     result = {
@@ -128,6 +138,31 @@ def _outcome(found: Route) -> Outcome:
     if found.owed_by is not None:
         return "backordered"
     return "partly" if found.shares else "unserved"
+
+
+def owed(state: State, order: str, needs: Sequence[Need], found: Route, context: Context) -> list[Event]:
+    """Return the pegs of what a location owes: what waits already, waits there from now on. Source: behaviour 11."""
+    if found.owed_by is None:
+        return []
+    events = release_events(state, order, dict.fromkeys([(n.line, n.item) for n in needs], _ALL), "moved", context.now)
+    by_line = {need.line: need for need in needs}
+    demands = []
+    for line, units in found.short:
+        item = state.of(Catalogue).item_of(by_line[line].item)
+        assert item is not None, "its items were asked for with the order"
+        demands.append(Demand(line, item, units, f"line {line}"))
+    return [*events, *peg_events(state, order, demands, found.owed_by, context.now)]
+
+
+_ALL = Decimal(10) ** 12
+
+
+def _units(claims: Iterable[Claim]) -> dict[tuple[int, str], Decimal]:
+    """Return the units claimed by (line, item)."""
+    units: dict[tuple[int, str], Decimal] = {}
+    for claim in claims:
+        units[claim.line, claim.item] = units.get((claim.line, claim.item), ZERO) + claim.quantity
+    return units
 
 
 def needs_of(state: State, row: OrderRow) -> list[Need]:
@@ -247,7 +282,7 @@ def loads_of(state: State, parts: Iterable[Part], now: datetime) -> tuple[tuple[
 
 def allocation(state: State, order: str, shares: Sequence[Share], at: datetime) -> StockAllocated:
     """Return the allocation of the shares; the lines' reservations give way, those at the same place first."""
-    claims = tuple(Claim(s.line, s.item, s.location, s.quantity, "allocation") for s in shares)
+    claims = tuple(claim for share in shares for claim in _by_lot(state, share, at))
     wanted: dict[int, Decimal] = {}
     here: dict[tuple[int, str], Decimal] = {}
     for share in shares:
@@ -263,6 +298,19 @@ def allocation(state: State, order: str, shares: Sequence[Share], at: datetime) 
     return StockAllocated(holder=order, claims=claims, replaces=tuple(replaces), at=at)
 
 
+def _by_lot(state: State, share: Share, at: datetime) -> list[Claim]:
+    """Return the claims of a share: one, or one per lot where the item has lots, first expired first out."""
+    item = state.of(Catalogue).item_of(share.item)
+    if item is None or item.tracking == "none":
+        return [Claim(share.line, share.item, share.location, share.quantity, "allocation")]
+    chosen = allocate_lots(state, item, share.location, share.quantity, at.date())
+    claims = [Claim(share.line, share.item, share.location, units, "allocation", lot) for lot, units in chosen.lots]
+    # What no lot covers is allocated all the same: the balance has it, and the floor finds which it is.
+    if chosen.short > 0:
+        claims.append(Claim(share.line, share.item, share.location, chosen.short, "allocation"))
+    return claims
+
+
 def wants_order(state: State, order: str) -> None:
     """Ask for an order with its parts, and for the locations there are."""
     state.of(Orders).want(order)
@@ -270,10 +318,14 @@ def wants_order(state: State, order: str) -> None:
     state.of(Catalogue).want_every_location()
     state.of(Sourcing).want(order)
     state.of(Stock).want_claims(order)
+    state.of(Supply).want_pegs(order)
 
 
-def then_wants_order(state: State, order: str) -> None:
-    """Ask for the items of its lines, wherever they are, and for the load of locations with limited capacity."""
+def then_wants_order(state: State, order: str, owing: Iterable[str] = ()) -> None:
+    """Ask for the items of its lines, wherever they are, and for the load of locations with limited capacity.
+
+    owing: codes of the locations that may owe what is not there.
+    """
     row = state.of(Orders).order(order)
     if row is None:
         return
@@ -281,6 +333,9 @@ def then_wants_order(state: State, order: str) -> None:
         if line.kind == "good" and line.item is not None and open_units(row, line) > 0:
             state.of(Catalogue).want_item_id(line.item)
             state.of(Stock).want_everywhere(line.item)
+            state.of(Lots).want_everywhere(line.item)
+            for code in owing:
+                state.of(Supply).want(line.sku, code)
             if line.location is not None:
                 state.of(Stock).want_at(line.item, line.location)
     for place in state.of(Catalogue).locations.values():
@@ -293,7 +348,10 @@ def _wants(state: State, command: AssignOrder, policies: Policies) -> None:
 
 
 def _then_wants(state: State, command: AssignOrder, policies: Policies) -> None:
-    then_wants_order(state, command.order)
+    row = state.of(Orders).order(command.order)
+    if row is not None:
+        group = group_of(row, policies.get(Routing))
+        then_wants_order(state, command.order, {code for rule in group.rules for code in rule.backorder_at})
 
 
 VERBS = (

@@ -15,6 +15,7 @@ from trueup.core.policy import Fault, Known, Policy
 from trueup.core.quantity import ZERO
 
 OrderSort = Literal["priority", "promise", "first_in"]
+FillSort = Literal["priority", "promise", "first_in", "contract"]
 LocationSort = Literal["most_stock", "priority", "distance", "cost", "remaining_capacity"]
 Complete = Literal["any", "order", "group"]
 
@@ -60,7 +61,7 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     locations of one of the filter's groups (`group`), or not by this rule at all.
     otherwise: what becomes of what the rule cannot serve: the `next` rule; `partial`: serve what there is, and the rest
     waits; `queue`: serve nothing, wait in `queue` for a person; `backorder`: serve what there is, the rest is owed by
-    `backorder_at` (codes; else by the first candidate).
+    the first of `backorder_at` (codes) that is open.
     """
 
     name: str
@@ -126,13 +127,14 @@ ANYWHERE = Rule("most stock", otherwise="partial")
 
 
 class Routing(Policy, frozen=True, kw_only=True):
-    """How orders find their locations; see the module's text."""
+    """How orders find their locations; see the module's text. fill: whose turn it is when goods come in."""
 
     kind: ClassVar[str] = "sourcing"
     names: ClassVar[tuple[str, ...]] = ("default",)
     when: When = When()
     groups: tuple[Group, ...] = (Group("all", (ANYWHERE,)),)
     costs: Costs = Costs()
+    fill: tuple[FillSort, ...] = ("first_in",)
 
     def faults(self, known: Known) -> list[Fault]:
         """Return names that stand twice, sorts that are none, and rules that could never be reached."""
@@ -165,6 +167,8 @@ def _rule_faults(rule: Rule, where: str, *, last: bool) -> list[Fault]:
         found.append(Fault(f"{where}.ranking", "", "the sort `priority` needs a ranking of location codes"))
     if rule.complete == "group" and not rule.where.groups:
         found.append(Fault(f"{where}.where.groups", "", "complete `group` needs the groups to choose from"))
+    if rule.otherwise == "backorder" and not rule.backorder_at:
+        found.append(Fault(f"{where}.backorder_at", "", "name the locations that owe what is not there"))
     if last and rule.otherwise == "next":
         found.append(Fault(f"{where}.otherwise", "next", "there is no next rule: choose partial, queue or backorder"))
     if not last and rule.otherwise != "next":

@@ -13,7 +13,7 @@ The trace of every step is part of the answer: each automatic decision keeps its
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 
 import msgspec
@@ -96,8 +96,18 @@ class Route(msgspec.Struct, frozen=True):
     owed_by: str | None = None
 
 
-def route(needs: Sequence[Need], candidates: Sequence[Candidate], group: Group, costs: Costs) -> Route:
-    """Return where the needs go by the group's rules. Source: behaviours 1, 2, 10, 11, 21."""
+def route(
+    needs: Sequence[Need],
+    candidates: Sequence[Candidate],
+    group: Group,
+    costs: Costs,
+    owing: Mapping[str, Location] | None = None,
+) -> Route:
+    """Return where the needs go by the group's rules. owing: locations by code, which a rule may let owe.
+
+    Source: behaviours 1, 2, 10, 11, 21.
+    """
+    owing = owing or {}
     tried: list[Tried] = []
     for rule in group.rules:
         kept, seen = _filtered(needs, candidates, rule, costs)
@@ -114,7 +124,7 @@ def route(needs: Sequence[Need], candidates: Sequence[Candidate], group: Group, 
             continue
         if rule.otherwise == "queue":
             return Route((), _short(needs, ()), rule.name, tuple(tried), queue=rule.queue)
-        owed_by = _owing(rule, kept, candidates) if rule.otherwise == "backorder" else None
+        owed_by = _owing(rule, owing) if rule.otherwise == "backorder" else None
         return Route(tuple(shares), short, rule.name, tuple(tried), owed_by=owed_by)
     return Route((), _short(needs, ()), None, tuple(tried), queue="unsourced")
 
@@ -298,11 +308,10 @@ def _served(shares: Sequence[Share]) -> str:
     return "served by one location" if places == 1 else f"served by {places} locations"
 
 
-def _owing(rule: Rule, kept: Sequence[Candidate], candidates: Sequence[Candidate]) -> str | None:
-    """Return the location that owes what is not there: the first the rule names, else the first candidate."""
-    open_ = {candidate.location.code: candidate.location.id for candidate in candidates if candidate.location.open}
-    named = [open_[code] for code in rule.backorder_at if code in open_]
-    return next(iter([*named, *(candidate.location.id for candidate in kept)]), None)
+def _owing(rule: Rule, owing: Mapping[str, Location]) -> str | None:
+    """Return the location that owes what is not there: the first the rule names that is open."""
+    named = [owing[code] for code in rule.backorder_at if code in owing]
+    return next((location.id for location in named if location.open), None)
 
 
 def distance_km(

@@ -45,7 +45,11 @@ def order_of(lot: Lot) -> tuple[bool, date, str]:
 
 _AT = """select k.item, l.id as location from unnest(%s::text[], %s::text[]) as w (key, code)
         join item_key k using (key) join location l using (code)
-    union select * from unnest(%s::text[], %s::text[])"""
+    union select n.item, at.location from unnest(%s::text[], %s::text[]) as n (item, location)
+        cross join lateral (
+            select n.location where n.location <> '*' union all
+            select s.location from stock_lot s where n.location = '*' and s.item = n.item and s.on_hand > 0
+        ) at"""
 _READ = f"""select l.item, l.location, l.lot, l.expires_on, l.on_hand, l.damaged, l.quality, l.quarantined, l.allocated
     from ({_AT}) p join stock_lot l using (item, location) order by l.item, l.location, l.lot"""
 _SERIALS = """select l.item, l.lot, l.location from unnest(%s::text[], %s::text[]) as w (key, lot)
@@ -75,6 +79,10 @@ class Lots(Slice):
     def want_at(self, item: str, location: str) -> None:
         """Ask for lots by the ids of item and location."""
         self._ids.add((item, location))
+
+    def want_everywhere(self, item: str) -> None:
+        """Ask for an item's lots wherever it has any on hand; an item without lots has none."""
+        self._ids.add((item, "*"))
 
     def want_serial(self, key: str, number: str) -> None:
         """Ask where this serial number of the item that answers to `key` is."""

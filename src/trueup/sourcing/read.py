@@ -1,0 +1,266 @@
+"""What everybody else may ask about sourcing: decisions and why, fulfilment orders, queues, who waits, runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from trueup.core import json
+from trueup.core.database import Connection
+from trueup.core.paging import Limit, Page, bounded, page_of, read_cursor, write_cursor
+from trueup.sourcing.policy import FillSort, OrderSort
+from trueup.sourcing.state import Decision
+
+WAITING_MAX = 500
+_UNASSIGNED = "o.managed and o.units_allocated + o.units_shipped + o.units_cancelled < o.units_ordered"
+
+
+class Short(msgspec.Struct, frozen=True):
+    """An order that claims units of an item at a location (ids) which stock there no longer covers."""
+
+    order: str
+    item: str
+    location: str
+
+
+class DecisionRow(msgspec.Struct, frozen=True):
+    """One sourcing decision of an order, whole: its candidates and reasons are in `decision`."""
+
+    id: str
+    order: str
+    at: datetime
+    decision: Decision
+    locations: dict[str, str]
+
+
+class PartLineDetail(msgspec.Struct, frozen=True):
+    """Units of one order line that a location fulfils."""
+
+    line: int
+    sku: str
+    quantity: Decimal
+    withdrawn: Decimal
+    rejected: Decimal
+    shipped: Decimal
+
+
+class PartDetail(msgspec.Struct, frozen=True):
+    """One fulfilment order: what one location fulfils of an order."""
+
+    id: str
+    order: str
+    number: int
+    location: str
+    location_name: str
+    status: str
+    units: Decimal
+    withdrawn: Decimal
+    rejected: Decimal
+    shipped: Decimal
+    decision: str
+    at: datetime
+    lines: tuple[PartLineDetail, ...]
+
+
+class PartQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """Which fulfilment orders. location: a code. status: open, partially_shipped, shipped, cancelled, rejected."""
+
+    location: str | None = None
+    status: str | None = None
+    cursor: str | None = None
+    limit: Limit = 50
+
+
+class QueueQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """Which queue; without a name, all."""
+
+    queue: str | None = None
+    cursor: str | None = None
+    limit: Limit = 50
+
+
+class Queued(msgspec.Struct, frozen=True):
+    """An order that waits for a person, in which queue, why, and since when."""
+
+    order: str
+    number: str
+    queue: str
+    reason: str
+    since: datetime
+    units: Decimal
+
+
+class Run(msgspec.Struct, frozen=True):
+    """One brokering run; costs in `currency`, the sequential rules' on the same orders beside it."""
+
+    id: str
+    at: datetime
+    orders: int
+    assigned: int
+    fallen_back: int
+    cost: Decimal
+    sequential_cost: Decimal
+    currency: str
+    seconds: Decimal
+    decided_by: str
+    report: dict[str, Any]
+
+
+PartPage = Page[PartDetail]
+QueuePage = Page[Queued]
+
+
+async def waiting_for(
+    connection: Connection, items: Sequence[str], fill: Sequence[FillSort], limit: int = WAITING_MAX
+) -> tuple[str, ...]:
+    """Return the orders that wait for any of the items, in the order in which their turn comes.
+
+    Looks through the orders that are not allocated in full, which are few beside those that are.
+    """
+    sorts = ", ".join([*(_SORTS[sort] for sort in fill), "o.placed_at", "o.id"])
+    rows = await connection.execute(
+        f"""select o.id from orders o where {_UNASSIGNED} and exists (
+            select from order_line l where l.order_id = o.id and l.item = any(%s)
+                and l.allocated + l.shipped + l.cancelled < l.quantity)
+        order by {sorts} limit %s""",
+        [list(items), limit],
+    )
+    return tuple(row[0] for row in await rows.fetchall())
+
+
+_SORTS: dict[str, str] = {
+    "priority": "o.priority desc",
+    "promise": "o.promised_at nulls last",
+    "first_in": "o.placed_at",
+    "contract": "(o.business ->> 'contract') is null",
+}
+
+
+async def short_at(
+    connection: Connection, places: Sequence[tuple[str, str]], limit: int = WAITING_MAX
+) -> tuple[Short, ...]:
+    """Return who claims what stock at these (item, location) no longer covers: the latest promise first."""
+    rows = await connection.execute(
+        """select c.holder, b.item, b.location
+        from unnest(%s::text[], %s::text[]) p (item, location)
+        join stock_balance b using (item, location)
+        join lateral (
+            select holder, min(at) as since from stock_claim c
+            where c.item = b.item and c.location = b.location and c.holder >= 'ord_' and c.holder < 'ord`'
+            group by holder having sum(quantity) > 0
+        ) c on true
+        join orders o on o.id = c.holder
+        where b.owed > 0
+        order by b.item, b.location, o.promised_at desc nulls first, o.placed_at desc, o.id desc limit %s""",
+        [[item for item, _ in places], [location for _, location in places], limit],
+    )
+    return tuple(Short(*row) for row in await rows.fetchall())
+
+
+async def unassigned(connection: Connection, sort: Sequence[OrderSort], limit: int) -> tuple[str, ...]:
+    """Return the orders that are not allocated in full, in the sequence in which they are to be sourced."""
+    sorts = ", ".join([*(_SORTS[one] for one in sort), "o.placed_at", "o.id"])
+    rows = await connection.execute(f"select o.id from orders o where {_UNASSIGNED} order by {sorts} limit %s", [limit])
+    return tuple(row[0] for row in await rows.fetchall())
+
+
+async def decisions(connection: Connection, order: str) -> tuple[DecisionRow, ...]:
+    """Return an order's sourcing decisions, newest first, with the codes of the locations they mention."""
+    rows = await connection.execute(
+        """select d.id, d.order_id, d.at, d.body::text, (
+            select coalesce(jsonb_object_agg(l.id, l.code), '{}') from location l
+            where l.id in (select share ->> 2 from jsonb_array_elements(d.body -> 'shares') share)
+               or l.id = d.body ->> 'owed_by')
+        from sourcing_decision d where d.order_id = %s order by d.at desc, d.id desc limit 100""",
+        [order],
+    )
+    return tuple(
+        DecisionRow(id_, order_, at, json.decode(body, Decision), codes)
+        for id_, order_, at, body, codes in await rows.fetchall()
+    )
+
+
+_PART = """f.id, f.order_id, f.number, l.code, l.name, f.status, f.units, f.withdrawn, f.rejected, f.shipped,
+    f.decision, f.at"""
+
+
+async def parts_of_order(connection: Connection, order: str) -> tuple[PartDetail, ...]:
+    """Return an order's fulfilment orders, oldest first."""
+    rows = await connection.execute(
+        f"""select {_PART} from fulfilment_order f join location l on l.id = f.location
+        where f.order_id = %s order by f.number""",
+        [order],
+    )
+    return await _with_lines(connection, await rows.fetchall())
+
+
+async def parts(connection: Connection, query: PartQuery, scope: frozenset[str] | None = None) -> PartPage:
+    """Return one page of fulfilment orders, newest first. scope: codes of the only locations that may be seen."""
+    conditions, parameters = ["true"], list[Any]()
+    if query.location is not None:
+        conditions.append("f.location = (select id from location where code = %s)")
+        parameters.append(query.location)
+    if query.status is not None:
+        conditions.append("f.status = %s")
+        parameters.append(query.status)
+    if scope is not None:
+        conditions.append("f.location in (select id from location where code = any(%s))")
+        parameters.append(sorted(scope))
+    if query.cursor is not None:
+        conditions.append("(f.at, f.id) < (%s, %s)")
+        parameters += read_cursor(query.cursor, (datetime, str))
+    limit = bounded(query.limit)
+    rows = await connection.execute(
+        f"""select {_PART} from fulfilment_order f join location l on l.id = f.location
+        where {" and ".join(conditions)} order by f.at desc, f.id desc limit %s""",
+        [*parameters, limit + 1],
+        prepare=False,
+    )
+    found = await _with_lines(connection, await rows.fetchall())
+    return page_of(list(found), limit, lambda part: write_cursor(part.at, part.id))
+
+
+async def _with_lines(connection: Connection, parts: Sequence[tuple[Any, ...]]) -> tuple[PartDetail, ...]:
+    rows = await connection.execute(
+        """select f.fulfilment_order, f.line, i.sku, f.quantity, f.withdrawn, f.rejected, f.shipped
+        from fulfilment_line f join item i on i.id = f.item where f.fulfilment_order = any(%s)
+        order by f.fulfilment_order, f.line""",
+        [[row[0] for row in parts]],
+    )
+    lines: dict[str, list[PartLineDetail]] = {}
+    for part, *columns in await rows.fetchall():
+        lines.setdefault(part, []).append(PartLineDetail(*columns))
+    return tuple(PartDetail(*[*row, tuple(lines.get(row[0], ()))]) for row in parts)
+
+
+async def queued(connection: Connection, query: QueueQuery) -> QueuePage:
+    """Return one page of the orders that wait in a queue, longest waiting first."""
+    conditions, parameters = [_UNASSIGNED], list[Any]()
+    if query.queue is not None:
+        conditions.append("q.queue = %s")
+        parameters.append(query.queue)
+    if query.cursor is not None:
+        conditions.append("(q.since, q.order_id) > (%s, %s)")
+        parameters += read_cursor(query.cursor, (datetime, str))
+    limit = bounded(query.limit)
+    rows = await connection.execute(
+        f"""select o.id, o.number, q.queue, q.reason, q.since,
+            o.units_ordered - o.units_allocated - o.units_shipped - o.units_cancelled
+        from sourcing_queue q join orders o on o.id = q.order_id
+        where {" and ".join(conditions)} order by q.since, q.order_id limit %s""",
+        [*parameters, limit + 1],
+        prepare=False,
+    )
+    found = [Queued(*row) for row in await rows.fetchall()]
+    return page_of(found, limit, lambda row: write_cursor(row.since, row.order))
+
+
+async def runs(connection: Connection, limit: int = 50) -> tuple[Run, ...]:
+    """Return the latest brokering runs."""
+    names = ", ".join(Run.__struct_fields__)
+    rows = await connection.execute(f"select {names} from brokering_run order by at desc, id desc limit %s", [limit])
+    return tuple(Run(*row) for row in await rows.fetchall())

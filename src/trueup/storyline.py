@@ -1,0 +1,194 @@
+"""What follows what: one table, after this event, submit these commands; and the reader that does it.
+
+A journal reader holding a lease submits follow-ups through the door, each under the key `story/<position>/<step>`, so
+that reading a row twice changes nothing. The process that commits wakes it; a process that does not, within a second.
+A follow-up may be refused, and that is an answer: an order on hold is not sourced, and its release is told again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import msgspec
+import psycopg
+import structlog
+
+from trueup.authority.standing import SYSTEM
+from trueup.core import journal, json
+from trueup.core.batch import House
+from trueup.core.database import Connection, connect
+from trueup.core.door import Door
+from trueup.core.errors import DatabaseUnreachable, Overloaded, Unknown
+from trueup.core.journal import Recorded
+from trueup.core.policy import Policies
+from trueup.core.verb import Command
+from trueup.orders.state import OrderMoved, OrderPlaced
+from trueup.orders.workflow import bound_command
+from trueup.sourcing import read as sourcing
+from trueup.sourcing.allocate import ReleaseShortage
+from trueup.sourcing.assign import AssignOrder
+from trueup.sourcing.policy import Routing
+from trueup.sourcing.state import FulfilmentRejected
+from trueup.stock.state import StockMoved
+
+LEASE = 7_205_759_405
+ROWS_MAX = 1000
+POLL_SECONDS = 1.0
+log = structlog.get_logger("trueup.storyline")
+
+
+class Scene(msgspec.Struct, frozen=True):
+    """What a follow-up may ask: the policies in force, the commands there are, and a connection to read by."""
+
+    policies: Policies
+    commands: dict[str, type[Command]]
+    connection: Connection
+
+
+Follow = Callable[[Recorded, Scene], Awaitable[Sequence[Command]]]
+
+
+async def source_when_placed(row: Recorded, scene: Scene) -> Sequence[Command]:
+    """Source an order as soon as it is placed, where the routing policy says so."""
+    when = scene.policies.get(Routing).when
+    return (AssignOrder(order=row.subject, mode="placement"),) if when.on_placement else ()
+
+
+async def what_the_workflow_binds(row: Recorded, scene: Scene) -> Sequence[Command]:
+    """Submit the command that the order's workflow binds to the transition."""
+    command = bound_command(json.decode(row.body, OrderMoved), scene.commands)
+    return (command,) if command is not None else ()
+
+
+async def source_again(row: Recorded, scene: Scene) -> Sequence[Command]:
+    """Source what a location rejected elsewhere."""
+    return (AssignOrder(order=row.subject, mode="rejection"),)
+
+
+async def settle_stock(row: Recorded, scene: Scene) -> Sequence[Command]:
+    """After goods came, fill what waits for them; after goods went missing, source elsewhere what they were for."""
+    moved = json.decode(row.body, StockMoved)
+    came = {move.item for move in moved.moves if move.to_account == "on_hand"}
+    gone = {(m.item, m.from_location) for m in moved.moves if m.from_account == "on_hand" and m.from_location}
+    fill = scene.policies.get(Routing).fill
+    waiting = await sourcing.waiting_for(scene.connection, sorted(came), fill) if came else ()
+    short = await sourcing.short_at(scene.connection, sorted(gone)) if gone else ()
+    return (
+        *(ReleaseShortage(order=s.order, item=s.item, location=s.location) for s in short),
+        *(AssignOrder(order=order, mode="rejection") for order in dict.fromkeys(s.order for s in short)),
+        *(AssignOrder(order=order, mode="receipt") for order in waiting),
+    )
+
+
+STORY: dict[str, tuple[Follow, ...]] = {
+    OrderPlaced.name: (source_when_placed,),
+    OrderMoved.name: (what_the_workflow_binds,),
+    FulfilmentRejected.name: (source_again,),
+    StockMoved.name: (settle_stock,),
+}
+
+
+class Storyline:
+    """The reader of one process; of several processes, the one that holds the lease tells the story."""
+
+    def __init__(self, door: Door, url: str, house: House) -> None:
+        self._door = door
+        self._url = url
+        self._house = house
+        self._commands = {verb.name: verb.command for verb in house.verbs.values()}
+        self._awake = asyncio.Event()
+        self._standing: Any = None
+
+    def wake(self) -> None:
+        """Tell it that something was committed."""
+        self._awake.set()
+
+    async def run(self) -> None:
+        """Follow the journal until cancelled; a lost database is asked again."""
+        while True:
+            try:
+                connection = await connect(self._url)
+                try:
+                    await self._lead(connection)
+                finally:
+                    await connection.close()
+            except (psycopg.OperationalError, DatabaseUnreachable, Overloaded, Unknown) as error:
+                log.info("storyline waits", why=str(error)[:200])
+            except Exception:
+                log.exception("storyline failed")
+            await asyncio.sleep(POLL_SECONDS)
+
+    async def _lead(self, connection: Connection) -> None:
+        while not await _scalar(connection, "select pg_try_advisory_lock(%s)", LEASE):  # noqa: ASYNC110
+            await asyncio.sleep(POLL_SECONDS)
+        while True:
+            self._awake.clear()
+            if not await self.step(connection):
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._awake.wait(), POLL_SECONDS)
+
+    async def step(self, connection: Connection) -> bool:
+        """Follow up to ROWS_MAX rows past the cursor; return whether there may be more."""
+        cursor = await _scalar(connection, "select coalesce(max(position), 0) from storyline_cursor")
+        head = await journal.head(connection)
+        rows = await journal.read(connection, cursor, ROWS_MAX, upto=head, names=tuple(STORY))
+        if rows:
+            await self._follow(connection, rows)
+        reached = rows[-1].position if len(rows) == ROWS_MAX else head
+        if reached > cursor:
+            await connection.execute(
+                """insert into storyline_cursor (name, position) values ('storyline', %s)
+                on conflict (name) do update set position = excluded.position""",
+                [reached],
+            )
+        return bool(rows)
+
+    async def _follow(self, connection: Connection, rows: Sequence[Recorded]) -> None:
+        if self._standing is None or self._standing.epoch != await _scalar(connection, "select value from epoch"):
+            self._standing = await self._house.load_standing(connection)
+        scene = Scene(self._standing.policies, self._commands, connection)
+        keyed = [
+            (f"story/{row.position}/{at}.{number}", command)
+            for row in rows
+            for at, follow in enumerate(STORY[row.name])
+            for number, command in enumerate(await follow(row, scene))
+        ]
+        await self._door.submit_all(SYSTEM, keyed)
+
+
+async def _scalar(connection: Connection, sql: str, *parameters: Any) -> Any:
+    row = await (await connection.execute(sql, parameters)).fetchone()
+    return row[0] if row else None
+
+
+@asynccontextmanager
+async def following(door: Door, url: str, house: House) -> AsyncIterator[Storyline]:
+    """Follow the journal for as long as the context lasts, woken by this door's commits."""
+    story = Storyline(door, url, house)
+    door.on_commit = story.wake
+    task = asyncio.create_task(story.run(), name="storyline")
+    try:
+        yield story
+    finally:
+        door.on_commit = _nobody
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+def _nobody() -> None:
+    """Wake nobody."""
+
+
+async def settled(door: Door, url: str, house: House) -> None:
+    """Follow everything there is to follow and return; for tests, imports and the sandbox."""
+    story = Storyline(door, url, house)
+    connection = await connect(url)
+    try:
+        while await story.step(connection):
+            pass
+    finally:
+        await connection.close()
