@@ -10,7 +10,7 @@ import msgspec
 
 from trueup.core.database import Connection
 from trueup.core.paging import Limit, Page, bounded, page_of, prefix_range, read_cursor, write_cursor
-from trueup.core.quantity import plain
+from trueup.core.quantity import ZERO, plain
 
 CLAIM_ROWS_READ_MAX = 1000
 
@@ -18,13 +18,15 @@ CLAIM_ROWS_READ_MAX = 1000
 class StockQuery(msgspec.Struct, frozen=True, kw_only=True):
     """Which balances. search: the beginning of a SKU or alias. location: a code. item: id.
 
-    short: only where less than nothing is available, or something is owed. cursor: `next` of the page before.
+    short: only where less than nothing is available, or something is owed. as_of: as the ledgers stood then, with a
+    zone; None is now. cursor: `next` of the page before.
     """
 
     search: str | None = None
     location: str | None = None
     item: str | None = None
     short: bool | None = None
+    as_of: datetime | None = None
     cursor: str | None = None
     limit: Limit = 50
 
@@ -32,8 +34,10 @@ class StockQuery(msgspec.Struct, frozen=True, kw_only=True):
 class Availability(msgspec.Struct, frozen=True):
     """What may still be promised of one item at one location, in units, and how it comes about.
 
-    available = on_hand - reserved - allocated - safety. reserved: claims that count. expired: claims that ended and
-    are not written off yet; they do not count. owed: promised and no longer covered, since a fact took stock away.
+    available = on_hand - expired_lots - reserved - allocated - safety. reserved: claims that count. expired: claims
+    that ended and are not written off yet; they do not count. owed: promised and no longer covered, since a fact took
+    stock away. damaged, quality, quarantined: there, and not promised. in_transit: shipped here from other locations.
+    A phantom kit has only `available`: as many as its components make.
     """
 
     item: str
@@ -50,6 +54,11 @@ class Availability(msgspec.Struct, frozen=True):
     available: Decimal
     version: int
     explanation: str
+    damaged: Decimal = ZERO
+    quality: Decimal = ZERO
+    quarantined: Decimal = ZERO
+    expired_lots: Decimal = ZERO
+    in_transit: Decimal = ZERO
 
 
 class OpenClaimRow(msgspec.Struct, frozen=True):
@@ -62,6 +71,7 @@ class OpenClaimRow(msgspec.Struct, frozen=True):
     since: datetime
     expires_at: datetime | None
     expired: bool
+    lot: str = ""
 
 
 class Movement(msgspec.Struct, frozen=True):
@@ -81,8 +91,15 @@ class Movement(msgspec.Struct, frozen=True):
 
 StockPage = Page[Availability]
 MovementPage = Page[Movement]
-_BALANCES = """select i.id, i.sku, i.name, l.code, l.name, b.on_hand, b.reserved, coalesce(e.expired, 0), b.allocated,
-        b.safety, b.owed, b.version
+# Lots that no request may have any more, and what other locations sent: of item `i` and location `l`.
+_EXPIRED_LOTS = """coalesce((select sum(x.on_hand) from stock_lot x
+        where x.item = i.id and x.location = l.id and x.on_hand > 0 and x.expires_on < %s), 0)"""
+_IN_TRANSIT = """coalesce((select sum(x.open) from stock_transfer_line x join stock_transfer t on t.id = x.transfer
+        where x.item = i.id and t.to_location = l.id and x.open > 0), 0)"""
+_HELD = f"""coalesce(b.damaged, 0), coalesce(b.quality, 0), coalesce(b.quarantined, 0),
+        {_EXPIRED_LOTS}, {_IN_TRANSIT}"""
+_BALANCES = f"""select i.id, i.sku, i.name, l.code, l.name, b.on_hand, b.reserved, coalesce(e.expired, 0), b.allocated,
+        b.safety, b.owed, b.version, {_HELD}
     from stock_balance b join item i on i.id = b.item join location l on l.id = b.location
     left join lateral (
         select sum(quantity) as expired from stock_expiring x
@@ -97,8 +114,26 @@ async def balances(
 
     sites: codes of the locations that may be shown; None is every one, here and below.
     """
+    conditions, parameters = filters(query, sites)
+    if query.short is not None:
+        free = f"b.on_hand - b.reserved + coalesce(e.expired, 0) - b.allocated - b.safety - {_EXPIRED_LOTS}"
+        conditions.append(f"{'' if query.short else 'not '}(b.owed > 0 or {free} < 0)")
+        parameters.append(now.date())
+    limit = bounded(query.limit)
+    where = f"where {' and '.join(conditions)}" if conditions else ""
+    rows = await connection.execute(
+        f"{_BALANCES} {where} order by i.sku, l.code limit %s",
+        [now.date(), now, *parameters, limit + 1],
+        prepare=False,
+    )
+    found = [availability_of(row) for row in await rows.fetchall()]
+    return page_of(found, limit, lambda row: write_cursor(row.sku, row.location))
+
+
+def filters(query: StockQuery, sites: frozenset[str] | None) -> tuple[list[str], list[Any]]:
+    """Return the conditions on item `i` and location `l` that a query asks for, and their parameters."""
     conditions: list[str] = []
-    parameters: list[Any] = [now]
+    parameters: list[Any] = []
     if query.search is not None and query.search.strip():
         conditions.append("i.id in (select item from item_key where key >= %s and key < %s)")
         parameters += prefix_range(query.search.strip())
@@ -111,35 +146,32 @@ async def balances(
     if query.item is not None:
         conditions.append("i.id = %s")
         parameters.append(query.item)
-    if query.short is not None:
-        missing = "(b.owed > 0 or b.on_hand - b.reserved + coalesce(e.expired, 0) - b.allocated - b.safety < 0)"
-        conditions.append(missing if query.short else f"not {missing}")
     if query.cursor is not None:
         conditions.append("(i.sku, l.code) > (%s, %s)")
         parameters += read_cursor(query.cursor, (str, str))
-    limit = bounded(query.limit)
-    where = f"where {' and '.join(conditions)}" if conditions else ""
-    rows = await connection.execute(
-        f"{_BALANCES} {where} order by i.sku, l.code limit %s", [*parameters, limit + 1], prepare=False
-    )
-    found = [_availability_of(row) for row in await rows.fetchall()]
-    return page_of(found, limit, lambda row: write_cursor(row.sku, row.location))
+    return conditions, parameters
 
 
 async def availability(connection: Connection, sku: str, location: str, now: datetime) -> Availability | None:
     """Return what may be promised of an item (any of its keys) at a location (its code); None if either is unknown."""
     cursor = await connection.execute(
-        """select i.id, i.sku, i.name, l.code, l.name, coalesce(b.on_hand, 0), coalesce(b.reserved, 0),
+        f"""select i.id, i.sku, i.name, l.code, l.name, coalesce(b.on_hand, 0), coalesce(b.reserved, 0),
             coalesce((select sum(quantity) from stock_expiring x
                       where x.item = i.id and x.location = l.id and x.expires_at <= %s), 0),
-            coalesce(b.allocated, 0), coalesce(b.safety, 0), coalesce(b.owed, 0), coalesce(b.version, 0)
+            coalesce(b.allocated, 0), coalesce(b.safety, 0), coalesce(b.owed, 0), coalesce(b.version, 0), {_HELD},
+            i.phantom
         from item_key k join item i on i.id = k.item cross join location l
         left join stock_balance b on b.item = i.id and b.location = l.id
         where k.key = %s and l.code = %s""",
-        [now, sku, location],
+        [now, now.date(), sku, location],
     )
     row = await cursor.fetchone()
-    return _availability_of(row) if row else None
+    if row is None:
+        return None
+    if not row[-1]:
+        return availability_of(row[:-1])
+    made = await _phantom(connection, row[0], now, frozenset({location}))
+    return made[0] if made else availability_of(row[:-1])
 
 
 async def everywhere(
@@ -149,9 +181,45 @@ async def everywhere(
     rows = await connection.execute(
         f"""{_BALANCES} where b.item = (select item from item_key where key = %s)
             and (%s::text[] is null or l.code = any(%s::text[])) order by l.code limit 1000""",
-        [now, sku, *_both(sites)],
+        [now.date(), now, sku, *_both(sites)],
     )
-    return tuple(_availability_of(row) for row in await rows.fetchall())
+    found = await rows.fetchall()
+    if not found:
+        cursor = await connection.execute(
+            "select i.id from item_key k join item i on i.id = k.item where k.key = %s and i.phantom", [sku]
+        )
+        kit = await cursor.fetchone()
+        return await _phantom(connection, kit[0], now, sites) if kit else ()
+    return tuple(availability_of(row) for row in found)
+
+
+async def _phantom(
+    connection: Connection, kit: str, now: datetime, sites: frozenset[str] | None
+) -> tuple[Availability, ...]:
+    """Return how many of a phantom kit the components at each location make. Source: behaviour 14."""
+    cursor = await connection.execute("select sku, name, components from item where id = %s", [kit])
+    row = await cursor.fetchone()
+    assert row is not None, "the caller found it"
+    per_kit = {item: Decimal(quantity) for item, quantity in row[2]}
+    rows = await connection.execute(
+        f"""{_BALANCES} where b.item = any(%s::text[]) and (%s::text[] is null or l.code = any(%s::text[]))
+        order by l.code, i.sku""",
+        [now.date(), now, list(per_kit), *_both(sites)],
+    )
+    places: dict[str, list[Availability]] = {}
+    for part in map(availability_of, await rows.fetchall()):
+        places.setdefault(part.location, []).append(part)
+    return tuple(
+        _made_of(kit, row[0], row[1], parts, per_kit) for parts in places.values() if len(parts) == len(per_kit)
+    )
+
+
+def _made_of(kit: str, sku: str, name: str, parts: list[Availability], per_kit: dict[str, Decimal]) -> Availability:
+    made = min(max(part.available, ZERO) // per_kit[part.item] for part in parts)
+    words = ", ".join(f"{plain(part.available)} {part.sku} at {plain(per_kit[part.item])} each" for part in parts)
+    figures = (ZERO, ZERO, ZERO, ZERO, ZERO, ZERO, made)
+    place = (parts[0].location, parts[0].location_name)
+    return Availability(kit, sku, name, *place, *figures, 0, f"{words} make {plain(made)} available")
 
 
 async def claims(
@@ -169,14 +237,16 @@ async def claims(
                 order by c.at desc limit %s
             ) n
         )
-        select n.holder, n.line, s.kind, s.quantity, s.since, s.expires_at
+        select n.holder, n.line, s.kind, s.quantity, s.since, s.expires_at, s.lot
         from newest n cross join lateral (
-            select max(kind) as kind, sum(quantity) as quantity, min(at) as since, max(expires_at) as expires_at
+            select kind, lot, sum(quantity) as quantity, min(at) as since, max(expires_at) as expires_at
             from stock_claim c where c.holder = n.holder and c.line = n.line and c.item = %s
-        ) s where s.quantity > 0 order by s.since desc, n.holder desc, n.line limit %s""",
-        [item, location, CLAIM_ROWS_READ_MAX, item, bounded(limit)],
+                and c.location = (select id from location where code = %s) group by kind, lot
+        ) s where s.quantity > 0 order by s.since desc, n.holder desc, n.line, s.kind, s.lot limit %s""",
+        [item, location, CLAIM_ROWS_READ_MAX, item, location, bounded(limit)],
     )
-    return tuple(OpenClaimRow(*[*row, row[5] is not None and row[5] <= now]) for row in await rows.fetchall())
+    found = await rows.fetchall()
+    return tuple(OpenClaimRow(*[*row[:6], row[5] is not None and row[5] <= now, row[6]]) for row in found)
 
 
 async def movements(
@@ -208,24 +278,30 @@ def _both(sites: frozenset[str] | None) -> list[Any]:
     return [None if sites is None else sorted(sites)] * 2
 
 
-def _availability_of(row: tuple[Any, ...]) -> Availability:
+def availability_of(row: tuple[Any, ...]) -> Availability:
+    """Make an answer of a row: names, on hand, reserved, expired claims, allocated, safety, owed, version, the rest."""
     on_hand, reserved, expired, allocated, safety, owed, version = row[5:12]
-    live = reserved - expired
-    available = on_hand - live - allocated - safety
-    explanation = _explain(on_hand, live, expired, allocated, safety, owed, available)
+    live, lots = reserved - expired, row[15]
+    available = on_hand - lots - live - allocated - safety
+    explanation = _explain(on_hand, live, expired, allocated, safety, owed, lots, available)
     figures = (on_hand, live, expired, allocated, safety, owed, available)
-    return Availability(*[*row[:5], *figures, version, explanation])
+    return Availability(*[*row[:5], *figures, version, explanation, *row[12:17]])
 
 
 def _explain(
     on_hand: Decimal, reserved: Decimal, expired: Decimal, allocated: Decimal, safety: Decimal, owed: Decimal,
-    available: Decimal,
+    lots: Decimal, available: Decimal,
 ) -> str:  # fmt: skip
     """Say in words how the figure comes about, leaving out what is zero."""
     parts = [f"{plain(on_hand)} on hand"]
     parts += [
         f"- {plain(units)} {what}"
-        for units, what in ((reserved, "reserved"), (allocated, "allocated"), (safety, "safety stock"))
+        for units, what in (
+            (lots, "in expired lots"),
+            (reserved, "reserved"),
+            (allocated, "allocated"),
+            (safety, "safety stock"),
+        )
         if units
     ]
     text = f"{' '.join(parts)} = {plain(available)} available"

@@ -30,7 +30,7 @@ from trueup.web.api.handlers import handlers
 from trueup.web.api.metrics import CONTENT_TYPE, Metrics
 from trueup.web.api.promises import questions
 from trueup.web.api.rehearse import rehearsing
-from trueup.web.api.routes import BODY_BYTES_MAX
+from trueup.web.api.table import BODY_BYTES_MAX
 from trueup.web.security import with_security_headers
 from trueup.web.site import Site, site_of
 

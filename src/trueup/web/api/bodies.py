@@ -15,7 +15,7 @@ from trueup.core import json
 from trueup.core.errors import Refusal, Refused
 from trueup.core.verb import Command, Verb
 from trueup.web.api.problems import refusal_of_body
-from trueup.web.api.routes import Write
+from trueup.web.api.table import Write
 
 KEY_LENGTH_MAX = 200
 QUERY_FIELDS_MAX = 40

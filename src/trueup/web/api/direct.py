@@ -19,7 +19,8 @@ from trueup.web.api.bodies import names_in
 from trueup.web.api.handlers import submission
 from trueup.web.api.metrics import Metrics
 from trueup.web.api.problems import Answer, answer_of, problem_of_error, refused
-from trueup.web.api.routes import WRITES, Write
+from trueup.web.api.routes import WRITES
+from trueup.web.api.table import Write
 from trueup.web.security import API_HEADERS, API_HEADERS_HTTPS
 from trueup.web.site import Site
 

@@ -18,7 +18,8 @@ from trueup.core.verb import Actor, Outcome
 from trueup.web.api.access import UNAUTHENTICATED, KeyHolder
 from trueup.web.api.bodies import body_reader, names_in, placed_elsewhere, read_key, read_query, read_version
 from trueup.web.api.problems import Answer, refusal_of_error, refuse, refused
-from trueup.web.api.routes import READS, WRITES, Asked, Read, Write
+from trueup.web.api.routes import READS, WRITES
+from trueup.web.api.table import Asked, Read, Write
 from trueup.web.site import Site, site_of
 
 _JSON = (b"content-type", b"application/json")

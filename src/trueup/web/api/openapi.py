@@ -16,7 +16,8 @@ from trueup.web.api import rehearse
 from trueup.web.api.bodies import body_type, names_in
 from trueup.web.api.problems import Problem
 from trueup.web.api.promises import QUESTIONS, Question
-from trueup.web.api.routes import READS, WRITES, Read, Write
+from trueup.web.api.routes import READS, WRITES
+from trueup.web.api.table import Read, Write
 
 _REF = "#/components/schemas/{name}"
 _AMOUNT = {

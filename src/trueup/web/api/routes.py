@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from datetime import datetime
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, TypeVar
 
 import msgspec
 
@@ -12,7 +10,6 @@ from trueup.authority import read as authority
 from trueup.authority.organisation import RemoveNode, SetNode
 from trueup.authority.publish import PublishPolicy
 from trueup.authority.register import IssueKey, RegisterActor, RevokeKey
-from trueup.authority.standing import Scope
 from trueup.authority.state import Node
 from trueup.cases import read as cases
 from trueup.cases.act import ActOnCase, CommentOnCase
@@ -25,10 +22,7 @@ from trueup.catalogue.register import RegisterItem, RegisterLocation
 from trueup.catalogue.state import Location
 from trueup.core import journal, timeline
 from trueup.core.database import Connection
-from trueup.core.fields import CustomFields
 from trueup.core.paging import Limit, Page
-from trueup.core.policy import Policies
-from trueup.core.verb import Command
 from trueup.orders import read as orders
 from trueup.orders.cancel import CancelOrder
 from trueup.orders.place import PlaceOrder
@@ -40,75 +34,11 @@ from trueup.stock.count import CountStock
 from trueup.stock.receive import AdjustStock, ReceiveStock, SetSafetyStock
 from trueup.stock.reserve import ReleaseReservation, ReserveStock
 from trueup.stock.supply import CancelSupply, ExpectSupply, RescheduleSupply
-from trueup.web.api import migrations
+from trueup.web.api import migrations, stock_depth
+from trueup.web.api.table import COUNT_BYTES_MAX, Asked, Listed, OnePage, Read, Write, listed
 
-BODY_BYTES_MAX = 1_000_000
-COUNT_BYTES_MAX = 10_000_000
 EVENTS_MAX = 1000
 T = TypeVar("T")
-
-
-class Write(msgspec.Struct, frozen=True, kw_only=True):
-    """One address that takes a command; the body is the command without what the path or a header says.
-
-    path: names in braces are fields of the command, or stand for the field that `fills` names. created: what is new
-    gets 201 and this Location, filled from the result. if_match: field that the If-Match header fills.
-    """
-
-    method: str
-    path: str
-    command: type[Command]
-    fills: dict[str, str] = {}
-    created: str | None = None
-    if_match: str | None = None
-    bytes_max: int = BODY_BYTES_MAX
-
-
-class NoQuery(msgspec.Struct, frozen=True):
-    """Nothing may stand behind the question mark."""
-
-
-class Asked(msgspec.Struct, frozen=True):
-    """What a read was asked: the path's parts, the query, the time, and the part of the organisation it may show.
-
-    scope: None is all of it.
-    """
-
-    path: dict[str, str]
-    query: Any
-    now: datetime
-    policies: Policies
-    scope: Scope | None = None
-
-    @property
-    def sites(self) -> frozenset[str] | None:
-        """The codes of the locations it may show; None is every one."""
-        return None if self.scope is None else self.scope.sites
-
-    @property
-    def channels(self) -> frozenset[str] | None:
-        """The channels it may show; None is every one."""
-        return None if self.scope is None else self.scope.channels
-
-    def fields(self, entity: str) -> CustomFields:
-        """Return the custom fields of an entity."""
-        return self.policies.get(CustomFields, entity)
-
-
-class Read(msgspec.Struct, frozen=True, kw_only=True):
-    """One address that answers. answer: returns None where there is no such thing. right: who may ask.
-
-    scoped: it shows no more than `Asked.scope` allows, or nothing that belongs to one site or channel; what is not
-    scoped is refused to who is confined to a part of the organisation.
-    """
-
-    path: str
-    summary: str
-    answer: Callable[[Connection, Asked], Awaitable[Any]]
-    returns: Any
-    query: type[msgspec.Struct] = NoQuery
-    right: str = "read"
-    scoped: bool = False
 
 
 class After(msgspec.Struct, frozen=True):
@@ -123,13 +53,6 @@ class AfterEvents(msgspec.Struct, frozen=True):
 
     after: Annotated[int, msgspec.Meta(ge=0)] = 0
     limit: Annotated[int, msgspec.Meta(ge=1, le=EVENTS_MAX)] = 100
-
-
-class OnePage(msgspec.Struct, frozen=True):
-    """A page of a list that has no filters."""
-
-    cursor: str | None = None
-    limit: Limit = 100
 
 
 class AfterId(msgspec.Struct, frozen=True):
@@ -165,12 +88,6 @@ class Feed(msgspec.Struct, frozen=True):
 
     items: tuple[timeline.Entry, ...]
     next: int
-
-
-class Listed(msgspec.Struct, Generic[T], frozen=True):
-    """All there is of something short, as an object, so that it can gain fields."""
-
-    items: tuple[T, ...]
 
 
 async def events(connection: Connection, asked: Asked) -> Feed:
@@ -229,11 +146,6 @@ async def explained(connection: Connection, asked: Asked) -> supply_read.Explain
     return await supply_read.explain(connection, query.sku, query.location, asked.now)
 
 
-async def listed(rows: Awaitable[tuple[T, ...]]) -> Listed[T]:
-    """Answer with a short list."""
-    return Listed(await rows)
-
-
 WRITES: tuple[Write, ...] = (
     Write(method="POST", path="/v1/orders", command=PlaceOrder, created="/v1/orders/{order}"),
     Write(method="POST", path="/v1/orders/{order}/cancel", command=CancelOrder, if_match="version"),
@@ -264,6 +176,7 @@ WRITES: tuple[Write, ...] = (
     Write(method="PUT", path="/v1/organisation/{node}", command=SetNode, fills={"node": "code"}),
     Write(method="DELETE", path="/v1/organisation/{node}", command=RemoveNode, fills={"node": "code"}),
     Write(method="POST", path="/v1/policies", command=PublishPolicy, created=""),
+    *stock_depth.WRITES,
 )
 
 READS: tuple[Read, ...] = (
@@ -348,14 +261,6 @@ READS: tuple[Read, ...] = (
         summary="Get one customer by id",
         returns=parties.CustomerDetail,
         answer=lambda connection, asked: parties.customer(connection, asked.path["customer"]),
-    ),
-    Read(
-        path="/v1/stock",
-        summary="List balances by SKU and location",
-        query=stock.StockQuery,
-        returns=stock.StockPage,
-        scoped=True,
-        answer=lambda connection, asked: stock.balances(connection, asked.query, asked.now, asked.sites),
     ),
     Read(
         path="/v1/availability",
@@ -482,4 +387,5 @@ READS: tuple[Read, ...] = (
         right="authority.read",
         answer=lambda connection, asked: listed(authority.keys(connection, asked.path["actor"], asked.query.after)),
     ),
+    *stock_depth.READS,
 )
