@@ -1,19 +1,29 @@
-"""What runs beside the server: sealing, housekeeping and the nightly proofs. It notices; it decides nothing."""
+"""What runs beside the server: the storyline, what is due, sealing, housekeeping and the nightly proofs.
+
+It notices; it decides nothing. A deadline is computed from events on read, so that a worker that was dead for days
+changes nothing but when somebody was told.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
+from datetime import datetime
 from typing import TYPE_CHECKING
 
+import msgspec
 import structlog
 
+from trueup.authority.standing import SYSTEM
 from trueup.core import journal
 from trueup.core.batch import House
 from trueup.core.checks import record_checks
-from trueup.core.database import connect
+from trueup.core.database import Connection, connect
+from trueup.core.door import Door
 from trueup.core.jobs import make_app
+from trueup.core.verb import Command
+from trueup.storyline import following
 
 if TYPE_CHECKING:
     from procrastinate import App
@@ -22,12 +32,28 @@ KEY_DAYS = 30
 log = structlog.get_logger("trueup.worker")
 
 
+class Notice(msgspec.Struct, frozen=True):
+    """What becomes due by itself. due: returns the commands to submit now, each under a key that names its occasion."""
+
+    name: str
+    cron: str
+    due: Callable[[Connection, datetime], Awaitable[Sequence[tuple[str, Command]]]]
+
+
+NOTICES: tuple[Notice, ...] = ()
+
+
 @asynccontextmanager
-async def working(url: str, house: House) -> AsyncIterator[App]:
-    """Run the worker for as long as the context lasts; several processes share the work, each job runs once."""
+async def working(url: str, house: House, door: Door) -> AsyncIterator[App]:
+    """Run worker and storyline for as long as the context lasts; several processes share the work, each job runs once.
+
+    door: what follows and what is due is submitted through it.
+    """
     app = make_app(url)
     register(app, url, house)
-    async with app.open_async():
+    for notice in NOTICES:
+        register_notice(app, url, door, notice)
+    async with app.open_async(), following(door, url, house):
         task = asyncio.create_task(app.run_worker_async(concurrency=1), name="worker")
         try:
             yield app
@@ -54,6 +80,26 @@ def register(app: App, url: str, house: House) -> None:
     @app.task(name="prove", queueing_lock="prove", pass_context=False)
     async def prove(timestamp: int) -> None:
         await prove_now(url, house)
+
+
+def register_notice(app: App, url: str, door: Door, notice: Notice) -> None:
+    """Declare the job that asks what is due and submits it."""
+
+    @app.periodic(cron=notice.cron)
+    @app.task(name=notice.name, queueing_lock=notice.name, pass_context=False)
+    async def notices(timestamp: int) -> None:
+        await notice_now(url, door, notice)
+
+
+async def notice_now(url: str, door: Door, notice: Notice) -> int:
+    """Submit what is due; return how many commands that were."""
+    connection = await connect(url, default_transaction_read_only="on")
+    try:
+        due = await notice.due(connection, door.now())
+    finally:
+        await connection.close()
+    await door.submit_all(SYSTEM, [(f"due/{notice.name}/{key}", command) for key, command in due])
+    return len(due)
 
 
 async def seal_now(url: str) -> int:

@@ -60,7 +60,7 @@ def serve_all(
     built = house.build()
 
     def work(site: Site) -> AbstractAsyncContextManager[Any]:
-        return working(url, built)
+        return working(url, built, site.door)
 
     serve(
         settings,

@@ -14,6 +14,7 @@ import socket
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
 from typing import Any
 
 import psycopg
@@ -150,6 +151,10 @@ class Door:
             enable_hashjoin="off",
             enable_mergejoin="off",
         )
+
+    def now(self) -> datetime:
+        """Return the time by which this door decides."""
+        return self._clock.now()
 
     def queued(self) -> int:
         """Return how many commands wait."""
