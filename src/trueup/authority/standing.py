@@ -46,13 +46,15 @@ class Rights(Policy, frozen=True, kw_only=True):
             "Finance": ("catalogue.record_cost", "orders.place_hold", "orders.release_hold", "orders.release_holds",
                         "cases.*", "read"),
             "Fulfilment Lead": ("stock.*", "orders.cancel", "orders.advance", "orders.place_hold",
-                                "orders.release_hold", "orders.release_holds", "sourcing.*", "catalogue.operate_site", "cases.*", "read"),
+                                "orders.release_hold", "orders.release_holds", "sourcing.*", "catalogue.operate_site",
+                                "cases.*", "read"),
             "Integration Owner": ("orders.place", "orders.cancel", "orders.place_hold", "orders.release_by_rule",
                                   "orders.report_event", "orders.record", "stock.*", "parties.*",
                                   "catalogue.*", "cases.*", "migrate.*", "read"),
             "Order Agent": ("orders.place", "orders.cancel", "orders.advance", "orders.place_hold",
                             "orders.release_hold", "orders.release_holds", "orders.dismiss_duplicate",
-                            "stock.reserve", "stock.release_reservation", "parties.*", "cases.act", "cases.comment", "read"),
+                            "stock.reserve", "stock.release_reservation", "parties.*", "cases.act", "cases.comment",
+                            "read"),
             "Sponsor": ("cases.*", "read"),
         }
     )  # fmt: skip
