@@ -49,7 +49,7 @@ _CUSTOMER = """select c.id, c.source, c.number, c.country, c.version, c.at, p.id
 async def customers(
     connection: Connection, query: CustomerQuery, rules: CustomFields = NO_CUSTOM_FIELDS
 ) -> CustomerPage:
-    """Return one page of customers, latest recorded first. Raises Refused for a field that `rules` do not let search."""
+    """Return one page of customers, latest recorded first. Raises Refused for a field that is not searchable."""
     conditions: list[str] = []
     parameters: list[Any] = []
     if query.search is not None and (text := query.search.strip()):
