@@ -23,6 +23,9 @@ from trueup.core.database import Connection, connect
 from trueup.core.door import Door
 from trueup.core.jobs import make_app
 from trueup.core.verb import Command
+from trueup.orders import hold_upkeep
+from trueup.stock import lots
+from trueup.stock.intents import follow_freezes
 from trueup.storyline import following
 
 if TYPE_CHECKING:
@@ -40,7 +43,11 @@ class Notice(msgspec.Struct, frozen=True):
     due: Callable[[Connection, datetime], Awaitable[Sequence[tuple[str, Command]]]]
 
 
-NOTICES: tuple[Notice, ...] = ()
+NOTICES: tuple[Notice, ...] = (
+    Notice("age_holds", "*/5 * * * *", hold_upkeep.due_to_age),
+    Notice("recheck_holds", "*/5 * * * *", hold_upkeep.due_to_recheck),
+    Notice("expire_lots", "5 0 * * *", lots.due_to_expire),
+)
 
 
 @asynccontextmanager
@@ -53,6 +60,7 @@ async def working(url: str, house: House, door: Door) -> AsyncIterator[App]:
     register(app, url, house)
     for notice in NOTICES:
         register_notice(app, url, door, notice)
+    register_freezes(app, url, door, house)
     async with app.open_async(), following(door, url, house):
         task = asyncio.create_task(app.run_worker_async(concurrency=1), name="worker")
         try:
@@ -102,6 +110,19 @@ async def notice_now(url: str, door: Door, notice: Notice) -> int:
     return len(due)
 
 
+def register_freezes(app: App, url: str, door: Door, house: House) -> None:
+    """Declare the job that starts freezes which are due, and puts through what waited for those that ended."""
+
+    @app.periodic(cron="* * * * *")
+    @app.task(name="follow_freezes", queueing_lock="follow_freezes", pass_context=False)
+    async def follow(timestamp: int) -> None:
+        connection = await connect(url, default_transaction_read_only="on")
+        try:
+            await follow_freezes(door, connection, house, door.now())
+        finally:
+            await connection.close()
+
+
 async def seal_now(url: str) -> int:
     """Seal what the journal gained, and make its next partition; return the number of ranges sealed."""
     connection = await connect(url)
@@ -113,13 +134,14 @@ async def seal_now(url: str) -> int:
 
 
 async def tidy_now(url: str) -> None:
-    """Forget keys older than 30 days, and sign-in links and sessions that ended."""
+    """Forget keys older than 30 days, sign-in links and sessions that ended, and who ordered what the days before."""
     connection = await connect(url, statement_timeout="15min")
     try:
         await connection.execute("delete from door_key where at < now() - make_interval(days => %s)", [KEY_DAYS])
         await connection.execute("delete from sign_in_link where expires_at < now() - interval '1 day'")
         await connection.execute("delete from web_session where expires_at < now()")
         await connection.execute("delete from sign_in_failure where at < now() - interval '1 day'")
+        await connection.execute("delete from order_fingerprint where at < now() - interval '2 days'")
     finally:
         await connection.close()
 
