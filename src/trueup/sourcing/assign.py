@@ -100,11 +100,9 @@ def decided(
     order = row.captured.id
     events: list[Event] = [OrderSourced(order=order, decision=kept, at=context.now)]
     if parts:
-        allocated = allocation(state, order, found.shares, context.now)
-        events.append(allocated)
+        events.append(allocation(state, order, found.shares, context.now))
         events.append(FulfilmentOrdered(order=order, parts=parts, at=context.now))
-        events += release_events(state, order, _units(allocated.claims), "filled", context.now)
-    events += owed(state, order, needs, found, context)
+    events += waits(state, order, needs, found, context)
     events += advance(row, _EVENT[outcome], context)
     places = {id_: state.of(Catalogue).place_of(id_) for id_ in {share.location for share in found.shares}}
     result = {
@@ -140,29 +138,27 @@ def _outcome(found: Route) -> Outcome:
     return "partly" if found.shares else "unserved"
 
 
-def owed(state: State, order: str, needs: Sequence[Need], found: Route, context: Context) -> list[Event]:
-    """Return the pegs of what a location owes: what waits already, waits there from now on. Source: behaviour 11."""
+def waits(state: State, order: str, needs: Sequence[Need], found: Route, context: Context) -> list[Event]:
+    """Return what no longer waits for supply, and where a location owes the rest, that it waits there from now on.
+
+    Source: behaviours 11 and 13.
+    """
+    short = dict(found.short)
     if found.owed_by is None:
-        return []
-    events = release_events(state, order, dict.fromkeys([(n.line, n.item) for n in needs], _ALL), "moved", context.now)
+        pegged: dict[tuple[int, str], Decimal] = {}
+        for peg in state.of(Supply).pegs_of(order):
+            pegged[peg.line, peg.item] = pegged.get((peg.line, peg.item), ZERO) + peg.quantity
+        filled = {key: units - short.get(key[0], ZERO) for key, units in pegged.items()}
+        filled = {key: units for key, units in filled.items() if units > 0}
+        return release_events(state, order, filled, "filled", context.now) if filled else []
     by_line = {need.line: need for need in needs}
     demands = []
     for line, units in found.short:
         item = state.of(Catalogue).item_of(by_line[line].item)
         assert item is not None, "its items were asked for with the order"
         demands.append(Demand(line, item, units, f"line {line}"))
-    return [*events, *peg_events(state, order, demands, found.owed_by, context.now)]
-
-
-_ALL = Decimal(10) ** 12
-
-
-def _units(claims: Iterable[Claim]) -> dict[tuple[int, str], Decimal]:
-    """Return the units claimed by (line, item)."""
-    units: dict[tuple[int, str], Decimal] = {}
-    for claim in claims:
-        units[claim.line, claim.item] = units.get((claim.line, claim.item), ZERO) + claim.quantity
-    return units
+    moved = release_events(state, order, None, "moved", context.now)
+    return [*moved, *peg_events(state, order, demands, found.owed_by, context.now)]
 
 
 def needs_of(state: State, row: OrderRow) -> list[Need]:
@@ -330,7 +326,8 @@ def then_wants_order(state: State, order: str, owing: Iterable[str] = ()) -> Non
     if row is None:
         return
     for line in row.lines:
-        if line.kind == "good" and line.item is not None and open_units(row, line) > 0:
+        # What is allocated counts, too: a command before this one in the batch may have given it back.
+        if line.kind == "good" and line.item is not None and line.quantity > line.cancelled + line.shipped:
             state.of(Catalogue).want_item_id(line.item)
             state.of(Stock).want_everywhere(line.item)
             state.of(Lots).want_everywhere(line.item)
