@@ -26,6 +26,7 @@ from trueup.migrate import checks as migrate_checks
 from trueup.migrate.mapping import Mapping
 from trueup.orders import advance, held, hold, hold_checks, hold_state, hold_upkeep, holds, suspect
 from trueup.orders import cancel, channel, fulfilment_orders, place, record, workflow
+from trueup.orders import changes, commit_tax, draft, draft_state, expire, tax, tax_state
 from trueup.orders import checks as orders_checks
 from trueup.orders import state as orders
 from trueup.oversight.exposure import ExposurePolicy
@@ -58,6 +59,7 @@ POLICY_KINDS: dict[str, type[Policy]] = {
         feed.Feeding,
         operate.SiteBands,
         channel.Channel,
+        tax.TaxTable,
         workflow.Workflow,
         holds.HoldRules,
         sourcing_policy.Routing,
@@ -95,6 +97,9 @@ VERBS: tuple[Verb[Any], ...] = (
     *feed_settle.VERBS,
     *place.VERBS,
     *cancel.VERBS,
+    *draft.VERBS,
+    *expire.VERBS,
+    *commit_tax.VERBS,
     *hold.VERBS,
     *hold_upkeep.VERBS,
     *advance.VERBS,
@@ -113,7 +118,9 @@ SLICES: tuple[type[Slice], ...] = (
     cost.Costs,
     parties.Parties,
     freeze_state.Freezes,
+    draft_state.Drafts,
     orders.Orders,
+    tax_state.OrderTaxes,
     hold_state.Holds,
     suspect.Suspects,
     fulfilment_orders.FulfilmentOrders,
@@ -143,8 +150,10 @@ EVENTS: tuple[type[Event], ...] = (
     *feed_state.EVENTS,
     *supply_state.EVENTS,
     *orders.EVENTS,
+    *changes.EVENTS,
+    *tax_state.EVENTS,
+    *draft_state.EVENTS,
     *held.EVENTS,
-    *suspect.EVENTS,
     *fulfilment_orders.EVENTS,
     *sourcing.EVENTS,
 )

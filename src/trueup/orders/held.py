@@ -1,4 +1,4 @@
-"""What happens to holds: placed, grown old, released. A hold keeps what it blocks and when it is due."""
+"""What happens to holds and to suspected duplicates. A hold keeps what it blocks and when it is due."""
 
 from __future__ import annotations
 
@@ -61,4 +61,25 @@ class HoldNoticed(Event, frozen=True, kw_only=True):
     at: datetime
 
 
-EVENTS = (HoldPlaced, HoldReleased, HoldNoticed)
+class DuplicateSuspected(Event, frozen=True, kw_only=True):
+    """An order looks like an earlier one once more; a person decides."""
+
+    name = "orders.duplicate_suspected"
+    about = "order"
+    order: str
+    earlier: str
+    at: datetime
+
+
+class DuplicateDismissed(Event, frozen=True, kw_only=True):
+    """Somebody decided that an order is wanted beside the earlier one."""
+
+    name = "orders.duplicate_dismissed"
+    about = "order"
+    order: str
+    reason: str
+    by: str
+    at: datetime
+
+
+EVENTS = (HoldPlaced, HoldReleased, HoldNoticed, DuplicateSuspected, DuplicateDismissed)

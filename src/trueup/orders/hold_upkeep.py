@@ -5,12 +5,15 @@ A rule releases only what its type allows: never a hold for fraud, compliance, o
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated
+from urllib.parse import quote
 
 import msgspec
 
 from trueup.cases.open import case_events
 from trueup.cases.state import Cases, CaseSubject
+from trueup.core.database import Connection
 from trueup.core.errors import Refusal
 from trueup.core.policy import Policies
 from trueup.core.verb import Accepted, Command, Context, Decision, Event, State, Verb
@@ -125,7 +128,7 @@ def _case(state: State, context: Context, kind: HoldType, channel: str, holds: l
         severity=kind.severity,
         owner_role=kind.owner_role,
         subjects=[CaseSubject("order", hold.order, f"{hold.type}: {hold.reason}") for hold in holds],
-        source={"link": f"/holds?type={kind.name}&channel={channel}"},
+        source={"link": f"/holds?type={quote(kind.name)}&channel={quote(channel)}"},
     )
 
 
@@ -161,6 +164,30 @@ def _then_wants_due(state: State, command: AgeHolds, policies: Policies) -> None
     want_orders_of(state, state.of(Holds).due_holds)
     for type_, channel in state.of(Holds).due_groups:
         state.of(Cases).want_cause(_cause(type_, channel))
+
+
+async def due_to_age(connection: Connection, now: datetime) -> list[tuple[str, Command]]:
+    """Return the commands that notice every hold that is due; for the worker."""
+    rows = await connection.execute(
+        """select count(*) from order_hold h join orders o on o.id = h.order_id where h.released_at is null
+            and h.noticed_at is null and h.due_at <= %s and o.fulfilment_status <> 'cancelled'""",
+        [now],
+    )
+    (count,) = await rows.fetchone() or (0,)
+    return [(f"{now:%Y-%m-%dT%H:%M}/{at}", AgeHolds()) for at in range(-(-count // BULK_MAX))]
+
+
+async def due_to_recheck(connection: Connection, now: datetime) -> list[tuple[str, Command]]:
+    """Return the commands that ask the tables again about every hold that they placed and may release."""
+    rows = await connection.execute(
+        """select distinct order_id from order_hold where released_at is null and by_rule and rule is not null
+        order by order_id"""
+    )
+    orders = [order for (order,) in await rows.fetchall()]
+    return [
+        (f"{now:%Y-%m-%dT%H:%M}/{at}", RecheckHolds(orders=tuple(orders[at : at + RECHECKED_MAX])))
+        for at in range(0, len(orders), RECHECKED_MAX)
+    ]
 
 
 VERBS = (

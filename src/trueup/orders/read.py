@@ -12,6 +12,9 @@ from trueup.core import timeline as journal_timeline
 from trueup.core.database import Connection
 from trueup.core.ids import is_id
 from trueup.core.paging import Limit, Moment, Page, bounded, page_of, prefix_range, read_cursor, write_cursor
+from trueup.orders import read_holds
+from trueup.orders.read_holds import HoldDetail, Suspected, Unmatched
+from trueup.orders.suspect import FLAG
 from trueup.parties import read as parties
 from trueup.parties.state import Contact
 
@@ -22,7 +25,8 @@ class OrderQuery(msgspec.Struct, frozen=True, kw_only=True):
     """Which orders. Every filter that is given must hold.
 
     search: the beginning of any number an order is known by, a customer's number, or a whole e-mail address.
-    fulfilment, payment, hold: a status. customer: id. flagged: with flags or a total that differs. managed: False for
+    fulfilment, payment, hold: a status. state: of the order's workflow. unmatched: with events that it did not want.
+    customer: id. flagged: with flags or a total that differs. managed: False for
     history. placed_from, placed_to: from (inclusive), to (exclusive). cursor: `next` of the page before.
     """
 
@@ -30,6 +34,8 @@ class OrderQuery(msgspec.Struct, frozen=True, kw_only=True):
     fulfilment: str | None = None
     payment: str | None = None
     hold: str | None = None
+    state: str | None = None
+    unmatched: bool | None = None
     channel: str | None = None
     source: str | None = None
     customer: str | None = None
@@ -43,7 +49,11 @@ class OrderQuery(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OrderSummary(msgspec.Struct, frozen=True):
-    """One row of the list. Quantities in units, money in `currency`."""
+    """One row of the list. Quantities in units, money in `currency`.
+
+    type: of its workflow. state, state_reason: where its workflow has it; None for history. unmatched: events its
+    workflow did not want. holds: open ones.
+    """
 
     id: str
     number: str
@@ -69,6 +79,11 @@ class OrderSummary(msgspec.Struct, frozen=True):
     version: int
     customer_number: str | None
     ship_country: str | None
+    type: str
+    state: str | None
+    state_reason: str | None
+    unmatched: int
+    holds: int
 
 
 class OrderLine(msgspec.Struct, frozen=True):
@@ -106,7 +121,11 @@ class OrderTotals(msgspec.Struct, frozen=True):
 
 
 class OrderDetail(msgspec.Struct, frozen=True):
-    """One order whole. version: rises with each change. contact: personal words, None when erased or never given."""
+    """One order whole. version: rises with each change. contact: personal words, None when erased or never given.
+
+    workflow_version, channel_version: the documents it keeps. holds: open and released ones, the oldest first.
+    unmatched: events that its workflow did not want, the latest first. suspected: that it may be a duplicate.
+    """
 
     id: str
     number: str
@@ -116,16 +135,23 @@ class OrderDetail(msgspec.Struct, frozen=True):
     totals: OrderTotals
     lines: tuple[OrderLine, ...]
     contact: Contact | None
+    workflow_version: int = 0
+    channel_version: int = 0
+    holds: tuple[HoldDetail, ...] = ()
+    unmatched: tuple[Unmatched, ...] = ()
+    suspected: Suspected | None = None
 
 
 OrderPage = Page[OrderSummary]
 _SUMMARY = """o.id, o.number, o.kind, o.channel, o.currency, o.placed_at, o.recorded_at, o.managed, o.customer,
     o.source, o.external_ids, o.units_ordered, o.units_cancelled, o.units_shipped, o.total, o.source_total,
     o.fulfilment_status, o.payment_status, o.hold_status, o.total_differs, o.flags, o.version"""
+_WALK = "o.type, o.state, o.state_reason, o.unmatched, o.holds"
 _FILTERS = {
     "fulfilment": "o.fulfilment_status = %s",
     "payment": "o.payment_status = %s",
     "hold": "o.hold_status = %s",
+    "state": "o.state = %s",
     "channel": "o.channel = %s",
     "source": "o.source = %s",
     "customer": "o.customer = %s",
@@ -150,6 +176,8 @@ async def find(connection: Connection, query: OrderQuery, channels: frozenset[st
         parameters.append(sorted(channels))
     if query.flagged is not None:
         conditions.append(_FLAGGED if query.flagged else f"not {_FLAGGED}")
+    if query.unmatched is not None:
+        conditions.append("o.unmatched > 0" if query.unmatched else "o.unmatched = 0")
     if query.cursor is not None:
         conditions.append("(o.placed_at, o.id) < (%s, %s)")
         parameters += read_cursor(query.cursor, (datetime, str))
@@ -163,7 +191,7 @@ async def find(connection: Connection, query: OrderQuery, channels: frozenset[st
     where = f"where {' and '.join(conditions)}" if conditions else ""
     # Never prepared: each set of filters is planned with its values, since a status may be common or rare.
     rows = await connection.execute(
-        f"""select {_SUMMARY}, c.number, o.ship_country
+        f"""select {_SUMMARY}, c.number, o.ship_country, {_WALK}
         from (select * from {searched} o {where} order by o.placed_at desc, o.id desc limit %s) o
         left join customer c on c.id = o.customer order by o.placed_at desc, o.id desc""",
         [*parameters, limit + 1],
@@ -206,8 +234,9 @@ async def search(connection: Connection, text: str) -> tuple[list[str], bool]:
 async def order(connection: Connection, reference: str, channels: frozenset[str] | None = None) -> OrderDetail | None:
     """Return one order by its id or by our own number, or None; None, too, where its channel may not be shown."""
     cursor = await connection.execute(
-        f"""select {_SUMMARY}, c.number, o.ship_country, o.load, o.total_goods, o.total_charges, o.total_discount,
-            o.total_tax, o.total, o.authorised, o.captured, o.refunded, o.person
+        f"""select {_SUMMARY}, c.number, o.ship_country, {_WALK}, o.load, o.total_goods, o.total_charges,
+            o.total_discount, o.total_tax, o.total, o.authorised, o.captured, o.refunded, o.person,
+            o.workflow_version, o.channel_version
         from orders o left join customer c on c.id = o.customer
         where o.id = coalesce((select order_id from order_key where key = %s and source = ''), %s)""",
         [reference.upper(), reference],
@@ -232,6 +261,11 @@ async def order(connection: Connection, reference: str, channels: frozenset[str]
         totals=OrderTotals(*row[size + 1 : size + 9]),
         lines=tuple(_line_of(line) for line in await lines.fetchall()),
         contact=await parties.contact(connection, row[size + 9]),
+        workflow_version=row[size + 10],
+        channel_version=row[size + 11],
+        holds=await read_holds.holds_of(connection, summary.id),
+        unmatched=await read_holds.unmatched_of(connection, summary.id) if summary.unmatched else (),
+        suspected=await read_holds.suspected(connection, summary.id) if FLAG in summary.flags else None,
     )
 
 
@@ -259,7 +293,7 @@ async def choices(connection: Connection) -> dict[str, list[str]]:
 
 
 def _summary_of(row: tuple[Any, ...]) -> OrderSummary:
-    return OrderSummary(*[*row[:20], tuple(row[20]), *row[21:24]])
+    return OrderSummary(*[*row[:20], tuple(row[20]), *row[21 : len(OrderSummary.__struct_fields__)]])
 
 
 def _line_of(row: tuple[Any, ...]) -> OrderLine:

@@ -37,7 +37,7 @@ class HoldDetail(msgspec.Struct, frozen=True):
     """One hold with its order. line: None is the order. rule: `table/rule` that placed it, None for people and rooms.
 
     blocks: events of the workflow it stops. by_rule: a rule may release it. due_at: None is never. noticed_at: since
-    when a case says that it is due. overdue: as of the time of reading.
+    when a case says that it is due.
     """
 
     id: str
@@ -60,7 +60,6 @@ class HoldDetail(msgspec.Struct, frozen=True):
     released_by: str | None
     release_reason: str | None
     released_rule: str | None
-    overdue: bool
 
 
 class Unmatched(msgspec.Struct, frozen=True):
@@ -87,7 +86,7 @@ class Suspected(msgspec.Struct, frozen=True):
 HoldPage = Page[HoldDetail]
 _HOLD = """h.id, h.order_id, o.number, o.channel, o.fulfilment_status, h.line, h.type, h.reason, h.rule, h.blocks,
     h.by_rule, h.placed_at, h.placed_by, h.due_at, h.noticed_at, h.status, h.released_at, h.released_by,
-    h.release_reason, h.released_rule, (h.released_at is null and coalesce(h.due_at <= %s, false))"""
+    h.release_reason, h.released_rule"""
 
 
 async def holds(
@@ -95,7 +94,7 @@ async def holds(
 ) -> HoldPage:
     """Return one page of holds, the oldest first. channels: those whose orders may be shown; None is every one."""
     conditions = ["h.status = %s"]
-    parameters: list[Any] = [now, query.status]
+    parameters: list[Any] = [query.status]
     for column, value in (("h.type", query.type), ("o.channel", query.channel), ("h.order_id", query.order),
                           ("h.by_rule", query.by_rule)):  # fmt: skip
         if value is not None:
@@ -121,12 +120,12 @@ async def holds(
     return page_of(found, limit, lambda row: write_cursor(row.placed_at, row.id))
 
 
-async def holds_of(connection: Connection, order: str, now: datetime) -> tuple[HoldDetail, ...]:
+async def holds_of(connection: Connection, order: str) -> tuple[HoldDetail, ...]:
     """Return every hold of an order, the oldest first."""
     rows = await connection.execute(
         f"""select {_HOLD} from order_hold h join orders o on o.id = h.order_id where h.order_id = %s
         order by h.placed_at, h.id limit 500""",
-        [now, order],
+        [order],
     )
     return tuple(_hold_of(row) for row in await rows.fetchall())
 
@@ -154,16 +153,6 @@ async def suspected(connection: Connection, order: str) -> Suspected | None:
     )
     row = await cursor.fetchone()
     return Suspected(*row) if row else None
-
-
-async def rechecked(connection: Connection, after: str, limit: int) -> tuple[str, ...]:
-    """Return orders past an id with open holds that tables placed and may release, in the order of their ids."""
-    rows = await connection.execute(
-        """select distinct h.order_id from order_hold h where h.released_at is null and h.by_rule
-            and h.rule is not null and h.order_id > %s order by h.order_id limit %s""",
-        [after, limit],
-    )
-    return tuple(order for (order,) in await rows.fetchall())
 
 
 class Change(msgspec.Struct, frozen=True):

@@ -33,10 +33,11 @@ from trueup.core.verb import (
     of_kind,
 )
 from trueup.orders.channel import Channel
+from trueup.orders.held import DuplicateDismissed, DuplicateSuspected
 from trueup.orders.hold import concerns_order, releasing
 from trueup.orders.hold_state import Holds
 from trueup.orders.holds import placing, rules_of
-from trueup.orders.state import Captured, Line, OrderPlaced, Orders
+from trueup.orders.state import Captured, Line, OrderPlaced, Orders, version_after
 from trueup.orders.version import known_order, unknown_order
 from trueup.parties.state import Contact
 
@@ -47,27 +48,6 @@ FLAG = "suspected_duplicate"
 RULE = "suspected_duplicate"
 
 
-class DuplicateSuspected(Event, frozen=True, kw_only=True):
-    """An order looks like an earlier one once more; a person decides."""
-
-    name = "orders.duplicate_suspected"
-    about = "order"
-    order: str
-    earlier: str
-    at: datetime
-
-
-class DuplicateDismissed(Event, frozen=True, kw_only=True):
-    """Somebody decided that an order is wanted beside the earlier one."""
-
-    name = "orders.duplicate_dismissed"
-    about = "order"
-    order: str
-    reason: str
-    by: str
-    at: datetime
-
-
 class DismissDuplicate(Command, frozen=True, kw_only=True):
     """Decide that a suspected duplicate is wanted; the hold that came with the suspicion ends, too."""
 
@@ -75,7 +55,6 @@ class DismissDuplicate(Command, frozen=True, kw_only=True):
     reason: Annotated[str, msgspec.Meta(min_length=1, max_length=500)]
 
 
-EVENTS = (DuplicateSuspected, DuplicateDismissed)
 Print = tuple[str, bytes, bytes]
 """Who, the SKUs, and the units of each; digests."""
 
@@ -142,7 +121,7 @@ def dismiss_duplicate(state: State, command: DismissDuplicate, context: Context)
     ]
     held = [hold for hold in state.of(Holds).open_on(command.order) if hold.rule == RULE]
     events += [releasing(context, hold, command.reason) for hold in held]
-    return Accepted(events, command.order, {"order": command.order, "version": row.version + len(held)})
+    return Accepted(events, command.order, {"order": command.order, "version": version_after(row, events)})
 
 
 def want_earlier(state: State, command: PlaceOrder, policies: Policies) -> None:

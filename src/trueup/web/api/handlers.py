@@ -20,6 +20,7 @@ from trueup.web.api.bodies import body_reader, names_in, placed_elsewhere, read_
 from trueup.web.api.problems import Answer, refusal_of_error, refuse, refused
 from trueup.web.api.routes import READS, WRITES
 from trueup.web.api.table import Asked, Read, Write
+from trueup.web.changed import explained
 from trueup.web.site import Site, site_of
 
 _JSON = (b"content-type", b"application/json")
@@ -56,7 +57,10 @@ def submission(row: Write, house: House) -> Submit:
             key = read_key(headers.get(b"idempotency-key"))
             demand_json(headers)
             placed = _placed(row, path, headers) if elsewhere else {}
-            outcome = await site.door.submit(actor, read(body, placed), key)
+            command = read(body, placed)
+            outcome = await site.door.submit(actor, command, key)
+            if outcome.refusal is not None:
+                outcome = await explained(site, command, outcome)
         except Exception as error:
             refusal = refusal_of_error(error)
             if refusal is None:

@@ -24,8 +24,13 @@ from trueup.core import journal, timeline
 from trueup.core.database import Connection
 from trueup.core.paging import Limit, Page
 from trueup.orders import read as orders
+from trueup.orders import read_holds
+from trueup.orders.advance import AdvanceOrder, ReportEvent
 from trueup.orders.cancel import CancelOrder
+from trueup.orders.hold import PlaceHold, ReleaseHold, ReleaseHolds
+from trueup.orders.hold_upkeep import ReleaseByRule
 from trueup.orders.place import PlaceOrder
+from trueup.orders.suspect import DismissDuplicate
 from trueup.parties import read as parties
 from trueup.parties.record import RecordCustomer
 from trueup.stock import read as stock
@@ -149,6 +154,13 @@ async def explained(connection: Connection, asked: Asked) -> supply_read.Explain
 WRITES: tuple[Write, ...] = (
     Write(method="POST", path="/v1/orders", command=PlaceOrder, created="/v1/orders/{order}"),
     Write(method="POST", path="/v1/orders/{order}/cancel", command=CancelOrder, if_match="version"),
+    Write(method="POST", path="/v1/orders/{order}/advance", command=AdvanceOrder, if_match="version"),
+    Write(method="POST", path="/v1/orders/{order}/events", command=ReportEvent),
+    Write(method="POST", path="/v1/orders/{order}/holds", command=PlaceHold, created="", if_match="version"),
+    Write(method="POST", path="/v1/orders/{order}/holds/release-by-rule", command=ReleaseByRule),
+    Write(method="POST", path="/v1/orders/{order}/dismiss-duplicate", command=DismissDuplicate),
+    Write(method="POST", path="/v1/holds/{hold}/release", command=ReleaseHold),
+    Write(method="POST", path="/v1/holds/release", command=ReleaseHolds),
     Write(method="POST", path="/v1/items", command=RegisterItem, created="/v1/items/{item}"),
     Write(method="PUT", path="/v1/items/{item}", command=RegisterItem, fills={"item": "sku"}),
     Write(method="POST", path="/v1/items/{item}/costs", command=RecordCost, fills={"item": "sku"}, created=""),
@@ -202,6 +214,14 @@ READS: tuple[Read, ...] = (
         returns=Feed,
         scoped=True,
         answer=order_timeline,
+    ),
+    Read(
+        path="/v1/holds",
+        summary="List holds, the oldest first; without a status, the open ones",
+        query=read_holds.HoldQuery,
+        returns=read_holds.HoldPage,
+        scoped=True,
+        answer=lambda connection, asked: read_holds.holds(connection, asked.query, asked.now, asked.channels),
     ),
     Read(
         path="/v1/items",

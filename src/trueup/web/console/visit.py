@@ -16,6 +16,7 @@ from trueup.core import json
 from trueup.core.database import Connection
 from trueup.core.errors import Refusal, Refused
 from trueup.core.verb import Actor, Command, Outcome
+from trueup.web.changed import explained
 from trueup.web.console import figures
 from trueup.web.console.render import address, in_path, render
 from trueup.web.sessions import Session, current_session
@@ -99,7 +100,8 @@ class Visit:
             what, _, where = str(error).partition(" - at `$")
             fix = "Correct the field and send the form again."
             return Outcome("refused", refusal=Refusal("form.invalid", f"{what}.", fix, where.strip(".`")))
-        return await self.site.door.submit(self.actor, command, f"console/{form['key']}")
+        outcome = await self.site.door.submit(self.actor, command, f"console/{form['key']}")
+        return outcome if outcome.refusal is None else await explained(self.site, command, outcome)
 
     def done(self, path: str, form: dict[str, str], **params: str) -> Response[Any]:
         """Send the browser on to the page that shows how a form ended, so that reloading does not send it again."""

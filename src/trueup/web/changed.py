@@ -1,0 +1,38 @@
+"""Tell whoever was too late what changed meanwhile: the refusal of an old version, with the journal's answer."""
+
+from __future__ import annotations
+
+import msgspec
+
+from trueup.core.errors import Refusal, RefusalDetail
+from trueup.core.verb import Command, Outcome
+from trueup.orders.read_holds import read_changes
+from trueup.orders.version import RULE
+from trueup.web.site import Site
+
+
+async def explained(site: Site, command: Command, outcome: Outcome) -> Outcome:
+    """Return the outcome; where an order changed since the caller read it, with each change, who made it, and when.
+
+    Rules know no journal, so that what happened since is added here, on the way out.
+    """
+    refusal = outcome.refusal
+    order = getattr(command, "order", None)
+    if refusal is None or refusal.rule != RULE or not isinstance(order, str) or not refusal.value.isdecimal():
+        return outcome
+    async with site.reading() as connection:
+        changes = await read_changes(connection, order, int(refusal.value))
+    actors = (await site.access.standing()).actors
+    details = []
+    for change in changes:
+        entry = change.entry
+        who = actors[entry.actor].name if entry.actor in actors else entry.actor
+        reason = entry.body.get("reason")
+        what = f"{entry.name} by {who} at {entry.at:%Y-%m-%d %H:%M:%S} UTC" + (f": {reason}" if reason else "")
+        details.append(RefusalDetail(f"version {change.version}", entry.name, what))
+    told = "; ".join(detail.what for detail in details[:3])
+    more = f" Since then: {told}." if told else " No order of ours ever had that version."
+    explained_refusal = Refusal(
+        refusal.rule, refusal.what + more, refusal.fix, refusal.where, refusal.value, tuple(details)
+    )
+    return msgspec.structs.replace(outcome, refusal=explained_refusal)
