@@ -17,8 +17,9 @@ from trueup.core import batch
 from trueup.core.batch import Submission
 from trueup.core.door import Door
 from trueup.core.verb import Statement
-from trueup.orders import cancel, place
-from trueup.orders.state import Line, Totals
+from trueup.orders import cancel, place, totals
+from trueup.orders.state import Line
+from trueup.orders.totals import Totals
 from trueup.stock import receive, reserve, rows
 from trueup.stock.state import Balance, Claim, Move, Stock
 
@@ -104,12 +105,13 @@ def cancelling_releases_twice(patch: pytest.MonkeyPatch) -> None:
 
 
 def cancelling_releases_nothing(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(cancel, "_claims", lambda state, order, chosen: ())
+    patch.setattr(cancel, "_claims", lambda state, row, chosen: ())
 
 
 def cancelling_keeps_the_total(patch: pytest.MonkeyPatch) -> None:
-    def before(lines: Sequence[Line]) -> Totals:
-        return place.totals_of([msgspec.structs.replace(line, cancelled=Decimal(0)) for line in lines])
+    def before(lines: Sequence[Line], currency: str, *, prices_include_tax: bool) -> Totals:
+        whole = [msgspec.structs.replace(line, cancelled=Decimal(0)) for line in lines]
+        return totals.totals_of(whole, currency, prices_include_tax=prices_include_tax)
 
     patch.setattr(cancel, "totals_of", before)
 

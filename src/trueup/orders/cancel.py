@@ -9,15 +9,21 @@ from typing import Annotated
 import msgspec
 
 from trueup.core.errors import Refusal
-from trueup.core.policy import Policies
 from trueup.core.quantity import ZERO, Quantity, plain
 from trueup.core.verb import Accepted, Body, Command, Concerns, Context, Decision, Event, State, Verb
 from trueup.orders.channel import cancellable_until
 from trueup.orders.fulfilment_orders import FulfilmentOrders, FulfilmentReduced, Why, reduction
-from trueup.orders.place import totals_of
+from trueup.orders.hold_state import Holds
+from trueup.orders.holds import blocking, held_refusal
+from trueup.orders.lapse import lapsed_events
 from trueup.orders.state import Line, LineCancelled, OrderCancelled, OrderRow, Orders, version_after
-from trueup.orders.workflow import advance, allows
+from trueup.orders.tax_state import OrderTaxes, TaxReversed, TaxRow
+from trueup.orders.totals import totals_of
+from trueup.orders.version import known_order, unknown_order
+from trueup.orders.workflow import BusinessEvent, advance, allows
+from trueup.stock.peg import release_events
 from trueup.stock.state import Claim, ClaimsReleased, Stock
+from trueup.stock.supply_state import Supply
 
 
 class CancelLine(Body, frozen=True, forbid_unknown_fields=True):
@@ -41,19 +47,13 @@ def cancel_order(state: State, command: CancelOrder, context: Context) -> Decisi
 
     Cancelling every unit of goods cancels the charges too, and a phantom kit takes its parts along. Refuses history,
     unknown lines, parts of kits, more units than are neither cancelled nor shipped, a state whose workflow does not
-    allow it, the time after the cancellation window the order was captured under, and an order that changed meanwhile.
-    Source: behaviours 9, 14, 19, 39.
+    allow it, what an open hold stops, the time after the cancellation window the order was captured under, and an order
+    that changed meanwhile. Source: behaviours 9, 14, 19, 39.
     """
     row = state.of(Orders).order(command.order)
-    if row is None:
-        return Refusal("orders.unknown", f"There is no order {command.order!r}.",
-                       "Look it up by its number.", "order", command.order)  # fmt: skip
-    if not row.captured.managed:
-        return Refusal("orders.history", f"Order {command.order} is history of {row.captured.source}.",
-                       "History can be returned, not cancelled.", "order", command.order)  # fmt: skip
-    if command.version is not None and command.version != row.version:
-        return Refusal("orders.changed", f"The order is at version {row.version}, not {command.version}.",
-                       "Read it again and decide anew.", "version", str(command.version))  # fmt: skip
+    refusal = known_order(row, command.order, command.version)
+    if refusal is not None or row is None:
+        return refusal or unknown_order(command.order)
     chosen = _choose(row, command)
     if isinstance(chosen, Refusal):
         return chosen
@@ -61,21 +61,67 @@ def cancel_order(state: State, command: CancelOrder, context: Context) -> Decisi
     if refusal is not None:
         return refusal
     chosen = [*chosen, *_parts(row, chosen)]
-    cancelled = [*chosen, *_orphaned_charges(row, chosen)]
+    cancelled = [*chosen, *orphaned_charges(row, chosen)]
+    held = blocking(state, row, "cancelled", {c.line for c in cancelled})
+    if held:
+        return held_refusal(row, held, context.policies)
+    events = cancelling(state, row, cancelled, context, "cancelled", command.reason)
+    total = next(event.totals.total for event in events if isinstance(event, OrderCancelled))
+    result = {"order": command.order, "total": str(total), "version": version_after(row, events)}
+    return Accepted(events, command.order, result)
+
+
+def cancelling(
+    state: State,
+    row: OrderRow,
+    cancelled: Sequence[LineCancelled],
+    context: Context,
+    business_event: BusinessEvent,
+    reason: str,
+) -> list[Event]:
+    """Return what cancelling these units does: totals, claims, pegs, the locations' parts, and invoiced tax.
+
+    Units that only wait are let go first, then reserved ones, then allocated ones. When nothing is left, the business
+    event leads the order on. Wants: what `want_cancelling` asks for.
+    """
+    order, now = row.captured.id, context.now
     after = {c.line: c.quantity for c in cancelled}
     lines = [msgspec.structs.replace(line, cancelled=line.cancelled + after.get(line.line, ZERO)) for line in row.lines]
-    event = OrderCancelled(
-        order=command.order, lines=tuple(cancelled), totals=totals_of(lines), reason=command.reason, at=context.now
-    )
-    events: list[Event] = [event]
-    claims = _claims(state, command.order, chosen)
+    totals = totals_of(lines, row.captured.currency, prices_include_tax=row.captured.tax_included)
+    events = lapsed_events(state, row, now)
+    events.append(OrderCancelled(order=order, lines=tuple(cancelled), totals=totals, reason=reason, at=now))
+    claims = _claims(state, row, cancelled)
     if claims:
-        events.append(ClaimsReleased(holder=command.order, claims=claims, reason="cancelled", at=context.now))
-        events += withdrawn(state, command.order, claims, "cancelled", context)
+        events.append(ClaimsReleased(holder=order, claims=claims, reason=business_event, at=now))
+        events += withdrawn(state, order, claims, "cancelled", context)
+    waiting = {
+        (line.line, line.item): min(after[line.line], unclaimed(state, row, line))
+        for line in row.lines
+        if line.line in after and line.item is not None
+    }
+    events += release_events(state, order, waiting, "cancelled", now)
+    events += _tax_given_back(state, row, lines, context)
     if all(line.quantity <= line.cancelled for line in lines):
-        events += advance(row, "cancelled", context, command.reason)
-    result = {"order": command.order, "total": str(event.totals.total), "version": version_after(row, events)}
-    return Accepted(events, command.order, result)
+        events += advance(row, business_event, context, reason)
+    return events
+
+
+def unclaimed(state: State, row: OrderRow, line: Line) -> Decimal:
+    """Return the units of a line that wait: open, and nothing is claimed for them."""
+    claims = state.of(Stock).open_claims(row.captured.id)
+    return open_units(line) - sum((claim.quantity for claim in claims if claim.line == line.line), ZERO)
+
+
+def _tax_given_back(state: State, row: OrderRow, lines: Sequence[Line], context: Context) -> list[Event]:
+    """Return the reversal of the tax of units that are invoiced and will not be fulfilled any more."""
+    taxes, order = state.of(OrderTaxes), row.captured.id
+    rows: list[TaxRow] = []
+    for line in lines:
+        excess = taxes.standing(order, line.line) - (line.quantity - line.cancelled)
+        if excess > 0:
+            first = len(taxes.of_order(order)) + len(rows) + 1
+            rows += taxes.reversals(order, line.line, excess, row.captured.currency, first)
+    return [TaxReversed(order=order, rows=tuple(rows), reason="cancelled", at=context.now)] if rows else []
 
 
 def _too_late(row: OrderRow, context: Context) -> Refusal | None:
@@ -94,7 +140,7 @@ def _parts(row: OrderRow, chosen: list[LineCancelled]) -> list[LineCancelled]:
     for part in row.lines:
         kit = row.line(part.parent) if part.parent is not None else None
         if kit is not None and kit.line in kits:
-            found.append(LineCancelled(part.line, min(kits[kit.line] * part.quantity / kit.quantity, _open(part))))
+            found.append(LineCancelled(part.line, min(kits[kit.line] * part.quantity / kit.quantity, open_units(part))))
     return found
 
 
@@ -105,9 +151,9 @@ def _is_kit(line: Line | None) -> bool:
 def _choose(row: OrderRow, command: CancelOrder) -> list[LineCancelled] | Refusal:
     if not command.lines:
         chosen = [
-            LineCancelled(x.line, _open(x))
+            LineCancelled(x.line, open_units(x))
             for x in row.lines
-            if x.kind != "charge" and x.parent is None and _open(x) > 0
+            if x.kind != "charge" and x.parent is None and open_units(x) > 0
         ]
         if not chosen:
             return Refusal("orders.nothing_left", "No unit of the order can be cancelled any more.",
@@ -123,20 +169,22 @@ def _choose(row: OrderRow, command: CancelOrder) -> list[LineCancelled] | Refusa
         if line.parent is not None:
             return Refusal("orders.part_of_kit", f"Line {line.line} is a part of the kit on line {line.parent}.",
                            "Cancel the kit.", f"{where}.line", str(wanted.line))  # fmt: skip
-        quantity = _open(line) if wanted.quantity is None else wanted.quantity
-        if quantity <= 0 or quantity > _open(line):
-            return Refusal("orders.too_many", f"{plain(_open(line))} units of line {line.line} can be cancelled.",
+        quantity = open_units(line) if wanted.quantity is None else wanted.quantity
+        if quantity <= 0 or quantity > open_units(line):
+            return Refusal("orders.too_many", f"{plain(open_units(line))} units of line {line.line} can be cancelled.",
                            "Lower the quantity; shipped units are returned instead.",
                            f"{where}.quantity", plain(quantity))  # fmt: skip
         chosen.append(LineCancelled(line.line, quantity))
     return chosen
 
 
-def _open(line: Line) -> Decimal:
+def open_units(line: Line) -> Decimal:
+    """Return the units of a line that are neither cancelled nor shipped."""
     return line.quantity - line.cancelled - line.shipped
 
 
-def _orphaned_charges(row: OrderRow, chosen: list[LineCancelled]) -> list[LineCancelled]:
+def orphaned_charges(row: OrderRow, chosen: Sequence[LineCancelled]) -> list[LineCancelled]:
+    """Return the charges that go with the last units of goods."""
     gone = {c.line: c.quantity for c in chosen}
     goods = [line for line in row.lines if line.kind == "good"]
     if any(line.quantity > line.cancelled + gone.get(line.line, ZERO) for line in goods):
@@ -148,12 +196,14 @@ def _orphaned_charges(row: OrderRow, chosen: list[LineCancelled]) -> list[LineCa
     ]
 
 
-def _claims(state: State, order: str, chosen: list[LineCancelled]) -> tuple[Claim, ...]:
-    """Return what the order claims for these units: what is only reserved goes first."""
-    held = sorted(state.of(Stock).open_claims(order), key=lambda claim: (claim.kind == "allocation", claim.location))
+def _claims(state: State, row: OrderRow, chosen: Sequence[LineCancelled]) -> tuple[Claim, ...]:
+    """Return what the order claims for these units: none for those that only wait, then what is only reserved."""
+    held = state.of(Stock).open_claims(row.captured.id)
+    held.sort(key=lambda claim: (claim.kind == "allocation", claim.location))
     claims = []
     for cancelled in chosen:
-        left = cancelled.quantity
+        line = row.line(cancelled.line)
+        left = cancelled.quantity - (unclaimed(state, row, line) if line is not None else ZERO)
         for claim in held:
             if claim.line == cancelled.line and left > 0:
                 claims.append(claim.units(min(claim.quantity, left)))
@@ -175,10 +225,14 @@ def withdrawn(state: State, order: str, claims: Sequence[Claim], why: Why, conte
     return [FulfilmentReduced(order=order, changes=tuple(changes), why=why, at=context.now)]
 
 
-def _wants(state: State, command: CancelOrder, policies: Policies) -> None:
-    state.of(Orders).want(command.order)
-    state.of(FulfilmentOrders).want(command.order)
-    state.of(Stock).want_claims(command.order)
+def want_cancelling(state: State, order: str) -> None:
+    """Ask for the rows that cancelling units of an order needs."""
+    state.of(Orders).want(order)
+    state.of(FulfilmentOrders).want(order)
+    state.of(OrderTaxes).want(order)
+    state.of(Holds).want(order)
+    state.of(Stock).want_claims(order)
+    state.of(Supply).want_pegs(order)
 
 
 def _concerns(state: State, command: CancelOrder) -> Concerns:
@@ -191,7 +245,7 @@ VERBS = (
         name="orders.cancel",
         command=CancelOrder,
         decide=cancel_order,
-        wants=_wants,
+        wants=lambda state, command, policies: want_cancelling(state, command.order),
         touches=lambda command: (command.order,),
         concerns=_concerns,
     ),

@@ -34,14 +34,16 @@ CHECKS: tuple[Check, ...] = (
     ),
     promise(
         "orders.reserved_are_claims",
-        "What a line says is reserved and allocated for it is what it claims of stock.",
+        "What a line says is reserved and allocated for it is what it claims of stock, but for what lapsed unpaid.",
         """select 'order_line', l.order_id || ' ' || l.line,
             'reserved, allocated ' || (l.reserved, l.allocated) || ', claims ' || (c.reserved, c.allocated)
         from order_line l cross join lateral (
             select coalesce(sum(quantity) filter (where kind = 'reservation'), 0) as reserved,
-                   coalesce(sum(quantity) filter (where kind = 'allocation'), 0) as allocated
+                   coalesce(sum(quantity) filter (where kind = 'allocation'), 0) as allocated,
+                   coalesce(-sum(quantity) filter (where reason = 'expired'), 0) as expired
             from stock_claim c where c.holder = l.order_id and c.line = l.line
-        ) c where (l.reserved, l.allocated) <> (c.reserved, c.allocated) and {changed}""",
+        ) c where (l.reserved, l.allocated) not in (
+            (c.reserved, c.allocated), (c.reserved + c.expired, c.allocated)) and {changed}""",
         _LINE,
     ),
     promise(
@@ -49,7 +51,8 @@ CHECKS: tuple[Check, ...] = (
         "Every claim of an order is one of its lines, for its item.",
         """select 'claim', c.holder || ' ' || c.line, 'no such line of that item' from stock_claim c
         where c.holder >= 'ord_' and c.holder < 'ord`' and {changed} and not exists (
-            select from order_line l where l.order_id = c.holder and l.line = c.line and l.item = c.item)""",
+            select from order_line l where l.order_id = c.holder and l.line = c.line and l.item = c.item)
+            and not exists (select from order_draft d where d.id = c.holder)""",
         f"c.holder {CHANGED}",
     ),
     promise(
@@ -63,26 +66,85 @@ CHECKS: tuple[Check, ...] = (
     ),
     promise(
         "orders.totals_add_up",
-        "Goods + charges - discount + tax is the total.",
-        """select 'order', o.id, o.total || ' is not ' || (total_goods + total_charges - total_discount + total_tax)
-        from orders o where o.total <> total_goods + total_charges - total_discount + total_tax and {changed}""",
+        "Goods + charges - discount + tax is the total, or without tax where prices include it.",
+        """select 'order', o.id, o.total || ' is not ' || s.sum
+        from orders o cross join lateral (select
+            total_goods + total_charges - total_discount + case when tax_included then 0 else total_tax end as sum) s
+        where o.total <> s.sum and {changed}""",
         _ORDER,
     ),
     promise(
         "orders.totals_are_lines",
-        "Goods, charges and discount of our orders are what their lines keep after cancellation.",
-        """select 'order', o.id, 'totals ' || (o.total_goods, o.total_charges, o.total_discount)
-            || ', lines ' || (s.goods, s.charges, s.discount)
+        "Goods, charges, discount and tax of our orders are what their lines keep after cancellation.",
+        """select 'order', o.id, 'totals ' || (o.total_goods, o.total_charges, o.total_discount, o.total_tax)
+            || ', lines ' || (s.goods, s.charges, s.discount, s.tax)
         from orders o cross join lateral (
             select coalesce(sum(k.amount) filter (where k.kind <> 'charge'), 0) as goods,
                    coalesce(sum(k.amount) filter (where k.kind = 'charge'), 0) as charges,
-                   coalesce(sum(k.discount), 0) as discount
-            from (select kind, round(amount * (quantity - cancelled) / quantity, scale(amount)) as amount,
-                         round(discount * (quantity - cancelled) / quantity, scale(discount)) as discount
+                   coalesce(sum(k.discount), 0) as discount, coalesce(sum(k.tax), 0) as tax
+            from (select kind, amount - round(amount * cancelled / quantity, scale(amount)) as amount,
+                         discount - round(discount * cancelled / quantity, scale(discount)) as discount,
+                         tax - round(tax * cancelled / quantity, scale(tax)) as tax
                   from order_line l where l.order_id = o.id and quantity <> 0) k
-        ) s where o.managed and (o.total_goods, o.total_charges, o.total_discount)
-            is distinct from (s.goods, s.charges, s.discount) and {changed}""",
+        ) s where o.managed and (o.total_goods, o.total_charges, o.total_discount, o.total_tax)
+            is distinct from (s.goods, s.charges, s.discount, s.tax) and {changed}""",
         _ORDER,
+    ),
+    promise(
+        "orders.tax_parts_add_up",
+        "What a charge is taxed at several rates adds up to the charge and its tax.",
+        """select 'order_line', l.order_id || ' ' || l.line,
+            'parts ' || (s.base, s.tax) || ', line ' || (l.amount, l.tax)
+        from order_line l join orders o on o.id = l.order_id cross join lateral (
+            select sum((part ->> 3)::numeric) as base, sum((part ->> 4)::numeric) as tax
+            from jsonb_array_elements(l.tax_parts) part
+        ) s where l.tax_parts is not null and {changed}
+            and (s.base + case when o.tax_included then s.tax else 0 end, s.tax) <> (l.amount - l.discount, l.tax)""",
+        _LINE,
+    ),
+    promise(
+        "orders.invoiced_tax_is_of_units",
+        "Of no line more units are invoiced, or reversed, than there are; what is reversed is what was invoiced.",
+        """select 'order_tax', t.order_id || ' line ' || t.line || ' invoice ' || t.invoice,
+            'invoiced ' || s.invoiced || ', reversed ' || s.reversed || ' of ' || l.quantity
+        from (select distinct order_id, line, invoice from order_tax) t
+        join order_line l on l.order_id = t.order_id and l.line = t.line
+        cross join lateral (
+            select coalesce(max(x.units) filter (where x.reverses is null), 0) as invoiced,
+                   coalesce(sum(x.units) filter (where x.reverses is not null)
+                       / nullif(count(distinct x.number) filter (where x.reverses is null), 0), 0) as reversed
+            from order_tax x where x.order_id = t.order_id and x.line = t.line and x.invoice = t.invoice
+        ) s where (s.invoiced > l.quantity or s.reversed > s.invoiced) and {changed}""",
+        f"t.order_id {CHANGED}",
+    ),
+    promise(
+        "orders.tax_reversed_at_its_rate",
+        "A reversal has the rate of what it reverses, and all reversals of a row at most its base and tax.",
+        """select 'order_tax', t.order_id || ' ' || t.number,
+            'reversed ' || (s.base, s.tax) || ' of ' || (t.base, t.tax)
+        from order_tax t cross join lateral (
+            select sum(base) as base, sum(tax) as tax, sum(units) as units,
+                   bool_or((rate, category, code) <> (t.rate, t.category, t.code)) as other
+            from order_tax r where r.order_id = t.order_id and r.reverses = t.number
+        ) s where t.reverses is null and s.units is not null and {changed}
+            and (s.other or s.units > t.units or abs(s.base) > abs(t.base) or abs(s.tax) > abs(t.tax)
+                 or (s.units = t.units and (s.base, s.tax) <> (t.base, t.tax)))""",
+        f"t.order_id {CHANGED}",
+    ),
+    promise(
+        "orders.drafts_become_orders",
+        "A draft is an order of the same id exactly when it was confirmed, and holds stock only until then.",
+        """select 'draft', d.id, case when o.id is null then 'confirmed, but there is no order' else 'not confirmed' end
+        from order_draft d left join orders o on o.id = d.id
+        where {changed} and (d.confirmed_at is not null) <> (o.id is not null)""",
+        f"d.id {CHANGED}",
+    ),
+    promise(
+        "orders.draft_people_exist",
+        "The personal data that a draft refers to are there.",
+        """select 'draft', d.id, 'refers to ' || d.person from order_draft d
+        where {changed} and d.person is not null and not exists (select from person p where p.id = d.person)""",
+        f"d.id {CHANGED}",
     ),
     promise(
         "orders.keys_stand",

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Mapping, Sequence
 from decimal import ROUND_CEILING, ROUND_HALF_UP, Decimal
 from typing import Annotated, Any
 
@@ -12,180 +11,146 @@ import msgspec
 from trueup.catalogue.state import Catalogue, Item
 from trueup.catalogue.units import to_base
 from trueup.core.errors import Refusal
+from trueup.core.fields import Value
 from trueup.core.ids import short_number
-from trueup.core.money import LIMIT, Amount, apportion_amount, booked, is_currency, total_of
 from trueup.core.policy import Policies
-from trueup.core.quantity import ZERO, Quantity, plain
-from trueup.core.verb import Accepted, Body, Command, Concerns, Context, Decision, Event, Personal, State, Verb
+from trueup.core.quantity import ZERO, plain
+from trueup.core.verb import Accepted, Concerns, Context, Decision, Event, Personal, State, Verb
+from trueup.orders.basket import LINES_MAX, Basket, basket_refusal, custom_fields, discount_refusal, places_of, serving
+from trueup.orders.basket import Charge as Charge
+from trueup.orders.basket import PlaceLine as PlaceLine
+from trueup.orders.business import business_of
 from trueup.orders.channel import Channel
-from trueup.orders.state import Captured, Delivery, Line, LineKind, OrderPlaced, Orders, Totals
+from trueup.orders.holds import hold_events, wants_customer
+from trueup.orders.price import Sums, prices_of, sums_of
+from trueup.orders.state import Captured, Line, LineKind, OrderPlaced, Orders
+from trueup.orders.suspect import mark_contact, suspicion, want_earlier
+from trueup.orders.totals import totals_of
 from trueup.orders.workflow import Workflow
-from trueup.parties.state import Contact, Parties, keep_contact
-from trueup.stock.reserve import Demand, Missing, bad_line, short_refusal, spread, unknown_location
-from trueup.stock.state import Claim, Stock, StockReserved
+from trueup.parties.state import Parties, keep_contact
+from trueup.stock.peg import peg_events
+from trueup.stock.reserve import Demand, Missing, bad_line, short_refusal, spread
+from trueup.stock.state import Claim, Place, Stock, StockReserved
+from trueup.stock.supply_state import Supply
 
-Name = Annotated[str, msgspec.Meta(min_length=1, max_length=120)]
 _PRICE_UNIT = Decimal("0.000001")
 
 
-class PlaceLine(Body, frozen=True, forbid_unknown_fields=True):
-    """What a customer wants: any key of the item, units above zero, the price of one unit.
-
-    unit: a unit of measure of the item that quantity and price are in; each, where it is left out.
-    """
-
-    sku: str
-    quantity: Quantity
-    unit_price: Amount
-    description: Annotated[str, msgspec.Meta(max_length=1000)] | None = None
-    unit: Name | None = None
-
-
-class Charge(Body, frozen=True, forbid_unknown_fields=True):
-    """What is paid besides the goods, e.g. `SHIPPING`; it has no stock."""
-
-    code: Name
-    amount: Amount
-    description: Annotated[str, msgspec.Meta(max_length=1000)] | None = None
-
-
-class PlaceOrder(Command, frozen=True, kw_only=True):
+class PlaceOrder(Basket, frozen=True, kw_only=True):
     """Take a customer's demand.
 
-    currency: ISO 4217. channel: names the policy it is taken under; type: the workflow. location: code of the only
-    place that may serve it; with delivery `pickup`, where it is picked up.
-    external_ids: system -> the number it knows this order by; each is unique for ever.
-    customer: number in `customer_source`. contact: personal words, kept once; the journal gets their id.
-    ship_region, ship_postcode, latitude, longitude: of where it goes. priority: higher is sourced earlier.
-    discount: of the whole order, shared over its lines. source_total: what the shop said; kept, flagged if it differs.
+    currency: ISO 4217. Everything else is described at `Basket`.
     """
 
     currency: str
-    lines: Annotated[tuple[PlaceLine, ...], msgspec.Meta(min_length=1, max_length=500)]
-    channel: Name = "web"
-    location: str | None = None
-    charges: Annotated[tuple[Charge, ...], msgspec.Meta(max_length=50)] = ()
-    discount: Amount = Amount(0)
-    external_ids: Annotated[dict[Name, Name], msgspec.Meta(max_length=20)] = msgspec.field(default_factory=dict)
-    customer: str | None = None
-    customer_source: str = ""
-    contact: Contact | str | None = None
-    ship_country: Annotated[str, msgspec.Meta(pattern=r"^[A-Z]{2}$")] | None = None
-    source_total: Amount | None = None
-    placed_at: datetime | None = None
-    type: Name = "sale"
-    delivery: Delivery = "ship"
-    ship_region: Annotated[str, msgspec.Meta(max_length=80)] | None = None
-    ship_postcode: Annotated[str, msgspec.Meta(max_length=20)] | None = None
-    latitude: Quantity | None = None
-    longitude: Quantity | None = None
-    priority: Annotated[int, msgspec.Meta(ge=-100, le=100)] = 0
+    lines: Annotated[tuple[PlaceLine, ...], msgspec.Meta(min_length=1, max_length=LINES_MAX)]
+
+
+class Begun(msgspec.Struct, frozen=True, kw_only=True):
+    """An order that was begun as a draft: the versions it keeps, who entered it, and the stock it holds already.
+
+    workflow_version, state: where its workflow has it. held: units by (item, location).
+    """
+
+    id: str
+    number: str
+    workflow_version: int
+    channel_version: int
+    state: str
+    entered_by: str | None
+    held: Mapping[Place, Decimal]
 
 
 def place_order(state: State, command: PlaceOrder, context: Context) -> Decision:
     """Take the order and reserve each line where its channel is served from, until sourcing has chosen.
 
-    Amounts are booked half up per line. What stock does not cover, the channel's `short` policy decides: refuse the
-    whole, naming every short line; take it as a backorder; or take what there is. Refuses, too, when a name is unknown,
-    when an amount has more decimals than its currency books, when the discount exceeds the goods, or when another
-    order has one of its external numbers; nothing is written then. Source: behaviours 2, 3, 7, 13, 14, 16, 24, 26.
+    Amounts are booked and taxed by the channel's terms, which the order keeps. What stock does not cover, the channel's
+    `short` policy decides: refuse the whole, naming every short line; take it as a backorder, pegged to what is to
+    come; or take what there is. Where the channel ends unpaid orders, the reservation ends with that deadline. Refuses,
+    too, when a name is unknown, when an amount has more decimals than its currency books, when the discount exceeds the
+    goods, or when another order has one of its external numbers; nothing is written then.
+    Source: behaviours 2, 3, 7, 13, 14, 15, 16, 24, 25, 26.
     """
-    refusal = _refusal(state, command)
+    return taken(state, command, context)
+
+
+def taken(state: State, command: PlaceOrder, context: Context, begun: Begun | None = None) -> Decision:
+    """Take an order as `place_order` says; begun: the draft that it was, whose held units count as its own."""
+    channel = context.policies.get(Channel, command.channel)
+    kept = context.policies.at(Channel, command.channel, begun.channel_version) if begun else channel
+    refusal = basket_refusal(command, command.currency, command.lines) or _number_refusal(state, command)
     if refusal is not None:
         return refusal
-    channel = context.policies.get(Channel, command.channel)
-    places = _places(state, command, channel)
-    if isinstance(places, Refusal):
-        return places
-    wanted = _wanted(state, command)
-    if isinstance(wanted, Refusal):
-        return wanted
+    places = places_of(state, command, channel)
+    wanted = places if isinstance(places, Refusal) else wanted_of(state, command.lines)
+    prices = wanted if isinstance(wanted, Refusal) else prices_of(command.lines, wanted, command.currency)
+    fields = custom_fields(command, context.policies)
+    if isinstance(places, Refusal) or isinstance(wanted, Refusal) or isinstance(prices, Refusal):
+        return next(found for found in (places, wanted, prices) if isinstance(found, Refusal))
+    if isinstance(fields, Refusal):
+        return fields
+    sums = sums_of(state, command, command.lines, wanted, prices, command.currency, kept, context)
+    if isinstance(sums, Refusal):
+        return sums
+    if command.discount and (refusal := discount_refusal(command, sum(sums.amounts, ZERO))) is not None:
+        return refusal
     bound = places[0] if command.location is not None else None
     demands = stocked(state, wanted, bound)
-    claims, missing = spread(state, demands, places, command.channel, partly=channel.short != "refuse")
+    held = begun.held if begun is not None else {}
+    claims, missing = spread(state, demands, places, command.channel, partly=channel.short != "refuse", own=held)
     if missing and channel.short == "refuse":
         return short_refusal(missing)
-    lines = _lines(command, wanted, demands, bound)
+    lines = _lines(command, wanted, demands, prices, sums, bound)
     if missing and channel.short == "partial":
         lines = without(lines, missing)
         claims = trimmed(claims, lines)
         if not claims:
             return short_refusal(missing)
-    order = _captured(state, command, context, lines)
+    order = _captured(state, command, context, lines, kept, sums, fields, begun)
+    order, suspected = suspicion(state, context, order, lines)
     events: list[Event] = [OrderPlaced(order=order, lines=lines)]
     if claims:
-        events.append(StockReserved(holder=order.id, claims=claims, at=context.now))
+        events.append(
+            StockReserved(
+                holder=order.id, claims=claims, at=context.now, expires_at=order.unpaid_until, channel=command.channel
+            )
+        )
+    if missing and channel.short == "backorder":
+        events += _pegs(state, order.id, missing, places[0], context)
+    events += suspected
+    events += hold_events(state, context, order, lines)
+    return Accepted(events, order.id, _result(order, missing))
+
+
+def _result(order: Captured, missing: Sequence[Missing]) -> dict[str, Any]:
     result: dict[str, Any] = {
         "order": order.id, "number": order.number, "total": str(order.totals.total), "flags": list(order.flags),
     }  # fmt: skip
+    if order.totals.tax:
+        result["tax"] = str(order.totals.tax)
     if missing:
         result["short"] = [{"line": m.demand.line, "quantity": plain(m.quantity)} for m in missing]
-    return Accepted(events, order.id, result)
+    return result
 
 
-def _refusal(state: State, command: PlaceOrder) -> Refusal | None:
-    if not is_currency(command.currency):
-        return Refusal("orders.currency", f"{command.currency!r} is not a currency.", "Use an ISO 4217 code.",
-                       "currency", command.currency)  # fmt: skip
-    if command.placed_at is not None and command.placed_at.tzinfo is None:
-        return Refusal("orders.time_without_zone", f"The time {command.placed_at} has no zone.",
-                       "State the offset, as in 2026-03-01T10:00Z.", "placed_at", str(command.placed_at))  # fmt: skip
+def _number_refusal(state: State, command: PlaceOrder) -> Refusal | None:
     for source, number in command.external_ids.items():
         known = state.of(Orders).numbered(number, source)
         if known is not None:
             return Refusal("orders.number_taken", f"{source} knows {known.captured.id} as {number!r} already.",
                            "Retry with the first attempt's Idempotency-Key, or send the order's own number.",
                            f"external_ids.{source}", number)  # fmt: skip
-    amounts = [(f"charges[{at}].amount", charge.amount) for at, charge in enumerate(command.charges)]
-    amounts.append(("discount", command.discount))
-    for where, amount in amounts:
-        if amount != booked(amount, command.currency) or amount < 0:
-            return Refusal("orders.amount", f"{plain(amount)} cannot be booked in {command.currency}.",
-                           "Send zero or more, with the currency's decimals.", where, str(amount))  # fmt: skip
-    return _discount_refusal(command) if command.discount else None
-
-
-def _discount_refusal(command: PlaceOrder) -> Refusal | None:
-    worth = total_of([line.quantity * line.unit_price for line in command.lines])
-    if command.discount > worth:
-        return Refusal("orders.discount", f"The discount is more than the goods' {plain(worth)}.",
-                       "Lower it; what a customer is owed beyond an order is no discount.",
-                       "discount", str(command.discount))  # fmt: skip
     return None
 
 
-def _places(state: State, command: PlaceOrder, channel: Channel) -> tuple[str, ...] | Refusal:
-    """Return the ids of the locations it may be reserved at, first choice first."""
-    if command.delivery == "pickup" and command.location is None:
-        return Refusal("orders.pickup_where", "An order to be picked up names no location.",
-                       "Name the store as `location`.", "location")  # fmt: skip
-    found = []
-    for code in _serving(command, channel):
-        location = state.of(Catalogue).location(code)
-        if location is None:
-            return unknown_location(code)
-        found.append(location.id)
-    return tuple(found)
-
-
-def _serving(command: PlaceOrder, channel: Channel) -> tuple[str, ...]:
-    return channel.serving if command.location is None else (command.location,)
-
-
-def _wanted(state: State, command: PlaceOrder) -> list[Demand] | Refusal:
+def wanted_of(state: State, lines: Sequence[PlaceLine]) -> list[Demand] | Refusal:
     """Return each line with its item and its base units."""
     wanted = []
-    for number, line in enumerate(command.lines, 1):
+    for number, line in enumerate(lines, 1):
         where = f"lines[{number - 1}]"
         item = state.of(Catalogue).item(line.sku)
         if item is None or line.quantity <= 0:
             return bad_line(where, line.sku, line.quantity, item)
-        if line.unit_price < 0:
-            return Refusal("orders.price", f"The price of {line.sku!r} is below zero.", "Send a discount instead.",
-                           f"{where}.unit_price", str(line.unit_price))  # fmt: skip
-        if line.quantity * line.unit_price >= LIMIT:
-            return Refusal("orders.amount_too_large", f"Line {number} amounts to {LIMIT:f} or more.",
-                           "Correct quantity and price.", where, plain(line.quantity))  # fmt: skip
         units = to_base(item, line.quantity, line.unit)
         if isinstance(units, Refusal):
             return msgspec.structs.replace(units, where=f"{where}.unit")
@@ -215,30 +180,54 @@ def stocked(state: State, wanted: Sequence[Demand], location: str | None) -> lis
 
 
 def _lines(
-    command: PlaceOrder, wanted: Sequence[Demand], demands: Sequence[Demand], location: str | None
+    command: PlaceOrder,
+    wanted: Sequence[Demand],
+    demands: Sequence[Demand],
+    prices: Sequence[Decimal],
+    sums: Sums,
+    location: str | None,
 ) -> tuple[Line, ...]:
-    amounts = [booked(line.quantity * line.unit_price, command.currency) for line in command.lines]
-    shares = (
-        apportion_amount(command.discount, amounts, command.currency) if command.discount else [ZERO] * len(amounts)
-    )
     lines = [
         Line(demand.line, line.sku, demand.item.id, line.description or demand.item.name, _kind(demand.item),
-             demand.quantity, _price(line, demand), amount, share, location)
-        for line, demand, amount, share in zip(command.lines, wanted, amounts, shares, strict=True)
+             demand.quantity, _price(line, price, demand), amount, share, location, _flags(line, price))
+        for line, demand, price, amount, share in zip(
+            command.lines, wanted, prices, sums.amounts, sums.discounts, strict=True
+        )
     ]  # fmt: skip
+    taxed = {number: tax for number, tax in sums.taxed.items() if number <= len(wanted)}
     lines += _parts(wanted, demands, location)
-    for number, charge in enumerate(command.charges, len(lines) + 1):
+    for at, charge in enumerate(sums.charges, 1):
+        number = len(lines) + 1
         lines.append(
             Line(number, charge.code, None, charge.description, "charge", Decimal(1), charge.amount, charge.amount)
         )
-    return tuple(lines)
+        tax = sums.taxed.get(len(wanted) + at)
+        if tax is not None:
+            parts = tuple(msgspec.structs.replace(part, line=number) for part in tax.tax_parts)
+            taxed[number] = msgspec.structs.replace(tax, line=number, tax_parts=parts)
+    if not taxed:
+        return tuple(lines)
+    return tuple(
+        [
+            msgspec.structs.replace(line, **msgspec.structs.asdict(tax)) if (tax := taxed.get(line.line)) else line
+            for line in lines
+        ]
+    )
 
 
-def _price(line: PlaceLine, demand: Demand) -> Decimal:
+def _price(line: PlaceLine, price: Decimal, demand: Demand) -> Decimal:
     """Return the price of one base unit; the line's amount is booked from the unit it was sold in."""
     if demand.quantity == line.quantity:
-        return line.unit_price
-    return (line.unit_price * line.quantity / demand.quantity).quantize(_PRICE_UNIT, ROUND_HALF_UP)
+        return price
+    return (price * line.quantity / demand.quantity).quantize(_PRICE_UNIT, ROUND_HALF_UP)
+
+
+def _flags(line: PlaceLine, price: Decimal) -> tuple[str, ...]:
+    """Flag a price that is not the source's list price, where no contract explains it."""
+    terms = line.business
+    if terms is None or terms.list_price is None or terms.contract is not None or terms.list_price == price:
+        return ()
+    return ("price_differs",)
 
 
 def _kind(item: Item) -> LineKind:
@@ -293,16 +282,38 @@ def trimmed(claims: tuple[Claim, ...], lines: tuple[Line, ...]) -> tuple[Claim, 
     return tuple(kept)
 
 
-def _captured(state: State, command: PlaceOrder, context: Context, lines: tuple[Line, ...]) -> Captured:
-    order = context.new_id("ord")
-    totals = totals_of(lines)
+def _pegs(state: State, order: str, missing: Sequence[Missing], place: str, context: Context) -> list[Event]:
+    """Peg what stock does not cover to what is to come to the place it must come from, or to the first that serves."""
+    by_place: dict[str, list[Demand]] = {}
+    for m in missing:
+        where = m.demand.location or place
+        by_place.setdefault(where, []).append(msgspec.structs.replace(m.demand, quantity=m.quantity))
+    return [
+        event for where, demands in by_place.items() for event in peg_events(state, order, demands, where, context.now)
+    ]
+
+
+def _captured(
+    state: State,
+    command: PlaceOrder,
+    context: Context,
+    lines: tuple[Line, ...],
+    channel: Channel,
+    sums: Sums,
+    fields: dict[str, Value],
+    begun: Begun | None,
+) -> Captured:
+    policies = context.policies
+    order = begun.id if begun else context.new_id("ord")
+    totals = totals_of(lines, command.currency, prices_include_tax=channel.prices_include_tax)
     customer = state.of(Parties).customer(command.customer_source, command.customer) if command.customer else None
     flags = ["unknown_customer"] if command.customer and customer is None else []
     if command.source_total is not None and command.source_total != totals.total:
         flags.append("total_mismatch")
+    staff = context.actor.id if context.actor.kind == "person" else None
     return Captured(
         id=order,
-        number=short_number(order),
+        number=begun.number if begun else short_number(order),
         kind="sale",
         channel=command.channel,
         currency=command.currency,
@@ -315,56 +326,53 @@ def _captured(state: State, command: PlaceOrder, context: Context, lines: tuple[
         source=next(iter(command.external_ids), None),
         external_ids=command.external_ids,
         source_total=command.source_total,
-        flags=tuple(flags),
+        flags=(*flags, *sums.flags),
         type=command.type,
-        state=context.policies.get(Workflow, command.type).initial,
-        workflow_version=context.policies.version(Workflow, command.type),
-        channel_version=context.policies.version(Channel, command.channel),
+        state=begun.state if begun else policies.get(Workflow, command.type).initial,
+        workflow_version=begun.workflow_version if begun else policies.version(Workflow, command.type),
+        channel_version=begun.channel_version if begun else policies.version(Channel, command.channel),
         delivery=command.delivery,
+        tax_included=channel.prices_include_tax,
         ship_region=command.ship_region,
         ship_postcode=command.ship_postcode,
         latitude=command.latitude,
         longitude=command.longitude,
         priority=command.priority,
+        business=business_of(command.business, [line.business for line in command.lines]),
+        fields=fields,
+        entered_by=begun.entered_by if begun else staff,
+        ship_from=sums.ship_from,
+        unpaid_until=channel.unpaid_until(context.now) if totals.total > 0 else None,
     )
 
 
-def totals_of(lines: tuple[Line, ...] | list[Line]) -> Totals:
-    """Total what is left of an order's lines; a cancelled unit takes its share of amount and discount with it.
-
-    The line's amount is booked as a whole, and what remains after a cancellation is its booked part, so that the parts
-    always sum to the line. Source: behaviours 19 and 27.
-    """
-    goods = total_of([_kept(line, line.amount) for line in lines if line.kind != "charge"])
-    charges = total_of([_kept(line, line.amount) for line in lines if line.kind == "charge"])
-    discount = total_of([_kept(line, line.discount) for line in lines])
-    return Totals(goods, charges, discount, ZERO, goods + charges - discount)
-
-
-def _kept(line: Line, amount: Decimal) -> Decimal:
-    if not line.cancelled or not line.quantity:
-        return amount
-    exact = amount * (line.quantity - line.cancelled) / line.quantity
-    return exact.quantize(amount, ROUND_HALF_UP)
-
-
-def _wants(state: State, command: PlaceOrder, policies: Policies) -> None:
+def want_basket(state: State, basket: Basket, lines: Sequence[PlaceLine], channel: Channel) -> None:
+    """Ask for the rows that a basket's rule needs."""
     catalogue, stock = state.of(Catalogue), state.of(Stock)
-    codes = _serving(command, policies.get(Channel, command.channel))
+    codes = serving(basket, channel)
     for code in codes:
         catalogue.want_location(code)
-    for line in command.lines:
+    for line in lines:
         catalogue.want_item(line.sku)
         for code in codes:
             stock.want(line.sku, code)
-    for source, number in command.external_ids.items():
+        if channel.short == "backorder":
+            state.of(Supply).want(line.sku, codes[0])
+    for source, number in basket.external_ids.items():
         state.of(Orders).want_number(number, source)
-    if command.customer:
-        state.of(Parties).want(command.customer_source, command.customer)
+    if basket.customer:
+        state.of(Parties).want(basket.customer_source, basket.customer)
 
 
-def _concerns(state: State, command: PlaceOrder) -> Concerns:
-    return Concerns((command.location,) if command.location is not None else (), (command.channel,))
+def basket_concerns(basket: Basket) -> Concerns:
+    """Return the site, if it names one, and the channel that a basket is about."""
+    return Concerns((basket.location,) if basket.location is not None else (), (basket.channel,))
+
+
+def _wants(state: State, command: PlaceOrder, policies: Policies) -> None:
+    want_basket(state, command, command.lines, policies.get(Channel, command.channel))
+    want_earlier(state, command, policies)
+    wants_customer(state, policies, command.channel, command.customer_source, command.customer)
 
 
 VERBS = (
@@ -374,7 +382,7 @@ VERBS = (
         decide=place_order,
         wants=_wants,
         touches=lambda command: tuple(f"document:{s}:{n}" for s, n in command.external_ids.items()),
-        concerns=_concerns,
-        personal=Personal("contact", keep_contact),
+        concerns=lambda state, command: basket_concerns(command),
+        personal=Personal("contact", keep_contact, mark_contact),
     ),
 )

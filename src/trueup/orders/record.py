@@ -25,8 +25,8 @@ from trueup.orders.state import (
     Orders,
     RecordExtended,
     RecordWithdrawn,
-    Totals,
 )
+from trueup.orders.totals import Totals
 from trueup.parties.state import Contact, Parties, keep_contact
 
 LINES_MAX = 5000

@@ -10,10 +10,15 @@ from typing import Any, Literal
 import msgspec
 
 from trueup.core import json
+from trueup.core.fields import Value
 from trueup.core.quantity import ZERO
 from trueup.core.verb import Batch, Event, Loading, Rebuilt, Rows, Slice, Statement, of_kind
 from trueup.orders import rows
+from trueup.orders.business import Business
+from trueup.orders.changes import OrderTaxed, Readdressed, ReservationsLapsed
 from trueup.orders.fulfilment_orders import FulfilmentOrdered, FulfilmentReduced
+from trueup.orders.held import DuplicateDismissed, HoldPlaced, HoldReleased
+from trueup.orders.totals import Taxed, Totals
 from trueup.stock.state import Claim, ClaimsReleased, StockAllocated, StockReserved
 
 OrderKind = Literal["sale", "credit", "adjustment"]
@@ -27,7 +32,8 @@ class Line(msgspec.Struct, array_like=True, frozen=True):
     line: 1, 2, 3... item: None when the catalogue does not know the SKU (history only). discount: its stored share of
     the order's discount. location: where it must come from; None where sourcing chooses. source_row: identity of the
     source's row. shipped, returned: facts history came with. parent: the line of the phantom kit it is a part of.
-    tax: its share of the order's tax, at `tax_rate` per cent; contained in `amount` where prices include it.
+    tax: its share of the order's tax, at `tax_rate` per cent; contained in `amount` where prices include it. tax_code:
+    VAT category, jurisdiction and reason, `S DE` or `AE FR VATEX-EU-AE`. tax_parts: of a charge taxed at several rates.
     """
 
     line: int
@@ -50,19 +56,7 @@ class Line(msgspec.Struct, array_like=True, frozen=True):
     tax_rate: Decimal | None = None
     tax_code: str | None = None
     fields: dict[str, str] = {}
-
-
-class Totals(msgspec.Struct, frozen=True):
-    """An order's money: goods + charges - discount + tax = total, in its currency.
-
-    Where prices include tax it is contained in goods and charges, and not added once more.
-    """
-
-    goods: Decimal
-    charges: Decimal
-    discount: Decimal
-    tax: Decimal
-    total: Decimal
+    tax_parts: tuple[Taxed, ...] = ()
 
 
 class Captured(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,6 +68,8 @@ class Captured(msgspec.Struct, frozen=True, kw_only=True):
     type: names its workflow. state: of that workflow, where it began; None for history. workflow_version,
     channel_version: the documents it keeps. delivery: shipped, or picked up at the location its lines name.
     ship_region, ship_postcode: where it goes, as tax and transit need it. latitude, longitude: of there, coarse.
+    business: what was agreed beside goods and prices. fields: custom ones. entered_by: the person who took it in.
+    ship_from: `DE` or `US-CA`, where its tax took it to leave from. unpaid_until: then it ends if nothing was paid.
     """
 
     id: str
@@ -108,6 +104,11 @@ class Captured(msgspec.Struct, frozen=True, kw_only=True):
     longitude: Decimal | None = None
     priority: int = 0
     promised_at: datetime | None = None
+    business: Business | None = None
+    fields: dict[str, Value] = {}
+    entered_by: str | None = None
+    ship_from: str | None = None
+    unpaid_until: datetime | None = None
 
 
 class OrderPlaced(Event, frozen=True, kw_only=True):
@@ -184,7 +185,10 @@ class OrderMoved(Event, frozen=True, kw_only=True):
 
 
 class EventUnmatched(Event, frozen=True, kw_only=True):
-    """A business event happened that no edge of the order's workflow wants in this state: no match."""
+    """A business event happened that no edge of the order's workflow wants in this state: no match.
+
+    source: the system that reported it; None where Trueup itself did.
+    """
 
     name = "orders.event_unmatched"
     about = "order"
@@ -192,6 +196,7 @@ class EventUnmatched(Event, frozen=True, kw_only=True):
     event: str
     state: str
     at: datetime
+    source: str | None = None
 
 
 EVENTS = (OrderPlaced, OrderRecorded, RecordExtended, RecordWithdrawn, OrderCancelled, OrderMoved, EventUnmatched)
@@ -257,6 +262,7 @@ class Orders(Slice):
         self.orders: dict[str, OrderRow] = {}
         self._by_key: dict[tuple[str, str], str] = {}
         self._changed: set[str] = set()
+        self._revised: set[str] = set()
         self._withdrawn: dict[str, OrderRow] = {}
 
     def want(self, order: str) -> None:
@@ -302,6 +308,9 @@ class Orders(Slice):
         for moved, unmatched, holds, version, goods, charges, discount, tax, total, *columns in orders:
             values = dict(zip(rows.CAPTURED, columns, strict=True))
             values["flags"] = tuple(values["flags"])
+            values["fields"] = values["fields"] or {}
+            if values["business"] is not None:
+                values["business"] = json.convert(values["business"], Business)
             captured = Captured(totals=Totals(goods, charges, discount, tax, total), **values)
             row = OrderRow(captured, by_order.get(captured.id, []), is_new=False, version=version)
             row.moved = json.decode(moved, Moved) if moved else None
@@ -326,6 +335,11 @@ class Orders(Slice):
                 OrderCancelled: self._cancelled,
                 OrderMoved: self._moved,
                 EventUnmatched: self._unmatched,
+                Readdressed: self._readdressed,
+                OrderTaxed: self._taxed,
+                ReservationsLapsed: self._lapsed,
+                HoldPlaced: self._held,
+                HoldReleased: self._freed,
                 StockReserved: self._reserved,
                 StockAllocated: self._allocated,
                 ClaimsReleased: self._released,
@@ -364,15 +378,49 @@ class Orders(Slice):
         row.totals = event.totals
         self._change(row)
 
-    def _moved(self, event: OrderMoved) -> None:
+    def _readdressed(self, event: Readdressed) -> None:
+        self._revise(self.orders[event.order], **event.revises())
+
+    def _taxed(self, event: OrderTaxed) -> None:
         row = self.orders[event.order]
+        for taxed in event.lines:
+            line = row.lines[row.line_at[taxed.line]]
+            row.replace(msgspec.structs.replace(line, **msgspec.structs.asdict(taxed)))
+        row.totals = event.totals
+        flags = tuple(dict.fromkeys((*row.captured.flags, *event.flags)))
+        self._revise(row, flags=flags, ship_from=event.ship_from)
+
+    def _revise(self, row: OrderRow, **changes: Any) -> None:
+        row.captured = msgspec.structs.replace(row.captured, **changes)
+        if not row.is_new:
+            self._revised.add(row.captured.id)
+        self._change(row)
+
+    def _lapsed(self, event: ReservationsLapsed) -> None:
+        row = self.orders[event.order]
+        for line, units in event.lines:
+            row.reserved[line] -= units
+        self._change(row)
+
+    def _moved(self, event: OrderMoved) -> None:
+        row = self.orders.get(event.order)
+        if row is None:  # a draft's
+            return
         row.moved = Moved(event.to_state, event.reason, event.at)
         self._change(row)
 
     def _unmatched(self, event: EventUnmatched) -> None:
-        row = self.orders[event.order]
+        row = self.orders.get(event.order)
+        if row is None:  # a draft's
+            return
         row.unmatched += 1
         self._change(row)
+
+    def _held(self, event: HoldPlaced) -> None:
+        self.orders[event.hold.order].holds += 1
+
+    def _freed(self, event: HoldReleased) -> None:
+        self.orders[event.order].holds -= 1
 
     def _reserved(self, event: StockReserved) -> None:
         self._claim(event.holder, event.claims, 1)
@@ -382,7 +430,9 @@ class Orders(Slice):
         self._claim(event.holder, event.claims, 1)
 
     def _released(self, event: ClaimsReleased) -> None:
-        self._claim(event.holder, event.claims, -1)
+        # What expires is found by whoever next wants the stock, with the order not at hand: see ReservationsLapsed.
+        if event.reason != "expired":
+            self._claim(event.holder, event.claims, -1)
 
     def _claim(self, holder: str, claims: tuple[Claim, ...], sign: int) -> None:
         row = self.orders.get(holder)
@@ -412,13 +462,17 @@ class Orders(Slice):
             statements += rows.insert_orders(new)
         if changed:
             statements += rows.update_orders(changed)
+        if self._revised:
+            statements.append(rows.revise_orders([self.orders[order] for order in sorted(self._revised)]))
         return statements
 
 
 # An order's version rises with each of these, so that who decided on an older one is told.
-_RAISING: frozenset[type[Event]] = frozenset(
-    {RecordExtended, OrderCancelled, OrderMoved, FulfilmentOrdered, FulfilmentReduced}
-)
+_RAISING: frozenset[type[Event]] = frozenset({
+    RecordExtended, OrderCancelled, OrderMoved, FulfilmentOrdered, FulfilmentReduced, HoldPlaced,
+    HoldReleased, Readdressed, OrderTaxed, EventUnmatched, DuplicateDismissed,
+})  # fmt: skip
+VERSIONED = tuple(sorted(kind.name for kind in _RAISING))
 
 
 def version_after(row: OrderRow, events: Iterable[Event]) -> int:
@@ -429,4 +483,6 @@ def version_after(row: OrderRow, events: Iterable[Event]) -> int:
 def _line_of(columns: list[Any]) -> Line:
     values = dict(zip(Line.__struct_fields__, columns, strict=True))
     values["flags"] = tuple(values["flags"])
+    parts = values["tax_parts"]
+    values["tax_parts"] = json.convert(parts, tuple[Taxed, ...]) if parts else ()
     return Line(**values)

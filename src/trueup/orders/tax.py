@@ -106,6 +106,10 @@ class TaxProvider(Protocol):
         """Return a rate for each line and charge, or what kept it from answering."""
 
 
+PROVIDERS: dict[str, TaxProvider] = {}
+"""Providers besides the table, by the name that a channel's policy gives; `house.py` or a plug-in puts them in."""
+
+
 # --- the table ---------------------------------------------------------------------------------------------------
 
 

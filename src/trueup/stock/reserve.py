@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Annotated
@@ -14,7 +14,9 @@ from trueup.core.errors import Refusal, RefusalDetail
 from trueup.core.policy import Policies
 from trueup.core.quantity import ZERO, Quantity, plain
 from trueup.core.verb import Accepted, Body, Command, Context, Decision, State, Verb, concerns_location
-from trueup.stock.state import Claim, ClaimsReleased, Stock, StockReserved
+from trueup.stock.state import Claim, ClaimsReleased, Place, Stock, StockReserved
+
+_NOTHING: Mapping[Place, Decimal] = {}
 
 
 class ReserveLine(Body, frozen=True, forbid_unknown_fields=True):
@@ -99,11 +101,18 @@ def release_reservation(state: State, command: ReleaseReservation, context: Cont
 
 
 def spread(
-    state: State, demands: Sequence[Demand], locations: Sequence[str], channel: str = "", *, partly: bool = False
+    state: State,
+    demands: Sequence[Demand],
+    locations: Sequence[str],
+    channel: str = "",
+    *,
+    partly: bool = False,
+    own: Mapping[Place, Decimal] = _NOTHING,
 ) -> tuple[tuple[Claim, ...], tuple[Missing, ...]]:
     """Return the claims on the locations, first choice first, and what they do not cover.
 
-    partly: a line that is short takes what there is; otherwise nothing, and leaves it to the lines behind it.
+    partly: a line that is short takes what there is; otherwise nothing, and leaves it to the lines behind it. own:
+    units that the holder has reserved and gives back for these claims.
     Everything from one location where one has it all; else each line from one that has it; else split, most from the
     first. Lines of one item draw on the same balances, in their order. Source: behaviours 1, 2, 7, 13, 16.
     """
@@ -113,7 +122,8 @@ def spread(
     def free(item: str, location: str) -> Decimal:
         known = left.get((item, location))
         if known is None:
-            known = left[item, location] = max(ZERO, stock.available(item, location, channel))
+            units = stock.available(item, location, channel) + own.get((item, location), ZERO)
+            known = left[item, location] = max(ZERO, units)
         return known
 
     choice = _one_for_all(demands, locations, free) or locations

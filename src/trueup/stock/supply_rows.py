@@ -7,10 +7,14 @@ from typing import Any
 
 from trueup.core.verb import Statement
 
-# The places that are named by (item key, location code), by who waits there, and by supply.
-_PLACES = """select k.item, l.id as location
+# The places that are named by (item key, location code), with the parts of phantom kits, by who waits there, and by supply.
+_PLACES = """select x.item, l.id as location
         from unnest(%s::text[], %s::text[]) as w (key, code)
-        join item_key k using (key) join location l using (code)
+        join item_key k using (key) join item i on i.id = k.item join location l using (code)
+        cross join lateral (
+            select k.item union all select part ->> 0 from jsonb_array_elements(
+                case when i.phantom then i.components end) part
+        ) x (item)
     union select h.item, h.location from stock_waiting h where h.holder = any(%s::text[])
     union select s.item, s.location from stock_supply s where s.id = any(%s::text[])"""
 
