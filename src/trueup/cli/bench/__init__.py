@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from trueup.cli.bench.availability import availability
 from trueup.cli.bench.hot import hot
 from trueup.cli.bench.lists import lists
 from trueup.cli.bench.measure import Figure, machine
@@ -26,6 +27,7 @@ class Name(StrEnum):
     HOT = "hot"
     MIGRATE = "migrate"
     LIST = "list"
+    AVAILABILITY = "availability"
     ALL = "all"
 
 
@@ -34,6 +36,7 @@ _BENCHES: dict[Name, Callable[[], list[Figure]]] = {
     Name.HOT: hot,
     Name.MIGRATE: migration,
     Name.LIST: lists,
+    Name.AVAILABILITY: availability,
 }
 
 

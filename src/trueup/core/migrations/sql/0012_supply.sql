@@ -31,7 +31,7 @@ create table stock_supply (
 ) with (fillfactor = 80);
 create index stock_supply_place on stock_supply (item, location, due_at) where open > 0;
 create index stock_supply_due on stock_supply (due_at, id) where open > 0;
-create index stock_supply_reference on stock_supply (reference, item, location);
+create index stock_supply_reference on stock_supply (item, location, reference);
 
 -- Append-only: a release is a row that names the peg it releases, with a negative quantity. A peg is demand that waits,
 -- never a claim on stock. due_at: when its units are to come; promised_at: the first such time that was given; since:
