@@ -18,7 +18,7 @@ from trueup.core.database import connect
 from trueup.core.door import Door
 from trueup.core.quantity import ZERO, Quantity
 from trueup.stock.lot_state import UNIDENTIFIED, Lot
-from trueup.stock.lots import ExpireLots, choose_lots, expired_lots
+from trueup.stock.lots import ExpireLots, choose_lots, due_to_expire
 from trueup.stock.receive import AdjustStock, ReceivedLine, ReceivedLot, ReceiveStock
 
 SOON, LATER = DAY + timedelta(days=2), DAY + timedelta(days=30)
@@ -109,11 +109,11 @@ async def test_the_nightly_sweep_quarantines_what_expired_and_opens_a_case(door:
     clock.turn(timedelta(days=3))
     connection = await connect(url)
     try:
-        due = await expired_lots(connection, clock.now().date())
+        due = await due_to_expire(connection, clock.now())
     finally:
         await connection.close()
-    assert [(place.location, place.skus) for place in due] == [("MAIN", ("MILK",))]
-    sweep = ExpireLots(location=due[0].location, skus=due[0].skus)
+    assert due == [("MAIN/2026-03-05", ExpireLots(location="MAIN", skus=("MILK",)))]
+    sweep = due[0][1]
     assert (await done(door, sweep)).result["lots"] == 1
     assert await balance(url, "MILK") == {"on_hand": 3, "reserved": 6, "owed": 3, "quarantined": 5}
     assert await cases(url) == ["stock_lot", "stock_short"]

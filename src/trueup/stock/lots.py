@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Annotated
 
@@ -35,13 +35,6 @@ class ExpireLots(Command, frozen=True, kw_only=True):
 
     location: str
     skus: Annotated[tuple[str, ...], msgspec.Meta(min_length=1, max_length=LOTS_PER_RUN_MAX)]
-
-
-class ExpiredAt(msgspec.Struct, frozen=True):
-    """A location (code) that has units past their date, and the SKUs."""
-
-    location: str
-    skus: tuple[str, ...]
 
 
 def choose_lots(
@@ -121,15 +114,17 @@ def expire_lots(state: State, command: ExpireLots, context: Context) -> Decision
     return Accepted([moved, *cases], place.id, result)
 
 
-async def expired_lots(connection: Connection, day: date) -> tuple[ExpiredAt, ...]:
-    """Return where units lie on hand past their date, at most LOTS_PER_RUN_MAX SKUs a location: for `expire_lots`."""
+async def due_to_expire(connection: Connection, now: datetime) -> list[tuple[str, ExpireLots]]:
+    """Return the nightly sweep of each location where units lie on hand past their date, keyed by place and day."""
+    day = now.date()
     rows = await connection.execute(
         """select l.code, (array_agg(distinct i.sku order by i.sku))[1:%s::int]
         from stock_lot s join item i on i.id = s.item join location l on l.id = s.location
         where s.on_hand > 0 and s.expires_on < %s and s.lot <> %s group by l.code order by l.code""",
         [LOTS_PER_RUN_MAX, day, UNIDENTIFIED],
     )
-    return tuple(ExpiredAt(code, tuple(skus)) for code, skus in await rows.fetchall())
+    found = await rows.fetchall()
+    return [(f"{code}/{day}", ExpireLots(location=code, skus=tuple(skus))) for code, skus in found]
 
 
 def _wants(state: State, command: ExpireLots, policies: Policies) -> None:

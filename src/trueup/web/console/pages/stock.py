@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 from litestar import Request, Response, get, post
 from litestar.params import FromPath
 
 from trueup.catalogue import read as catalogue
 from trueup.catalogue.state import Location
-from trueup.core.errors import Refusal
+from trueup.core.database import Connection
+from trueup.core.errors import Refusal, Refused
 from trueup.stock import read as stock
-from trueup.stock.read import StockQuery
+from trueup.stock.as_of import balances_as_of
+from trueup.stock.read import StockPage, StockQuery
 from trueup.stock.receive import AdjustStock, ReceiveStock
 from trueup.web.console.visit import Visit, enter, unknown
 
@@ -30,9 +34,10 @@ async def list_stock(request: Request[Any, Any, Any]) -> Response[Any]:
         short=visit.flag("short"),
         cursor=params.get("cursor"),
     )
-    on_top = query.short is None and query.cursor is None
+    as_of = _as_of(visit)
+    on_top = query.short is None and query.cursor is None and as_of is None
     async with visit.reading() as connection:
-        page = await stock.balances(connection, query, visit.now, visit.sites)
+        page = await _balances(connection, visit, query, as_of)
         shortfalls = StockQuery(search=query.search, location=query.location, short=True, limit=SHORTFALLS_FIRST)
         short = await stock.balances(connection, shortfalls, visit.now, visit.sites) if on_top else None
         places = _shown(visit, await catalogue.locations(connection))
@@ -46,6 +51,7 @@ async def list_stock(request: Request[Any, Any, Any]) -> Response[Any]:
         short_more=bool(short and short.next),
         places_there=[(place.code, place.code) for place in places],
         filtered=any(params.get(name) for name in ("q", "location", "short")),
+        as_of=as_of,
     )
 
 
@@ -95,7 +101,10 @@ async def _stock_page(
         if found is None:
             raise unknown(f"No item answers to {sku!r}.")
         item = found.item
+        as_of = _as_of(visit)
         places = await stock.everywhere(connection, item.sku, visit.now, visit.sites)
+        if as_of is not None:
+            places = (await _balances(connection, visit, StockQuery(item=item.id, limit=100), as_of)).items
         claims = {
             place.location: await stock.claims(connection, item.id, place.location, visit.now, CLAIMS_SHOWN)
             for place in places[:20]
@@ -108,6 +117,7 @@ async def _stock_page(
         title=f"Stock of {item.sku}",
         item=item,
         places=places,
+        as_of=as_of,
         claims={place.location: claims.get(place.location, ()) for place in places},
         movements=moves.items,
         next=moves.next,
@@ -116,6 +126,26 @@ async def _stock_page(
         entered=entered or {},
         opened=opened,
     )
+
+
+def _as_of(visit: Visit) -> datetime | None:
+    """Return the time the visitor asks about; without a zone it is in UTC, as every time that the console shows."""
+    said = visit.params.get("as_of")
+    if said is None:
+        return None
+    try:
+        at = datetime.fromisoformat(said)
+    except ValueError:
+        raise Refused(
+            Refusal("stock.as_of", f"{said[:40]!r} is not a time.", "Write it as 2026-03-01T10:00.", "as_of", said[:40])
+        ) from None
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
+
+
+async def _balances(connection: Connection, visit: Visit, query: StockQuery, as_of: datetime | None) -> StockPage:
+    if as_of is None:
+        return await stock.balances(connection, query, visit.now, visit.sites)
+    return await balances_as_of(connection, msgspec.structs.replace(query, as_of=as_of), visit.now, visit.sites)
 
 
 routes = [list_stock, show_stock, post_fact]
