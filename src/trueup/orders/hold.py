@@ -131,6 +131,8 @@ def release_holds(state: State, command: ReleaseHolds, context: Context) -> Deci
         fix = "Each says why." if refused else "List the open holds, and choose among them."
         return Refusal("orders.none_released", what, fix, "holds", details=tuple(refused))
     result: dict[str, Any] = {
+        "holds_released": len(released),
+        "holds_kept": len(refused),
         "released": released,
         "refused": [{"hold": r.where, "order": r.value, "what": r.what} for r in refused],
         "more": not command.holds and len(_meant(state, command)) == BULK_MAX,

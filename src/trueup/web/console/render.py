@@ -23,6 +23,7 @@ STATIC = HERE / "static"
 PLACES = (
     ("/", "Overview"),
     ("/orders", "Orders"),
+    ("/holds", "Holds"),
     ("/stock", "Stock"),
     ("/items", "Items"),
     ("/cases", "Cases"),

@@ -10,16 +10,22 @@ from litestar.params import FromPath
 
 from trueup.cases import read as cases
 from trueup.core.errors import Refusal, Refused
+from trueup.core.verb import Command
 from trueup.orders import read as orders
+from trueup.orders.advance import AdvanceOrder
 from trueup.orders.cancel import CancelOrder
+from trueup.orders.hold import PlaceHold
+from trueup.orders.holds import OWN_EVENTS, rules_of
 from trueup.orders.read import OrderDetail, OrderLine, OrderQuery
+from trueup.orders.suspect import DismissDuplicate
+from trueup.orders.workflow import Workflow
 from trueup.parties.state import Address, Contact
 from trueup.web.console import words
 from trueup.web.console.visit import Visit, enter, unknown
 
 _CHOICES = {name: [(value, word.text) for value, word in words.TABLES[name].items()] for name in
             ("fulfilment", "payment", "hold")}  # fmt: skip
-_TEXTS = ("fulfilment", "payment", "hold", "channel", "source", "customer", "load")
+_TEXTS = ("fulfilment", "payment", "hold", "state", "channel", "source", "customer", "load")
 _SHOWN = {"q": "search", "placed_from": "from", "placed_to": "to", "managed": "kind"}
 TIMELINE_MAX = 200
 
@@ -72,6 +78,35 @@ async def cancel(request: Request[Any, Any, Any], reference: FromPath[str]) -> R
     return visit.done(f"/orders/{reference}", form)
 
 
+@post("/orders/{reference:str}/holds")
+async def place_hold(request: Request[Any, Any, Any], reference: FromPath[str]) -> Response[Any]:
+    """Place a hold on the order or one of its lines."""
+    return await _act(request, reference, PlaceHold, ("type", "reason", "line", "version"))
+
+
+@post("/orders/{reference:str}/advance")
+async def advance(request: Request[Any, Any, Any], reference: FromPath[str]) -> Response[Any]:
+    """Take an edge of the order's workflow."""
+    return await _act(request, reference, AdvanceOrder, ("event", "reason", "version"))
+
+
+@post("/orders/{reference:str}/dismiss-duplicate")
+async def dismiss_duplicate(request: Request[Any, Any, Any], reference: FromPath[str]) -> Response[Any]:
+    """Decide that a suspected duplicate is wanted."""
+    return await _act(request, reference, DismissDuplicate, ("reason",))
+
+
+async def _act(
+    request: Request[Any, Any, Any], reference: str, command: type[Command], fields: tuple[str, ...]
+) -> Response[Any]:
+    visit = await enter(request, scoped=True)
+    form = await visit.form()
+    outcome = await visit.submit(command, {"order": reference, **{name: form.get(name, "") for name in fields}}, form)
+    if outcome.refusal is not None:
+        return await _order_page(visit, reference, refusal=outcome.refusal, entered=form)
+    return visit.done(f"/orders/{reference}", form)
+
+
 def _chosen(form: dict[str, str]) -> list[dict[str, Any]]:
     """Return the lines of the form that have a quantity."""
     sent = {name.removeprefix("quantity-"): text.strip() for name, text in form.items() if name.startswith("quantity-")}
@@ -91,6 +126,7 @@ async def _order_page(
             raise unknown(f"There is no order {reference!r}.")
         entries = await orders.timeline(connection, detail.id, limit=TIMELINE_MAX)
         concerning = await cases.cases(connection, cases.CaseQuery(subject=detail.id, limit=20), visit.now)
+    rules = rules_of(visit.standing.policies, detail.summary.channel)
     return await visit.show(
         "order.html",
         section="/orders",
@@ -103,6 +139,12 @@ async def _order_page(
         entries=entries,
         cases=concerning.items,
         cancellable=_cancellable(detail),
+        holds=detail.holds,
+        hold_types=[(kind.name, kind.label or kind.name) for kind in rules.types],
+        pinned=detail,
+        unmatched=detail.unmatched,
+        suspected=detail.suspected,
+        events=_events(visit, detail),
         refusal=refusal,
         entered=entered or {},
     )
@@ -120,6 +162,8 @@ def _query(visit: Visit) -> OrderQuery:
         fulfilment=params.get("fulfilment"),
         payment=params.get("payment"),
         hold=params.get("hold"),
+        state=params.get("state"),
+        unmatched=visit.flag("unmatched"),
         channel=params.get("channel"),
         source=params.get("source"),
         customer=params.get("customer"),
@@ -145,7 +189,7 @@ def _moment(text: str | None, where: str, *, end: bool = False) -> datetime | No
 
 def _filters(visit: Visit) -> list[tuple[str, str, str]]:
     """Return (name, value, address without it) of each filter in force."""
-    names = ("q", *_TEXTS, "managed", "flagged", "placed_from", "placed_to")
+    names = ("q", *_TEXTS, "managed", "flagged", "unmatched", "placed_from", "placed_to")
     found = []
     for name in names:
         value = visit.params.get(name)
@@ -154,6 +198,14 @@ def _filters(visit: Visit) -> list[tuple[str, str, str]]:
                 value = "managed here" if value == "true" else "history"
             found.append((_SHOWN.get(name, name), value, visit.link(**{name: None, "cursor": None})))
     return found
+
+
+def _events(visit: Visit, detail: OrderDetail) -> list[str]:
+    """Return the events of a workflow's own that lead on from where the order is."""
+    if detail.summary.state is None:
+        return []
+    workflow = visit.standing.policies.at(Workflow, detail.summary.type, detail.workflow_version)
+    return [event for event in workflow.allowed(detail.summary.state) if event not in OWN_EVENTS]
 
 
 def _cancellable(detail: OrderDetail) -> list[OrderLine]:
@@ -177,4 +229,4 @@ def _address(address: Address | None) -> str | None:
     return ", ".join(part for part in (address.name, address.street, town, address.region, address.country) if part)
 
 
-routes = [list_orders, show_order, cancel]
+routes = [list_orders, show_order, cancel, place_hold, advance, dismiss_duplicate]

@@ -13,11 +13,12 @@ from trueup.cases.ladder import Ladder
 from trueup.core import json
 from trueup.core.policy import Policy
 from trueup.orders.channel import Channel
+from trueup.orders.holds import HoldRules
 from trueup.oversight.exposure import ExposurePolicy
 from trueup.web.console import figures
 from trueup.web.console.visit import enter, unknown
 
-KINDS: dict[str, type[Policy]] = {kind.kind: kind for kind in (Rights, Ladder, Channel, ExposurePolicy)}
+KINDS: dict[str, type[Policy]] = {kind.kind: kind for kind in (Rights, Ladder, Channel, HoldRules, ExposurePolicy)}
 
 
 @get("/policies/{kind:str}")
