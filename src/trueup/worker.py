@@ -24,7 +24,7 @@ from trueup.core.door import Door
 from trueup.core.jobs import make_app
 from trueup.core.verb import Command
 from trueup.orders import hold_upkeep
-from trueup.stock import lots
+from trueup.stock import lots, supply_read
 from trueup.stock.intents import follow_freezes
 from trueup.storyline import following
 
@@ -47,6 +47,7 @@ NOTICES: tuple[Notice, ...] = (
     Notice("age_holds", "*/5 * * * *", hold_upkeep.due_to_age),
     Notice("recheck_holds", "*/5 * * * *", hold_upkeep.due_to_recheck),
     Notice("expire_lots", "5 0 * * *", lots.due_to_expire),
+    Notice("notice_late_supply", "*/5 * * * *", supply_read.due_to_notice),
 )
 
 

@@ -207,7 +207,9 @@ async def test_overdue_supply_that_somebody_waits_for_is_noticed_once(yard: Yard
     await yard.act(NoticeLateSupply(supply=supply), "merged")
     clock.turn(timedelta(days=3))
     assert await at_risk(url, clock) == (supply,)
-    await yard.act(NoticeLateSupply(supply=supply))
+    ((key, command),) = await due_to_notice(url, clock)
+    assert key == f"stock/late/{supply}/2026-03-05T09"
+    await yard.act(command)
     assert (await notices(url))[holder]["now"] is None
     assert await at_risk(url, clock) == ()
     await yard.act(NoticeLateSupply(supply=supply), "merged")
@@ -221,6 +223,14 @@ async def at_risk(url: str, clock: TurnedClock) -> tuple[str, ...]:
     connection = await connect(url)
     try:
         return await supply_read.at_risk(connection, PromisePolicy(), clock.now())
+    finally:
+        await connection.close()
+
+
+async def due_to_notice(url: str, clock: TurnedClock) -> list[tuple[str, NoticeLateSupply]]:
+    connection = await connect(url)
+    try:
+        return await supply_read.due_to_notice(connection, clock.now())
     finally:
         await connection.close()
 

@@ -14,6 +14,7 @@ from trueup.core.paging import Limit, Page, bounded, page_of, read_cursor, write
 from trueup.core.quantity import ZERO, plain
 from trueup.stock import read
 from trueup.stock.promise import PromisePolicy
+from trueup.stock.supply import NoticeLateSupply
 
 
 class SupplyQuery(msgspec.Struct, frozen=True, kw_only=True):
@@ -145,6 +146,15 @@ async def at_risk(connection: Connection, policy: PromisePolicy, now: datetime) 
         [now - timedelta(hours=policy.overdue_after_hours)],
     )
     return tuple(row[0] for row in await rows.fetchall())
+
+
+async def due_to_notice(connection: Connection, now: datetime) -> list[tuple[str, NoticeLateSupply]]:
+    """Return a command for each overdue supply that somebody waits for, for the worker; the rule looks at the grace.
+
+    Its key names the hour, so that what was not late enough yet is asked about again.
+    """
+    late = await at_risk(connection, PromisePolicy(), now)
+    return [(f"stock/late/{id_}/{now:%Y-%m-%dT%H}", NoticeLateSupply(supply=id_)) for id_ in late]
 
 
 async def explain(connection: Connection, sku: str, location: str, now: datetime) -> Explained | None:
