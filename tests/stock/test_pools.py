@@ -116,7 +116,9 @@ async def test_a_pool_is_changed_and_ended(door: Door, url: str):
 
 async def test_a_phantom_kit_is_capped_but_not_fenced(door: Door, url: str):
     await stocked(door, MUG=10)
-    kit = RegisterItem(sku="PAIR", name="Pair", kind="kit", phantom=True, components=(KitPart(sku="MUG", quantity=Quantity(2)),))
+    kit = RegisterItem(
+        sku="PAIR", name="Pair", kind="kit", phantom=True, components=(KitPart(sku="MUG", quantity=Quantity(2)),)
+    )
     expect_all([await door.submit(SYSTEM, kit, "kit")])
     assert rule_of(await pool(door, "web", "reserve", 1, "PAIR")) == "stock.phantom"
     expect_all([await pool(door, "web", "cap", 1, "PAIR")])
