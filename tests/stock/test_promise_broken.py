@@ -179,7 +179,7 @@ def test_a_broken_date_is_caught(monkeypatch: pytest.MonkeyPatch, breaking: Brea
 
 
 def without(patch: pytest.MonkeyPatch, *changes: tuple[str, str]) -> None:
-    for name in ("_FREE_BY_KEY", "_FREE_BY_ID"):
+    for name in ("_FREE_BY_KEY", "_FREE_BY_ID", "_PLACES_AND_FREE"):
         sql = getattr(promising, name)
         for old, new in changes:
             assert old in sql

@@ -7,7 +7,7 @@ from typing import Any
 
 from trueup.core.verb import Statement
 
-# The places that are named by (item key, location code), with the parts of phantom kits, by who waits there, and by supply.
+# The places that are named by (item key, location code), with the parts of phantom kits; by who waits there; by supply.
 _PLACES = """select x.item, l.id as location
         from unnest(%s::text[], %s::text[]) as w (key, code)
         join item_key k using (key) join item i on i.id = k.item join location l using (code)
