@@ -12,9 +12,10 @@ from trueup.catalogue.state import Catalogue
 from trueup.core.errors import Refusal
 from trueup.core.policy import Policies
 from trueup.core.quantity import ZERO, Quantity, plain
-from trueup.core.verb import Accepted, Command, Context, Decision, Event, State, Verb
+from trueup.core.verb import Accepted, Command, Concerns, Context, Decision, Event, State, Verb
 from trueup.orders.cancel import withdrawn
 from trueup.orders.fulfilment_orders import FulfilmentOrdered, Why
+from trueup.orders.hold import concerns_order
 from trueup.orders.state import OrderRow, Orders
 from trueup.orders.workflow import advance, allows
 from trueup.sourcing import state as sourcing
@@ -238,6 +239,11 @@ def want_lines_at(state: State, order: str, code: str) -> None:
             state.of(Stock).want_at(line.item, place.id)
 
 
+def _concerns(state: State, command: AllocateUnits | ReleaseAllocation) -> Concerns:
+    """Return the order's channel and the site: who has one of them only does not decide over the other."""
+    return Concerns((command.location,), concerns_order(state, command).channels)
+
+
 VERBS = (
     Verb(
         name="sourcing.allocate",
@@ -246,6 +252,7 @@ VERBS = (
         wants=wants_part,
         then_wants=_then_wants,
         touches=lambda command: (command.order,),
+        concerns=_concerns,
     ),
     Verb(
         name="sourcing.release",
@@ -254,6 +261,7 @@ VERBS = (
         wants=wants_part,
         then_wants=_then_wants,
         touches=lambda command: (command.order,),
+        concerns=_concerns,
     ),
     Verb(
         name="sourcing.release_shortage",
@@ -262,5 +270,6 @@ VERBS = (
         wants=wants_part,
         then_wants=_then_wants,
         touches=lambda command: (command.order,),
+        concerns=concerns_order,
     ),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 
@@ -12,7 +12,7 @@ from trueup.catalogue.state import Catalogue, Location
 from trueup.core.errors import Refusal, RefusalDetail
 from trueup.core.policy import Policies
 from trueup.core.quantity import ZERO, Quantity, plain
-from trueup.core.verb import Accepted, Body, Command, Context, Decision, Event, State, Verb
+from trueup.core.verb import Accepted, Body, Command, Concerns, Context, Decision, Event, State, Verb
 from trueup.orders.fulfilment_orders import (
     FulfilmentOrdered,
     FulfilmentOrders,
@@ -218,6 +218,19 @@ def _then_wants(state: State, command: MovePart | SplitPart | MergeParts, polici
         want_lines_at(state, command.order, command.location)
 
 
+def concerns_part(state: State, command: Any) -> Concerns:
+    """Return the sites of the parts a command names, and of where it moves them: a store's people move its work only.
+
+    Of a part that the order does not have, none.
+    """
+    named = {command.fulfilment_order, getattr(command, "into", None)}
+    places = {part.location for part in state.of(FulfilmentOrders).of_order(command.order) if part.id in named}
+    sites = [place.code for id_ in sorted(places) if (place := state.of(Catalogue).place_of(id_)) is not None]
+    if sites and isinstance(command, MovePart):
+        sites.append(command.location)
+    return Concerns(tuple(sites))
+
+
 VERBS = (
     Verb(
         name="sourcing.move",
@@ -226,6 +239,7 @@ VERBS = (
         wants=_wants,
         then_wants=_then_wants,
         touches=lambda command: (command.order,),
+        concerns=concerns_part,
     ),
     Verb(
         name="sourcing.split",
@@ -233,6 +247,7 @@ VERBS = (
         decide=split_part,
         wants=_wants,
         touches=lambda command: (command.order,),
+        concerns=concerns_part,
     ),
     Verb(
         name="sourcing.merge",
@@ -240,5 +255,6 @@ VERBS = (
         decide=merge_parts,
         wants=_wants,
         touches=lambda command: (command.order,),
+        concerns=concerns_part,
     ),
 )

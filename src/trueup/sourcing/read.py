@@ -237,9 +237,24 @@ async def _with_lines(connection: Connection, parts: Sequence[tuple[Any, ...]]) 
     return tuple(PartDetail(*[*row, tuple(lines.get(row[0], ()))]) for row in parts)
 
 
-async def queued(connection: Connection, query: QueueQuery) -> QueuePage:
-    """Return one page of the orders that wait in a queue, longest waiting first."""
+async def part(connection: Connection, id_: str, scope: frozenset[str] | None = None) -> PartDetail | None:
+    """Return one fulfilment order by its id, or None; None, too, where its location may not be shown."""
+    rows = await connection.execute(
+        f"select {_PART} from fulfilment_order f join location l on l.id = f.location where f.id = %s", [id_]
+    )
+    found = await _with_lines(connection, await rows.fetchall())
+    return found[0] if found and (scope is None or found[0].location in scope) else None
+
+
+async def queued(connection: Connection, query: QueueQuery, channels: frozenset[str] | None = None) -> QueuePage:
+    """Return one page of the orders that wait in a queue, longest waiting first.
+
+    channels: those whose orders may be shown; None is every one.
+    """
     conditions, parameters = [_UNASSIGNED], list[Any]()
+    if channels is not None:
+        conditions.append("o.channel = any(%s::text[])")
+        parameters.append(sorted(channels))
     if query.queue is not None:
         conditions.append("q.queue = %s")
         parameters.append(query.queue)

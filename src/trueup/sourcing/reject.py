@@ -16,7 +16,7 @@ from trueup.orders.state import Orders
 from trueup.orders.workflow import advance
 from trueup.sourcing.allocate import taken
 from trueup.sourcing.assign import then_wants_order, wants_order
-from trueup.sourcing.parts import PartUnits, chosen_units, part_of
+from trueup.sourcing.parts import PartUnits, chosen_units, concerns_part, part_of
 from trueup.sourcing.state import FulfilmentRejected, RejectedLine
 from trueup.stock.buckets import Gone, bucket_move
 from trueup.stock.facts import want_cases
@@ -114,5 +114,6 @@ VERBS = (
         wants=_wants,
         then_wants=_then_wants,
         touches=lambda command: (command.order,),
+        concerns=concerns_part,
     ),
 )

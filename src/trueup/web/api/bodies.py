@@ -31,8 +31,9 @@ def names_in(path: str) -> tuple[str, ...]:
 
 
 def placed_elsewhere(row: Write) -> tuple[str, ...]:
-    """Return the fields of a command that the path or a header fills."""
-    return (*(row.fills.get(name, name) for name in names_in(row.path)), *((row.if_match,) if row.if_match else ()))
+    """Return the fields of a command that the path, a header or the address itself fills."""
+    named = (row.fills.get(name, name) for name in names_in(row.path))
+    return (*named, *((row.if_match,) if row.if_match else ()), *row.fixed)
 
 
 def body_type(row: Write, verb: Verb[Any], *, described: bool = False) -> type[msgspec.Struct]:

@@ -133,7 +133,7 @@ def _placed(row: Write, path: dict[str, str], headers: dict[bytes, str]) -> dict
             raise Refused(Refusal("read.unknown", "There is no such thing.", "Correct the address.", name, value[:200]))
     if row.if_match is not None:
         placed[row.if_match] = read_version(headers.get(b"if-match"))
-    return placed
+    return placed | row.fixed
 
 
 def _answer(row: Write, actor: Actor, outcome: Outcome) -> Answer:

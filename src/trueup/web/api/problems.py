@@ -27,6 +27,7 @@ STATUS_OF_RULE = {
     "door.quarantined": 500,
     "orders.unknown": 404,
     "orders.unknown_hold": 404,
+    "sourcing.unknown_part": 404,
     "cases.unknown": 404,
     "stock.unknown_freeze": 404,
     "stock.unknown_feed": 404,

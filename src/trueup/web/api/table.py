@@ -25,6 +25,7 @@ class Write(msgspec.Struct, frozen=True, kw_only=True):
 
     path: names in braces are fields of the command, or stand for the field that `fills` names. created: what is new
     gets 201 and this Location, filled from the result. if_match: field that the If-Match header fills.
+    fixed: fields that are the same for every caller of this address.
     """
 
     method: str
@@ -33,6 +34,7 @@ class Write(msgspec.Struct, frozen=True, kw_only=True):
     fills: dict[str, str] = {}
     created: str | None = None
     if_match: str | None = None
+    fixed: dict[str, Any] = {}
     bytes_max: int = BODY_BYTES_MAX
 
 
