@@ -25,6 +25,7 @@ from trueup.core.errors import DatabaseUnreachable, Overloaded, Unknown
 from trueup.core.journal import Recorded
 from trueup.core.policy import Policies
 from trueup.core.verb import Command
+from trueup.orders.held import HoldReleased
 from trueup.orders.state import OrderMoved, OrderPlaced
 from trueup.orders.workflow import bound_command
 from trueup.sourcing import read as sourcing
@@ -63,6 +64,11 @@ async def what_the_workflow_binds(row: Recorded, scene: Scene) -> Sequence[Comma
     return (command,) if command is not None else ()
 
 
+async def source_when_released(row: Recorded, scene: Scene) -> Sequence[Command]:
+    """Source an order that a hold kept from it, once the hold is released; other holds may still keep it."""
+    return await source_when_placed(row, scene)
+
+
 async def source_again(row: Recorded, scene: Scene) -> Sequence[Command]:
     """Source what a location rejected elsewhere."""
     return (AssignOrder(order=row.subject, mode="rejection"),)
@@ -87,6 +93,7 @@ STORY: dict[str, tuple[Follow, ...]] = {
     OrderPlaced.name: (source_when_placed,),
     OrderMoved.name: (what_the_workflow_binds,),
     FulfilmentRejected.name: (source_again,),
+    HoldReleased.name: (source_when_released,),
     StockMoved.name: (settle_stock,),
 }
 

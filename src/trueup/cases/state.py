@@ -103,6 +103,8 @@ _COLUMNS = """id, cause, kind, title, severity, owner_role, opened_at, due_at, p
 class Cases(Slice):
     """Cases a batch needs, locked, since several batches may find more of one cause at once."""
 
+    late = True
+
     def __init__(self) -> None:
         self._causes: set[str] = set()
         self._ids: set[str] = set()
@@ -136,16 +138,19 @@ class Cases(Slice):
         """Read and lock the cases in the order of their ids."""
         if not self._causes and not self._ids:
             return
+        causes, self._causes = sorted(self._causes), set()
+        wanted, self._ids = sorted(self._ids), set()
+        effects, self._effects = sorted(self._effects), set()
         locking = " for no key update" if lock else ""
         answers = yield [
             Statement(
                 f"""select {_COLUMNS} from cases
                 where id = any(%s::text[]) or (closed_at is null and cause = any(%s::text[])) order by id{locking}""",
-                [sorted(self._ids), sorted(self._causes)],
+                [wanted, causes],
             ),
             Statement(
                 """select distinct subject from journal where subject = any(%s::text[]) and kind = 'e'""",
-                [sorted(self._effects)],
+                [effects],
             ),
         ]
         self._take(answers[0])

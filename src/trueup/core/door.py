@@ -228,6 +228,9 @@ class Door:
 
     def _settle(self, taken: list[Submission]) -> None:
         for submission in taken:
+            outcome = submission.outcome
+            if outcome is not None and outcome.status == "quarantined" and not outcome.repeated:
+                log.warning("command quarantined", verb=submission.verb.name, key=submission.key)
             if submission.future is not None and not submission.future.done() and submission.outcome is not None:
                 submission.future.set_result(submission.outcome)
 

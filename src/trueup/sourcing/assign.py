@@ -16,10 +16,17 @@ from trueup.core.policy import Policies
 from trueup.core.quantity import ZERO, Quantity
 from trueup.core.verb import Accepted, Body, Command, Context, Decision, Event, State, Verb
 from trueup.orders.fulfilment_orders import FulfilmentOrdered, FulfilmentOrders, Part, PartLine
+from trueup.orders.held import Hold
+from trueup.orders.hold import concerns_order
+from trueup.orders.hold_state import Holds
+from trueup.orders.holds import blocking, held_refusal
 from trueup.orders.state import Line, OrderRow, Orders
+from trueup.orders.tax import Place
+from trueup.orders.tax_state import OrderTaxes
+from trueup.orders.taxing import retaxed
 from trueup.orders.workflow import BusinessEvent, advance, allows
 from trueup.sourcing import state as sourcing
-from trueup.sourcing.policy import Group, OrderFilter, Routing
+from trueup.sourcing.policy import Group, OrderFacts, Routing
 from trueup.sourcing.route import Candidate, Need, Route, Share, distance_km, route
 from trueup.sourcing.state import Mode, OrderSourced, Outcome, Sourcing
 from trueup.stock.lot_state import Lots
@@ -53,8 +60,9 @@ def assign_order(state: State, command: AssignOrder, context: Context) -> Decisi
     """Allocate the order's open units at the locations that the routing policy chooses, and keep why.
 
     Its reservations give way to the allocations. What no location gives waits, is queued, or is owed by a location, as
-    the rule says; that is an outcome, not a refusal. Refuses history, an order whose workflow or holds forbid it now,
-    and ends as merged where everything is allocated already. Source: behaviours 1, 2, 10, 11, 21, 39.
+    the rule says; that is an outcome, not a refusal. Lines on hold wait. Refuses history, an order whose workflow or
+    holds forbid it now, and ends as merged where everything is allocated already.
+    Source: behaviours 1, 2, 10, 11, 21, 39.
     """
     row = state.of(Orders).order(command.order)
     if row is None or not row.captured.managed:
@@ -63,11 +71,13 @@ def assign_order(state: State, command: AssignOrder, context: Context) -> Decisi
     refusal = allows(row, "sourced", context.policies)
     if refusal is not None:
         return refusal
-    needs = needs_of(state, row)
+    needs, held = unheld(state, row, needs_of(state, row))
+    if held and not needs:
+        return held_refusal(row, held, context.policies)
     if not needs:
         return Accepted((), command.order, {"order": command.order, "outcome": "assigned"}, "merged")
     policy = context.policies.get(Routing)
-    group = group_of(row, policy)
+    group = policy.group_of(facts_of(row))
     candidates = candidates_of(state, row, needs, context.now)
     found = _planned(state, row, needs, command.plan) or route(
         needs, candidates, group, policy.costs, {place.code: place for place in state.of(Catalogue).locations.values()}
@@ -103,12 +113,14 @@ def decided(
         events.append(allocation(state, order, found.shares, context.now))
         events.append(FulfilmentOrdered(order=order, parts=parts, at=context.now))
     events += waits(state, order, needs, found, context)
+    events += from_there(state, row, found, context)
     events += advance(row, _EVENT[outcome], context)
     places = {id_: state.of(Catalogue).place_of(id_) for id_ in {share.location for share in found.shares}}
     result = {
         "order": order,
         "decision": decision,
         "outcome": outcome,
+        "rule": found.rule,
         "fulfilment_orders": [
             {
                 "fulfilment_order": part.id,
@@ -161,6 +173,27 @@ def waits(state: State, order: str, needs: Sequence[Need], found: Route, context
     return [*moved, *peg_events(state, order, demands, found.owed_by, context.now)]
 
 
+def from_there(state: State, row: OrderRow, found: Route, context: Context) -> list[Event]:
+    """Return the taxes anew when it is known from where most of the goods leave; what cannot be told stays."""
+    units: dict[str, Decimal] = {}
+    for share in found.shares:
+        units[share.location] = units.get(share.location, ZERO) + share.quantity
+    place = state.of(Catalogue).place_of(max(units, key=lambda id_: (units[id_], id_))) if units else None
+    if place is None or place.country is None:
+        return []
+    invoiced = state.of(OrderTaxes).lines(row.captured.id)
+    taxed = retaxed(state, row, context, ship_from=Place(place.country), invoiced=invoiced)
+    return taxed if isinstance(taxed, list) else []
+
+
+def unheld(state: State, row: OrderRow, needs: list[Need]) -> tuple[list[Need], tuple[Hold, ...]]:
+    """Return the needs that no hold keeps from being sourced, and the holds that keep the others."""
+    held = blocking(state, row, "sourced")
+    if not held:
+        return needs, ()
+    return [need for need in needs if not blocking(state, row, "sourced", (need.line,))], held
+
+
 def needs_of(state: State, row: OrderRow) -> list[Need]:
     """Return what of the order is not allocated yet, line by line."""
     needs = []
@@ -181,22 +214,10 @@ def open_units(row: OrderRow, line: Line) -> Decimal:
     return line.quantity - line.cancelled - line.shipped - row.allocated.get(line.line, ZERO)
 
 
-def group_of(row: OrderRow, policy: Routing) -> Group:
-    """Return the first group whose filter the order passes; without one it waits in the queue `unsourced`."""
-    return next((group for group in policy.groups if passes(row, group.orders)), Group("none", ()))
-
-
-def passes(row: OrderRow, where: OrderFilter) -> bool:
-    """Tell whether an order is one of those a filter means."""
+def facts_of(row: OrderRow) -> OrderFacts:
+    """Return what the routing policy's filters ask of an order."""
     order = row.captured
-    return (
-        (not where.channels or order.channel in where.channels)
-        and (not where.types or order.type in where.types)
-        and (not where.deliveries or order.delivery in where.deliveries)
-        and (not where.countries or order.ship_country in where.countries)
-        and (where.priority_min is None or order.priority >= where.priority_min)
-        and (where.total_min is None or row.totals.total >= where.total_min)
-    )
+    return OrderFacts(order.channel, order.type, order.delivery, order.ship_country, order.priority, row.totals.total)
 
 
 def candidates_of(state: State, row: OrderRow, needs: Sequence[Need], now: datetime) -> list[Candidate]:
@@ -311,6 +332,8 @@ def wants_order(state: State, order: str) -> None:
     """Ask for an order with its parts, and for the locations there are."""
     state.of(Orders).want(order)
     state.of(FulfilmentOrders).want(order)
+    state.of(Holds).want(order)
+    state.of(OrderTaxes).want(order)
     state.of(Catalogue).want_every_location()
     state.of(Sourcing).want(order)
     state.of(Stock).want_claims(order)
@@ -347,7 +370,7 @@ def _wants(state: State, command: AssignOrder, policies: Policies) -> None:
 def _then_wants(state: State, command: AssignOrder, policies: Policies) -> None:
     row = state.of(Orders).order(command.order)
     if row is not None:
-        group = group_of(row, policies.get(Routing))
+        group = policies.get(Routing).group_of(facts_of(row))
         then_wants_order(state, command.order, {code for rule in group.rules for code in rule.backorder_at})
 
 
@@ -359,5 +382,6 @@ VERBS = (
         wants=_wants,
         then_wants=_then_wants,
         touches=lambda command: (command.order,),
+        concerns=concerns_order,
     ),
 )

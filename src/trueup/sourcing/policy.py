@@ -20,6 +20,17 @@ LocationSort = Literal["most_stock", "priority", "distance", "cost", "remaining_
 Complete = Literal["any", "order", "group"]
 
 
+class OrderFacts(msgspec.Struct, frozen=True):
+    """What a filter asks of an order. country: where it goes."""
+
+    channel: str
+    type: str
+    delivery: str
+    country: str | None
+    priority: int
+    total: Decimal
+
+
 class OrderFilter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which orders; every condition that is given must hold. channels, types, countries: any of these."""
 
@@ -29,6 +40,17 @@ class OrderFilter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     countries: tuple[str, ...] = ()
     priority_min: int | None = None
     total_min: Decimal | None = None
+
+    def passes(self, order: OrderFacts) -> bool:
+        """Tell whether an order is one of those that are meant."""
+        return (
+            (not self.channels or order.channel in self.channels)
+            and (not self.types or order.type in self.types)
+            and (not self.deliveries or order.delivery in self.deliveries)
+            and (not self.countries or order.country in self.countries)
+            and (self.priority_min is None or order.priority >= self.priority_min)
+            and (self.total_min is None or order.total >= self.total_min)
+        )
 
 
 class LocationFilter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -135,6 +157,10 @@ class Routing(Policy, frozen=True, kw_only=True):
     groups: tuple[Group, ...] = (Group("all", (ANYWHERE,)),)
     costs: Costs = Costs()
     fill: tuple[FillSort, ...] = ("first_in",)
+
+    def group_of(self, order: OrderFacts) -> Group:
+        """Return the first group whose filter the order passes; without one it waits in the queue `unsourced`."""
+        return next((group for group in self.groups if group.orders.passes(order)), Group("none", ()))
 
     def faults(self, known: Known) -> list[Fault]:
         """Return names that stand twice, sorts that are none, and rules that could never be reached."""

@@ -134,23 +134,23 @@ def _filtered(
 ) -> tuple[list[Candidate], tuple[Seen, ...]]:
     """Return the candidates that pass, best first, and how each of all fared."""
     kept: list[Candidate] = []
-    dropped: list[Seen] = []
+    left_out: list[Seen] = []
     for candidate in candidates:
-        why = _dropped(needs, candidate, rule.where)
+        why = dropped(needs, candidate, rule.where)
         if why is None:
             kept.append(candidate)
         else:
-            dropped.append(Seen(candidate.location.id, candidate.location.code, None, why, candidate.distance_km))
+            left_out.append(Seen(candidate.location.id, candidate.location.code, None, why, candidate.distance_km))
     kept.sort(key=lambda candidate: _sort_key(candidate, needs, rule, costs))
     seen = [
         Seen(c.location.id, c.location.code, rank, ", ".join(rule.sort), c.distance_km,
              {need.sku: plain(_gives(c, need, rule.where)) for need in needs})
         for rank, c in enumerate(kept, 1)
     ]  # fmt: skip
-    return kept, (*seen, *sorted(dropped, key=lambda one: one.code))
+    return kept, (*seen, *sorted(left_out, key=lambda one: one.code))
 
 
-def _dropped(needs: Sequence[Need], candidate: Candidate, where: LocationFilter) -> str | None:
+def dropped(needs: Sequence[Need], candidate: Candidate, where: LocationFilter) -> str | None:
     """Return why a location is not asked, or None. A customer who picks up chose the place: nothing else matters."""
     location = candidate.location
     if not location.open:
@@ -265,7 +265,7 @@ def _from(kept: Sequence[Candidate], needs: Sequence[Need], rule: Rule) -> list[
     shares: list[Share] = []
     for candidate in kept:
         taken: dict[str, Decimal] = {}
-        for block in _blocks(needs, together=rule.kits_together):
+        for block in need_blocks(needs, together=rule.kits_together):
             given = [(need, _takes(candidate, need, rule, left, taken)) for need in block]
             if len(block) > 1 and any(units < left[need.line] for need, units in given):
                 continue
@@ -284,7 +284,7 @@ def _takes(
     return min(left[need.line], max(ZERO, _gives(candidate, need, rule.where) - taken.get(need.item, ZERO)))
 
 
-def _blocks(needs: Sequence[Need], *, together: bool) -> list[list[Need]]:
+def need_blocks(needs: Sequence[Need], *, together: bool) -> list[list[Need]]:
     """Return the lines that must leave together: the parts of one kit, every other line alone."""
     if not together:
         return [[need] for need in needs]
