@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from trueup import __version__
-from trueup.cli import bench, demo, migrate, operate, people
+from trueup.cli import bench, demo, feed, migrate, operate, people
 from trueup.core.errors import TrueupError
 from trueup.core.logs import configure_logs
 
@@ -24,6 +24,7 @@ app.command("up")(operate.up)
 app.command("doctor")(operate.doctor)
 app.command("verify")(operate.verify)
 app.command("bench")(bench.bench)
+app.command("feed")(feed.feed)
 app.command("link")(people.link)
 app.command("person")(people.person)
 app.command("key")(people.key)

@@ -52,11 +52,17 @@ def _bytes(values: list[bytes]) -> list[str]:
     return [f'"\\\\x{value.hex()}"' for value in values]
 
 
+def _times(values: list[datetime]) -> list[str]:
+    """Rows of one event share its time: it is written once."""
+    written: dict[int, str] = {}
+    return [written.get(id(value)) or written.setdefault(id(value), f'"{value.isoformat()}"') for value in values]
+
+
 _WRITERS: dict[type, Callable[[list[Any]], list[str]]] = {
     str: _texts,
     bool: lambda values: ["t" if value else "f" for value in values],
     int: lambda values: list(map(str, values)),
     Decimal: lambda values: list(map(str, values)),
-    datetime: lambda values: [f'"{value.isoformat()}"' for value in values],
+    datetime: _times,
     bytes: _bytes,
 }

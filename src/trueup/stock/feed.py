@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Annotated, Any, ClassVar, NamedTuple
@@ -28,7 +28,7 @@ from trueup.stock.feed_state import BadRow, Feed, FeedHeld, FeedItem, FeedKind, 
 from trueup.stock.freeze_state import Freezes
 from trueup.stock.ledger import Ledger
 from trueup.stock.lot_state import Lots
-from trueup.stock.state import Move, Stock, StockMoved
+from trueup.stock.state import Account, Balance, Move, Stock, StockMoved
 
 ROWS_MAX = 10_000
 BAD_SHOWN = 20
@@ -148,9 +148,10 @@ def judge(state: State, feed: Feed, rows: Sequence[tuple[int, FeedRow]], policy:
     """Tell what each row comes to; of a snapshot's rows for one place the last holds. Source: behaviours 33 and 36."""
     judged = Judged()
     snapshot = feed.kind == "snapshot"
+    items, catalogue = state.of(Feeds).items, state.of(Catalogue)
     wanted: dict[tuple[str, str], tuple[FeedItem, Location, Decimal]] = {}
     for number, row in rows:
-        read = _read(state, row, feed.location, snapshot)
+        read = _read(items, catalogue, row, feed.location, snapshot)
         if isinstance(read, Wrong):
             judged.bad.append(_bad(number, row, read))
             continue
@@ -164,32 +165,34 @@ def judge(state: State, feed: Feed, rows: Sequence[tuple[int, FeedRow]], policy:
             judged.merged += units == 0
             judged.applied += units != 0
             wanted[key] = read if known is None else (item, place, known[2] + units)
+    stock, change_of = state.of(Stock), _changes(state, feed, policy) if snapshot else None
     for item, place, units in wanted.values():
-        change = _change(state, feed, item, place, units, policy) if snapshot else units
+        balance = stock.balance(item.id, place.id)
+        change = units if change_of is None else change_of(item.id, place.id, balance, units)
         judged.named.add(item.id)
         if snapshot:
             judged.merged += change == 0
             judged.applied += change != 0
         if change:
-            _post(state, judged, item, place, change, policy)
+            _post(state, judged, item, place, balance, change, policy)
     return judged
 
 
 def _read(
-    state: State, row: FeedRow, location: str | None, snapshot: bool
+    items: Mapping[str, FeedItem], catalogue: Catalogue, row: FeedRow, location: str | None, snapshot: bool
 ) -> tuple[FeedItem, Location, Decimal] | Wrong:
     """Return item, place and units of a row; or what is wrong with it."""
     sku, code = row.sku, row.location or location
-    item = known_item(state, sku) if type(sku) is str else None
+    item = (items.get(sku) or _whole_item(catalogue, sku)) if type(sku) is str else None
     if item is None:
         return Wrong("sku", "catalogue.unknown_item")
     if item.phantom:
         return Wrong("sku", "stock.phantom")
-    place = state.of(Catalogue).location(code) if type(code) is str else None
+    place = catalogue.location(code) if type(code) is str else None
     if place is None:
         return Wrong("location", "catalogue.unknown_location")
     try:
-        units = Decimal(Quantity.parse(row.quantity))
+        units = _units(row.quantity)
     except ValueError:
         return Wrong("quantity", "stock.not_a_quantity")
     if snapshot and units < 0:
@@ -197,33 +200,47 @@ def _read(
     return item, place, units
 
 
-def known_item(state: State, key: str) -> FeedItem | None:
-    """Return the item that answers to a key, whichever slice was asked for it."""
-    found = state.of(Feeds).items.get(key)
-    if found is not None:
-        return found
-    item = state.of(Catalogue).item(key)
+def _units(value: Any) -> Decimal:
+    """Read a quantity; whole numbers, which nearly all are, without a pattern. Raises ValueError."""
+    if type(value) is str and len(value) <= 12 and value.isascii() and value.isdecimal():
+        return Decimal(value)
+    return Decimal(Quantity.parse(value))
+
+
+def _whole_item(catalogue: Catalogue, key: str) -> FeedItem | None:
+    """Return an item that was asked for with all its attributes; a correction and a release do."""
+    item = catalogue.item(key)
     return FeedItem(item.id, item.sku, item.phantom, item.tracking) if item is not None else None
 
 
-def _change(state: State, feed: Feed, item: FeedItem, place: Location, units: Decimal, policy: Feeding) -> Decimal:
-    """Return what on hand must change by, so that the book as of the source's time says what the source says.
+def _changes(state: State, feed: Feed, policy: Feeding) -> Callable[[str, str, Balance, Decimal], Decimal]:
+    """Return what says how on hand must change, so that the book as of the source's time is what the source says.
 
     What moved here since stays on top. Promised units that the figure leaves out are on the shelf, too.
     """
-    balance = state.of(Stock).balance(item.id, place.id)
-    change = units - balance.on_hand + state.of(Ledger).since(item.id, place.id, feed.as_of)
-    feeds = state.of(Feeds)
-    if not policy.includes_reserved:
-        change += balance.reserved - feeds.claimed_since(item.id, place.id, feed.as_of, "reservation")
-    if not policy.includes_allocated:
-        change += balance.allocated - feeds.claimed_since(item.id, place.id, feed.as_of, "allocation")
-    return change
+    since, claimed, as_of = state.of(Ledger).since, state.of(Feeds).claimed_since, feed.as_of
+
+    def change_of(item: str, location: str, balance: Balance, units: Decimal) -> Decimal:
+        change = units - balance.on_hand + since(item, location, as_of)
+        if not policy.includes_reserved:
+            change += balance.reserved - claimed(item, location, as_of, "reservation")
+        if not policy.includes_allocated:
+            change += balance.allocated - claimed(item, location, as_of, "allocation")
+        return change
+
+    return change_of
 
 
-def _post(state: State, judged: Judged, item: FeedItem, place: Location, change: Decimal, policy: Feeding) -> None:
-    balance = state.of(Stock).balance(item.id, place.id)
-    account: Any = "supplier_reported" if place.kind == "supplier" else "adjustment"
+def _post(
+    state: State,
+    judged: Judged,
+    item: FeedItem,
+    place: Location,
+    balance: Balance,
+    change: Decimal,
+    policy: Feeding,
+) -> None:
+    account: Account = "supplier_reported" if place.kind == "supplier" else "adjustment"
     moves = adjustment(item.id, place.id, change, balance.on_hand, account=account)
     if item.tracking != "none":
         tracked = state.of(Catalogue).item_of(item.id)
@@ -234,7 +251,7 @@ def _post(state: State, judged: Judged, item: FeedItem, place: Location, change:
     if (
         size > policy.mass_change_units
         and not balance.is_new
-        and size * 100 > policy.mass_change_percent * max(balance.on_hand, ZERO)
+        and size * 100 > policy.mass_change_percent * balance.on_hand
     ):
         judged.large.add(item.id)
     promised = balance.reserved + balance.allocated

@@ -18,6 +18,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from trueup.core.batch import House
 from trueup.core.errors import SettingsError
+from trueup.core.memory import collect_seldom
 from trueup.core.settings import Settings
 from trueup.web.app import Beside, ErrorPage, create_app
 
@@ -169,6 +170,7 @@ def _run(create: Callable[[], ASGIApp], bound: socket.socket, ready: Callable[[]
             asyncio.get_running_loop().add_reader(parent, setattr, server, "should_exit", True)
         await server.serve(sockets=[bound])
 
+    collect_seldom()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(run())
     return server.started

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from trueup.cli.bench.availability import availability
+from trueup.cli.bench.feed import stock_feed
 from trueup.cli.bench.hot import hot
 from trueup.cli.bench.lists import lists
 from trueup.cli.bench.measure import Figure, machine
@@ -27,6 +28,7 @@ class Name(StrEnum):
     HOT = "hot"
     MIGRATE = "migrate"
     LIST = "list"
+    STOCK_FEED = "stock-feed"
     AVAILABILITY = "availability"
     ALL = "all"
 
@@ -36,6 +38,7 @@ _BENCHES: dict[Name, Callable[[], list[Figure]]] = {
     Name.HOT: hot,
     Name.MIGRATE: migration,
     Name.LIST: lists,
+    Name.STOCK_FEED: stock_feed,
     Name.AVAILABILITY: availability,
 }
 
