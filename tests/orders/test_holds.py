@@ -35,6 +35,16 @@ async def test_several_holds_stand_at_once_and_each_is_released_once(door: Door,
     await prove(url)
 
 
+async def test_two_releases_in_one_batch_are_one(door: Door, url: str):
+    await stocked(door, MUG=10)
+    order = (await place(door, "place", MUG=2))["order"]
+    placed = await hold(door, order)
+    twice = [(f"release {at}", ReleaseHold(hold=placed, reason="paid")) for at in range(2)]
+    assert [outcome.status for outcome in await door.submit_all(SYSTEM, twice)] == ["applied", "merged"]
+    assert await axes(url, order) == ("clear", 0, 3)
+    await prove(url)
+
+
 async def test_the_same_hold_again_is_merged_and_another_reason_is_another_hold(door: Door, url: str):
     await stocked(door, MUG=10)
     order = (await place(door, "place", MUG=2))["order"]
