@@ -11,16 +11,20 @@ import msgspec
 import pytest
 from tests.conftest import START
 from tests.stock import test_as_of, test_buckets, test_counting, test_kits, test_lots, test_transfer
+from tests.stock.depth import DAY
 
 from trueup import house
+from trueup.catalogue.cost import Costs
+from trueup.catalogue.state import Catalogue
 from trueup.core.clock import TurnedClock
 from trueup.core.door import Door
 from trueup.core.quantity import ZERO
 from trueup.stock import as_of, buckets, count, counting, facts, kits, lots, receive, transfer
+from trueup.stock.count_state import Count
 from trueup.stock.ledger import Ledger
 from trueup.stock.lot_state import Lots
 from trueup.stock.reasons import Reason
-from trueup.stock.state import Balance, Stock
+from trueup.stock.state import Balance, Stock, StockMoved
 
 Example = Callable[[Door, str, TurnedClock], Awaitable[None]]
 Breaking = Callable[[pytest.MonkeyPatch], None]
@@ -40,7 +44,7 @@ def movements_of_the_batch_not_netted(patch: pytest.MonkeyPatch) -> None:
 
 
 def a_count_is_a_movement_of_its_posting(patch: pytest.MonkeyPatch) -> None:
-    posted = count.StockMoved
+    posted = StockMoved
     patch.setattr(count, "StockMoved", lambda **fields: posted(**{**fields, "effective_at": None}))
 
 
@@ -64,11 +68,11 @@ def a_variance_needs_no_approval(patch: pytest.MonkeyPatch) -> None:
 
 
 def money_is_no_matter(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(counting.Costs, "on", lambda self, item, currency, day: None)
+    patch.setattr(Costs, "on", lambda self, item, currency, day: None)
 
 
 def the_counter_is_told(patch: pytest.MonkeyPatch) -> None:
-    opening = counting.Count
+    opening = Count
     patch.setattr(counting, "Count", lambda **fields: opening(**{**fields, "blind": False}))
 
 
@@ -92,7 +96,7 @@ def an_expired_lot_is_chosen(patch: pytest.MonkeyPatch) -> None:
     choose = lots.choose_lots
 
     def anyhow(there: Any, quantity: Any, day: Any, *rest: Any, **named: Any) -> Any:
-        return choose(there, quantity, test_lots.DAY.replace(year=2000), *rest, **named)
+        return choose(there, quantity, DAY.replace(year=2000), *rest, **named)
 
     patch.setattr(transfer, "choose_lots", anyhow)
 
@@ -118,8 +122,6 @@ def a_report_breaks_promises_in_silence(patch: pytest.MonkeyPatch) -> None:
 
 
 def what_the_book_lacks_is_not_posted(patch: pytest.MonkeyPatch) -> None:
-    move = buckets.Move
-    patch.setattr(buckets, "Move", lambda *fields: move(*fields))
     patch.setattr(buckets, "by_lot", lambda state, item, moves: [m for m in moves if m.from_account != "shortage"])
 
 
@@ -140,7 +142,7 @@ def components_stay_when_a_kit_is_made(patch: pytest.MonkeyPatch) -> None:
 
 
 def a_phantom_has_stock(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(receive, "stocked_item", lambda state, sku, where: state.of(receive.Catalogue).item(sku))
+    patch.setattr(receive, "stocked_item", lambda state, sku, where: state.of(Catalogue).item(sku))
 
 
 def the_past_forgets_expiries(patch: pytest.MonkeyPatch) -> None:

@@ -58,11 +58,12 @@ def test_no_choice_takes_what_is_expired_or_more_than_there_is(there: list[tuple
     choice = choose_lots(held, Decimal(want), DAY, days)
     by_name = {lot.lot: lot for lot in held}
     assert sum((units for _, units in choice.lots), ZERO) + choice.short == want
+    usable_names = {str(at) for at, (left, _, _) in enumerate(there) if left >= days}
     for name, units in choice.lots:
         assert 0 < units <= by_name[name].free()
-        assert by_name[name].expires_on >= DAY + timedelta(days=days)
+        assert name in usable_names
     if choice.short:
-        usable = sum((lot.free() for lot in held if lot.expires_on >= DAY + timedelta(days=days)), ZERO)
+        usable = sum((by_name[name].free() for name in usable_names), ZERO)
         assert usable + choice.short == want
 
 

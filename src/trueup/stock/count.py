@@ -52,15 +52,16 @@ class CountStock(Command, frozen=True, kw_only=True):
 def count_stock(state: State, command: CountStock, context: Context) -> Decision:
     """Make the book say what was counted, by one adjustment per line that differs from the book as of the count.
 
-    Movements after the count are netted: they stay on top. Refuses unknown names, a phantom kit, negative counts, an
-    item counted twice, and a count that lies in the future; promises that the count broke are a case.
+    Movements after the count are netted: they stay on top. A time that is yet to come (a clock runs ahead) is now.
+    Refuses unknown names, a phantom kit, negative counts, an item counted twice, and a time without a zone; promises
+    that the count broke are a case.
     """
     place = state.of(Catalogue).location(command.location)
     if place is None:
         return unknown_location(command.location)
-    future = counted_in_future(command.counted_at, context.now)
-    if future is not None:
-        return future
+    zoneless = without_zone(command.counted_at, "counted_at")
+    if zoneless is not None:
+        return zoneless
     moves: list[Move] = []
     broken: list[CaseSubject] = []
     doubts: list[CaseSubject] = []
@@ -98,13 +99,12 @@ def count_stock(state: State, command: CountStock, context: Context) -> Decision
     return Accepted([moved, *cases], command.reference, result)
 
 
-def counted_in_future(counted_at: datetime, now: datetime) -> Refusal | None:
-    """Refuse a time of counting that has no zone or has not come yet: nothing is known of the book then."""
-    if counted_at.tzinfo is not None and counted_at <= now:
+def without_zone(counted_at: datetime, where: str) -> Refusal | None:
+    """Refuse a time of counting that has no zone."""
+    if counted_at.tzinfo is not None:
         return None
-    return Refusal("stock.counted_in_future", f"A count cannot have been made at {counted_at}.",
-                   "State when it was made, with the offset, as in 2026-03-01T10:00Z.",
-                   "counted_at", str(counted_at))  # fmt: skip
+    return Refusal("stock.time_without_zone", f"The time {counted_at} has no zone.",
+                   "State the offset, as in 2026-03-01T10:00Z.", where, str(counted_at))  # fmt: skip
 
 
 def _wants(state: State, command: CountStock, policies: Policies) -> None:

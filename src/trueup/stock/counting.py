@@ -30,7 +30,7 @@ from trueup.core.verb import (
     Verb,
     concerns_location,
 )
-from trueup.stock.count import counted_in_future
+from trueup.stock.count import without_zone
 from trueup.stock.count_state import (
     ITEMS_MAX,
     Count,
@@ -153,7 +153,7 @@ def record_count(state: State, command: RecordCount, context: Context) -> Decisi
     """Keep what was found, compared with the book as of when it was counted; movements since are left out of it.
 
     The answer names what somebody else has to count again, and, where the session is not blind, what the book said.
-    Refuses a closed session, items that are not in it, a count in the future, and a second count by the one person
+    Refuses a closed session, items that are not in it, a time without a zone, and a second count by the one person
     whose count is beyond the tolerance.
     """
     count = _open_count(state, command.count)
@@ -269,9 +269,9 @@ def _entry(
         return msgspec.structs.replace(units, where=f"{where}.{units.where}")
     if units < 0 or (item.tracking == "serial" and line.lot is not None and units > 1):
         return bad_line(where, line.sku, line.units, item)
-    future = counted_in_future(line.counted_at, context.now)
-    if future is not None:
-        return msgspec.structs.replace(future, where=f"{where}.counted_at")
+    zoneless = without_zone(line.counted_at, f"{where}.counted_at")
+    if zoneless is not None:
+        return zoneless
     lot = _lot_of(item, line.lot)
     known = state.of(Counts).entries(count.id).get((item.id, lot), [])
     if _needs_recount(known) and known[-1].counted_by == context.actor.id:
@@ -281,9 +281,9 @@ def _entry(
     cost = state.of(Costs).on(item.id, policy.currency, count.opened_at.date())
     worth = None if cost is None else (units - book) * cost.cost
     beyond = abs(units - book) > policy.tolerance_units or (worth is not None and abs(worth) > policy.tolerance_money)
-    return Entry(
-        item.id, lot, len(known) + 1, units, book, worth, policy.currency, beyond, line.counted_at, context.actor.id
-    )
+    # A clock that runs ahead is taken for now.
+    at = min(line.counted_at, context.now)
+    return Entry(item.id, lot, len(known) + 1, units, book, worth, policy.currency, beyond, at, context.actor.id)
 
 
 def _needs_recount(entries: Iterable[Entry]) -> bool:

@@ -32,12 +32,12 @@ READ_CLAIMS = """select holder, line, item, location, kind, lot, sum(quantity),
 # What has expired on these balances: claims that nobody released yet, and lots past their date. Read after the balances
 # are locked, which guards both.
 READ_EXPIRING = f"""{_WANTED}, p as ({_PLACES})
-    select e.holder, e.line, e.item, e.location, 'reservation', '', e.quantity,
+    select '' as holder, 0, l.item, l.location, 'lot', l.lot, l.on_hand, 0, null::timestamptz, '', ''
+    from p join stock_lot l using (item, location) where l.on_hand > 0 and l.expires_on < %s::date
+    union all select e.holder, e.line, e.item, e.location, 'reservation', '', e.quantity,
         (select max(number)::int from stock_claim c where c.holder = e.holder and c.line = e.line), e.expires_at,
         e.channel, e.kit
-    from p join stock_expiring e using (item, location) where e.expires_at <= %s
-    union all select '', 0, l.item, l.location, 'lot', l.lot, l.on_hand, 0, null, '', ''
-    from p join stock_lot l using (item, location) where l.on_hand > 0 and l.expires_on < %s::date"""
+    from p join stock_expiring e using (item, location) where e.expires_at <= %s"""
 
 # What limits claims at these places; where there is no pool and no freeze at all, no place is looked at.
 READ_POOLS = f"""{_WANTED} select o.item, o.location, o.channel, o.mode, o.quantity, o.used, o.part, o.per

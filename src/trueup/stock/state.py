@@ -312,7 +312,7 @@ class Stock(Slice):
         answers = yield [
             Statement(balances, wanted),
             Statement(rows.READ_CLAIMS, [holders]),
-            Statement(expiring, [*wanted, now, now.date().isoformat()]),
+            Statement(expiring, [*wanted, now.date().isoformat(), now]),
             *self.limits.reads(wanted, now, lock=lock),
         ]
         for item, location, *columns in answers[0]:
@@ -395,7 +395,13 @@ class Stock(Slice):
             self._record(event.holder, claim, -claim.quantity, event.reason, None, event.at)
 
     def _record(
-        self, holder: str, claim: Claim, quantity: Decimal, reason: str, expires_at: datetime | None, at: datetime,
+        self,
+        holder: str,
+        claim: Claim,
+        quantity: Decimal,
+        reason: str,
+        expires_at: datetime | None,
+        at: datetime,
         channel: str = "",
     ) -> None:
         held = self.claims.setdefault(holder, {})
