@@ -26,7 +26,7 @@ from trueup.migrate import checks as migrate_checks
 from trueup.migrate.mapping import Mapping
 from trueup.orders import advance, held, hold, hold_checks, hold_state, hold_upkeep, holds, suspect
 from trueup.orders import cancel, channel, fulfilment_orders, place, record, workflow
-from trueup.orders import changes, commit_tax, draft, draft_state, expire, tax, tax_state
+from trueup.orders import changes, commit_tax, draft, draft_state, expire, revise, tax, tax_state
 from trueup.orders import checks as orders_checks
 from trueup.orders import state as orders
 from trueup.oversight.exposure import ExposurePolicy
@@ -99,6 +99,7 @@ VERBS: tuple[Verb[Any], ...] = (
     *cancel.VERBS,
     *draft.VERBS,
     *expire.VERBS,
+    *revise.VERBS,
     *commit_tax.VERBS,
     *hold.VERBS,
     *hold_upkeep.VERBS,
@@ -184,4 +185,5 @@ def build() -> House:
         load_standing=standing.loader(POLICY_KINDS),
         events={event.name: event for event in EVENTS},
         checks=CHECKS,
+        kinds=POLICY_KINDS,
     )

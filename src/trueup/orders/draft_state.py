@@ -199,7 +199,7 @@ class Drafts(Slice):
             values = dict(zip(_COLUMNS, _values(row), strict=True))
             for name, kind in _COLUMNS.items():
                 if kind == "jsonb":
-                    values[name] = json.decode(json.encode(values[name]), object)
+                    values[name] = msgspec.json.decode(json.encode(values[name]))
             rows[values["id"],] = tuple(values.values())[1:]
         return [Rebuilt("draft", f"select {_NAMES} from order_draft", rows)]
 

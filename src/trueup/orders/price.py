@@ -16,7 +16,7 @@ from trueup.orders.basket import Basket, Charge, PlaceLine
 from trueup.orders.changes import LineTaxed
 from trueup.orders.channel import NO_TAX, Channel
 from trueup.orders.tax import Place, TaxItem, TaxRequest
-from trueup.orders.taxing import charge_class, customer_of, named, on_lines, tax_day, tax_quote
+from trueup.orders.taxing import charge_class, customer_of, lines_elsewhere, named, on_lines, tax_day, tax_quote
 from trueup.orders.totals import Priced, freight_of, priced
 from trueup.stock.reserve import Demand
 
@@ -85,7 +85,9 @@ def sums_of(
     if channel.tax == NO_TAX:
         return Sums(sums.amounts, sums.discounts, charges)
     request = _request(state, basket, wanted, charges, sums, currency, channel, context)
-    quote = tax_quote(channel, context.policies, request)
+    terms = [line.business for line in lines]
+    elsewhere = lines_elsewhere(terms) if any(terms) and basket.delivery == "ship" else {}
+    quote = tax_quote(channel, context.policies, request, elsewhere)
     if isinstance(quote, Refusal):
         return quote
     ship_from = named(request.ship_from)

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from trueup.core import json
 from trueup.core.quantity import ZERO
 from trueup.core.verb import Rebuilt, Statement
@@ -244,7 +246,7 @@ def rebuilt(orders: Iterable[OrderRow], keys: Mapping[tuple[str, str], str]) -> 
 
 def _stored(value: Any) -> Any:
     """Return what a column of JSON gives back for a value: null for what is empty."""
-    return json.decode(json.encode(value), object) if value else None
+    return msgspec.json.decode(json.encode(value)) if value else None
 
 
 def _units(row: OrderRow) -> tuple[Decimal, ...]:

@@ -6,7 +6,7 @@ invoiced keep the rate they were invoiced at.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -14,9 +14,11 @@ import msgspec
 
 from trueup.catalogue.state import Catalogue
 from trueup.core.errors import Refusal
+from trueup.core.money import total_of
 from trueup.core.policy import Policies
 from trueup.core.quantity import ZERO
 from trueup.core.verb import Context, Event, State
+from trueup.orders.business import LineTerms
 from trueup.orders.business import Terms as BusinessTerms
 from trueup.orders.changes import LineTaxed, OrderTaxed
 from trueup.orders.channel import NO_TAX, TABLE, Channel, captured_under
@@ -37,6 +39,8 @@ from trueup.orders.tax import (
 from trueup.orders.totals import Taxable, Taxed, TaxRate, Terms, totals_of
 
 _NOBODY = TaxCustomer()
+_NOWHERE: Mapping[int, Place] = {}
+_NO_TABLE = TaxTable()
 
 
 class _Missing:
@@ -49,9 +53,37 @@ class _Missing:
         return TaxOutage(self.name, "the house has no such provider")
 
 
-def tax_quote(channel: Channel, policies: Policies, request: TaxRequest) -> TaxQuote | Refusal:
-    """Ask the channel's provider, by its outage policy."""
-    table = TableProvider(policies.get(TaxTable), policies.version(TaxTable))
+def tax_quote(
+    channel: Channel, policies: Policies, request: TaxRequest, elsewhere: Mapping[int, Place] = _NOWHERE
+) -> TaxQuote | Refusal:
+    """Ask the channel's provider, by its outage policy.
+
+    elsewhere: by their position, lines that go to another place than the order; it is asked once for each place, and
+    charges are taxed where the order goes.
+    """
+    if not elsewhere:
+        return _asked(channel, policies, request)
+    groups: dict[Place | None, list[int]] = {request.ship_to: []}
+    for at in range(len(request.lines)):
+        groups.setdefault(elsewhere.get(at, request.ship_to), []).append(at)
+    rates: dict[int, TaxRate] = {}
+    answers: list[TaxQuote] = []
+    for place, positions in groups.items():
+        lines = tuple(request.lines[at] for at in positions)
+        charges = () if answers else request.charges
+        answer = _asked(
+            channel, policies, msgspec.structs.replace(request, ship_to=place, lines=lines, charges=charges)
+        )
+        if isinstance(answer, Refusal) or answer.note == "none":
+            return answer
+        answers.append(answer)
+        rates.update(zip(positions, answer.rates, strict=True))
+    flags = tuple(dict.fromkeys(flag for answer in answers for flag in answer.flags))
+    return msgspec.structs.replace(answers[0], rates=tuple(rates[at] for at in range(len(rates))), flags=flags)
+
+
+def _asked(channel: Channel, policies: Policies, request: TaxRequest) -> TaxQuote | Refusal:
+    table = TableProvider(policies.find(TaxTable, "default") or _NO_TABLE, policies.version(TaxTable))
     provider = table if channel.tax == TABLE else PROVIDERS.get(channel.tax) or _Missing(channel.tax)
     return quoted(provider, request, table, channel.on_outage)
 
@@ -109,16 +141,19 @@ def parts_of(line: Line, *, included: bool) -> tuple[Taxed, ...]:
 
 def on_lines(parts: Iterable[Taxed]) -> dict[int, LineTaxed]:
     """Return by its number how each line is taxed; one of several parts has no rate of its own."""
-    by_line: dict[int, list[Taxed]] = {}
-    for part in parts:
-        by_line.setdefault(part.line, []).append(part)
-    found = {}
-    for number, same in by_line.items():
-        if len(same) == 1:
-            found[number] = LineTaxed(number, same[0].tax, same[0].rate.rate, code_of(same[0].rate))
-        else:
-            tax = sum((part.tax for part in same), ZERO)
-            found[number] = LineTaxed(number, tax, None, None, tuple(same))
+    every = tuple(parts)
+    found: dict[int, LineTaxed] = {}
+    codes: dict[int, str] = {}
+    for part in every:
+        number, rate = part.line, part.rate
+        if number in found:
+            same = tuple(other for other in every if other.line == number)
+            found[number] = LineTaxed(number, total_of([other.tax for other in same]), None, None, same)
+            continue
+        code = codes.get(id(rate))
+        if code is None:
+            code = codes[id(rate)] = code_of(rate)
+        found[number] = LineTaxed(number, part.tax, rate.rate, code)
     return found
 
 
@@ -155,7 +190,9 @@ def retaxed(
         customer=customer_of(captured.business),
         on=tax_day(channel, context.now).date(),
     )
-    quote = tax_quote(channel, context.policies, request)
+    terms = captured.business.line if captured.business is not None else _no_terms
+    elsewhere = lines_elsewhere([terms(line.line) for line in goods]) if captured.delivery == "ship" else _NOWHERE
+    quote = tax_quote(channel, context.policies, request, elsewhere)
     if isinstance(quote, Refusal):
         return quote
     by_line = _changed(row, goods, charges, quote, channel.terms)
@@ -201,6 +238,19 @@ def _changed(
 
 def _taxable(line: Line) -> Taxable:
     return Taxable(line.line, line.quantity, line.amount - line.discount, None)
+
+
+def _no_terms(number: int) -> LineTerms | None:
+    return None
+
+
+def lines_elsewhere(terms: Sequence[LineTerms | None]) -> Mapping[int, Place]:
+    """Return by their position the lines whose terms name a country of their own."""
+    return {
+        at: Place(line.ship_country, line.ship_region)
+        for at, line in enumerate(terms)
+        if line is not None and line.ship_country is not None
+    }
 
 
 def _where(row: OrderRow) -> Place | None:

@@ -288,12 +288,14 @@ def _as_the_goods(lines: Sequence[Taxable], currency: str, terms: Terms) -> list
     for line in lines:
         if line.rate is not None:
             parts.append(line)
+        elif len(rates) == 1:
+            parts.append(Taxable(line.line, line.quantity, line.amount, rates[0]))
         else:
             shares = apportion_amount(line.amount, weights, currency)
             parts += [
                 Taxable(line.line, line.quantity, share, rate)
                 for rate, share in zip(rates, shares, strict=True)
-                if share or len(rates) == 1
+                if share
             ]
     return parts
 

@@ -18,8 +18,8 @@ CHECKS: tuple[Check, ...] = (
         "parties.erased_is_empty",
         "Nothing personal is left of a person who was erased.",
         """select 'person', p.id, 'erased, but words are left' from person p
-        where p.erased_at is not null
-            and coalesce(p.name, p.email, p.phone, p.ship_to::text, p.bill_to::text) is not null""",
+        where p.erased_at is not null and coalesce(
+            p.name, p.email, p.phone, p.ship_to::text, p.bill_to::text, p.line_ship_to::text) is not null""",
     ),
     promise(
         "parties.customers_came_through_the_door",

@@ -11,7 +11,7 @@ from trueup.core import json
 from trueup.core.database import Connection
 from trueup.core.fields import NO_CUSTOM_FIELDS, CustomFields, Value, contained
 from trueup.core.paging import Limit, Page, bounded, page_of, prefix_range, read_cursor, write_cursor
-from trueup.parties.state import Address, Contact
+from trueup.parties.state import Address, Contact, LineAddress
 
 
 class CustomerQuery(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,7 +91,8 @@ async def contact(connection: Connection, person: str | None) -> Contact | None:
     if person is None:
         return None
     cursor = await connection.execute(
-        "select name, email, phone, ship_to, bill_to from person where id = %s and erased_at is null", [person]
+        "select name, email, phone, ship_to, bill_to, line_ship_to from person where id = %s and erased_at is null",
+        [person],
     )
     row = await cursor.fetchone()
     return _contact_of(row) if row else None
@@ -102,11 +103,12 @@ def _customer_of(row: tuple[Any, ...]) -> CustomerDetail:
 
 
 def _contact_of(row: tuple[Any, ...]) -> Contact:
-    name, email, phone, ship_to, bill_to = row
+    name, email, phone, ship_to, bill_to, *lines = row
     return Contact(
         name=name,
         email=email,
         phone=phone,
         ship_to=json.convert(ship_to, Address) if ship_to else None,
         bill_to=json.convert(bill_to, Address) if bill_to else None,
+        line_ship_to=json.convert(lines[0], tuple[LineAddress, ...]) if lines and lines[0] else (),
     )

@@ -25,14 +25,25 @@ class Address(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     country: Line | None = None
 
 
+class LineAddress(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where one line of an order goes, when not where the order goes. line: 1, 2, 3..."""
+
+    line: Annotated[int, msgspec.Meta(ge=1)]
+    address: Address
+
+
 class Contact(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
-    """Everything personal about one order or customer; it is kept once, under an id the journal refers to."""
+    """Everything personal about one order or customer; it is kept once, under an id the journal refers to.
+
+    line_ship_to: of an order, addresses of single lines.
+    """
 
     name: Line | None = None
     email: Line | None = None
     phone: Line | None = None
     ship_to: Address | None = None
     bill_to: Address | None = None
+    line_ship_to: Annotated[tuple[LineAddress, ...], msgspec.Meta(max_length=500)] = ()
 
 
 class Customer(msgspec.Struct, frozen=True, kw_only=True):
@@ -163,16 +174,17 @@ def _insert_persons(kept: dict[str, Contact], at: datetime) -> Statement:
     persons = sorted(kept)
     contacts = [kept[person] for person in persons]
     return Statement(
-        """insert into person (id, name, email, phone, ship_to, bill_to, at)
-        select id, name, email, phone, ship_to::jsonb, bill_to::jsonb, %s
-        from unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[])
-             as p (id, name, email, phone, ship_to, bill_to)""",
+        """insert into person (id, name, email, phone, ship_to, bill_to, line_ship_to, at)
+        select id, name, email, phone, ship_to::jsonb, bill_to::jsonb, line_ship_to::jsonb, %s
+        from unnest(%s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[])
+             as p (id, name, email, phone, ship_to, bill_to, line_ship_to)""",
         [
             at, persons, [c.name for c in contacts], [c.email for c in contacts], [c.phone for c in contacts],
-            [_address(c.ship_to) for c in contacts], [_address(c.bill_to) for c in contacts],
+            [_words(c.ship_to) for c in contacts], [_words(c.bill_to) for c in contacts],
+            [_words(c.line_ship_to) for c in contacts],
         ],
     )  # fmt: skip
 
 
-def _address(address: Any) -> str | None:
-    return json.encode(address).decode() if address is not None else None
+def _words(value: Any) -> str | None:
+    return json.encode(value).decode() if value else None
