@@ -68,7 +68,8 @@ async def test_a_decision_is_explained_with_every_candidate(lead: Client, door: 
 
 async def test_only_the_mode_demand_can_be_asked_for(lead: Client, door: Door, url: str):
     order = await placed(door, MUG=1)
-    for body in ({"mode": "broker"}, {"run": "run_1"}, {"plan": []}):
+    bodies: tuple[dict[str, Any], ...] = ({"mode": "broker"}, {"run": "run_1"}, {"plan": []})
+    for body in bodies:
         assert (await lead.post(f"/v1/orders/{order}/source", body, by=LEAD)).status == 400, body
     assert (await lead.post(f"/v1/orders/{order}/source", {}, by=DEPUTY)).status == 403
     assert await rows(url, "select count(*) from sourcing_decision") == [(0,)]

@@ -27,7 +27,7 @@ from trueup.core.arrays import literal
 from trueup.core.checks import Check
 from trueup.core.database import Connection
 from trueup.core.errors import Refusal
-from trueup.core.policy import Policies
+from trueup.core.policy import Policies, Policy
 from trueup.core.verb import (
     Accepted,
     Actor,
@@ -64,6 +64,7 @@ class House(msgspec.Struct, frozen=True):
     """What the door is built of; `house.py` fills it in.
 
     slices: in the order of locks. guards: asked in this order before every rule. load_standing: reads rights, policies.
+    kinds: the policy documents the rooms know.
     """
 
     verbs: dict[type[Command], Verb[Any]]
@@ -72,6 +73,7 @@ class House(msgspec.Struct, frozen=True):
     load_standing: LoadStanding
     events: dict[str, type[Event]]
     checks: tuple[Check, ...] = ()
+    kinds: dict[str, type[Policy]] = {}
 
 
 class Submission:

@@ -111,8 +111,14 @@ def read_document(
     try:
         read = json.convert(document, kinds[kind])
     except msgspec.ValidationError as error:
+        what, _, path = str(error).partition(" - at `$")
+        where = path.rstrip("`").removeprefix(".")
         return Refusal(
-            "policy.invalid", f"The document is not a valid {kind}: {error}.", "Correct it and send it again."
+            "policy.invalid",
+            f"The document is not a valid {kind}: {where + ': ' if where else ''}{what}.",
+            "Correct it and send it again.",
+            where,
+            details=(RefusalDetail(where, "", what),),
         )
     faults = read.faults(known) if known is not None else []
     if not faults:

@@ -67,7 +67,7 @@ def create_app(
         now = clock or SystemClock()
         door = Door(url, house, writers=settings.writers, queue_max=settings.queue_max, clock=now, on_commit=on_commit)
         async with open_pool(url) as reads, _open_sign_in_pool(url) as sign_in, door:
-            app.state.site = Site(door, reads, sign_in, Access(house, reads, now), now)
+            app.state.site = Site(door, reads, sign_in, Access(house, reads, now), now, house.kinds)
             app.state.metrics = Metrics(door)
             async with AsyncExitStack() as stack:
                 for run in beside:

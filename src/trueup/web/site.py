@@ -13,18 +13,23 @@ from psycopg_pool import AsyncConnectionPool
 
 from trueup.core.clock import Clock
 from trueup.core.database import Connection
+from trueup.core.policy import Policy
 from trueup.core.door import Door
 from trueup.web.api.access import Access
 
 
 class Site(msgspec.Struct, frozen=True):
-    """One process' shared things. reads: read-only sessions; sign_in: a few that may write the sign-in tables."""
+    """One process' shared things. reads: read-only sessions; sign_in: a few that may write the sign-in tables.
+
+    kinds: the policy documents that can be published.
+    """
 
     door: Door
     reads: AsyncConnectionPool[Connection]
     sign_in: AsyncConnectionPool[Connection]
     access: Access
     clock: Clock
+    kinds: dict[str, type[Policy]] = {}
 
     def now(self) -> datetime:
         """Return the current time with zone UTC."""
