@@ -6,9 +6,12 @@ from urllib.parse import quote
 
 _PAGES = {
     "ord": "/orders/",
+    "ful": "/fulfilment-orders/",
     "case": "/cases/",
     "itm": "/items/",
     "act": "/actors/",
+    "frz": "/freezes/",
+    "feed": "/feeds/",
     "mig": "/migrations/",
     "run": "/migrations/",
 }

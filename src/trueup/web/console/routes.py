@@ -12,6 +12,8 @@ from litestar.types import ControllerRouterHandler
 from trueup.web.console.pages import (
     actors,
     cases,
+    feeds,
+    freezes,
     holds,
     items,
     journal,
@@ -21,13 +23,17 @@ from trueup.web.console.pages import (
     overview,
     policies,
     sign_in,
+    sourcing,
     stock,
 )
 from trueup.web.console.render import STATIC
 from trueup.web.sessions import only_signed_in
 
 BODY_BYTES_MAX = 1_000_000
-_PAGES = (overview, orders, holds, stock, items, cases, migrations, journal, actors, organisation, policies)
+_PAGES = (
+    overview, orders, holds, stock, freezes, feeds, items, cases,
+    migrations, journal, actors, organisation, policies,
+)  # fmt: skip
 
 router: list[ControllerRouterHandler] = [
     create_static_files_router(path="/static", directories=[STATIC], include_in_schema=False, cache_control=None),
