@@ -107,7 +107,8 @@ _UNNEST = ", ".join(f"%s::{'text' if kind == 'jsonb' else kind}[]" for kind in _
 _UPSERT = f"""insert into order_draft ({_NAMES}) select {", ".join(_CASTS.get(name, name) for name in _COLUMNS)}
     from unnest({_UNNEST}) as n ({_NAMES})
     on conflict (id) do update set {", ".join(f"{name} = excluded.{name}" for name in _COLUMNS if name != "id")}"""
-_READ = f"select {_NAMES} from order_draft where id = any(%s::text[]) order by id"
+_TEXTS = ", ".join(f"{name}::text" if kind == "jsonb" else name for name, kind in _COLUMNS.items())
+_READ = f"select {_TEXTS} from order_draft where id = any(%s::text[]) order by id"
 
 
 class Drafts(Slice):
@@ -214,11 +215,11 @@ def _values(row: DraftRow) -> tuple[Any, ...]:
 
 
 def _row_of(values: dict[str, Any]) -> DraftRow:
-    moved = json.convert(values["last_move"], Moved)
+    moved = json.decode(values["last_move"], Moved)
     draft = Draft(
         id=values["id"],
         number=values["number"],
-        basket=json.convert(values["basket"], DraftBasket),
+        basket=json.decode(values["basket"], DraftBasket),
         total=values["total"],
         missing=tuple(values["missing"]),
         valid_until=values["valid_until"],

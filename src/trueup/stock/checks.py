@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from trueup.core.checks import CHANGED, Check, promise
+from trueup.stock.rows import EXPIRY
 
 # Places that movements of later batches, or claims of later holders, touched.
 _TOUCHED = """(b.item, b.location) in (
@@ -145,12 +146,12 @@ CHECKS: tuple[Check, ...] = (
     promise(
         "stock.expiring_are_open",
         "The list of claims that expire is that of the open claims with an expiry.",
-        """select 'claim', coalesce(o.holder, e.holder) || ' ' || coalesce(o.line, e.line),
+        f"""select 'claim', coalesce(o.holder, e.holder) || ' ' || coalesce(o.line, e.line),
             'listed ' || coalesce(e.quantity || ' until ' || e.expires_at, 'nowhere')
             || ', open ' || coalesce(o.quantity || ' until ' || o.expires_at, 'nowhere')
-        from (select c.holder, c.line, c.item, c.location, sum(c.quantity) as quantity, max(c.expires_at) as expires_at
+        from (select c.holder, c.line, c.item, c.location, sum(c.quantity) as quantity, {EXPIRY} as expires_at
               from stock_claim c where c.kind = 'reservation' group by c.holder, c.line, c.item, c.location
-              having sum(c.quantity) > 0 and max(c.expires_at) is not null) o
+              having sum(c.quantity) > 0 and {EXPIRY} is not null) o
         full join stock_expiring e using (holder, line, item, location)
         where (o.quantity, o.expires_at) is distinct from (e.quantity, e.expires_at)""",
     ),

@@ -11,6 +11,7 @@ import msgspec
 from trueup.core.database import Connection
 from trueup.core.paging import Limit, Page, bounded, page_of, prefix_range, read_cursor, write_cursor
 from trueup.core.quantity import ZERO, plain
+from trueup.stock.rows import EXPIRY
 
 CLAIM_ROWS_READ_MAX = 1000
 
@@ -230,7 +231,7 @@ async def claims(
     Looks through the newest CLAIM_ROWS_READ_MAX rows of the place: what is older stands on its holder's own page.
     """
     rows = await connection.execute(
-        """with newest as materialized (
+        f"""with newest as materialized (
             select distinct holder, line from (
                 select c.holder, c.line from stock_claim c
                 where c.item = %s and c.location = (select id from location where code = %s)
@@ -239,7 +240,7 @@ async def claims(
         )
         select n.holder, n.line, s.kind, s.quantity, s.since, s.expires_at, s.lot
         from newest n cross join lateral (
-            select kind, lot, sum(quantity) as quantity, min(at) as since, max(expires_at) as expires_at
+            select kind, lot, sum(quantity) as quantity, min(at) as since, {EXPIRY} as expires_at
             from stock_claim c where c.holder = n.holder and c.line = n.line and c.item = %s
                 and c.location = (select id from location where code = %s) group by kind, lot
         ) s where s.quantity > 0 order by s.since desc, n.holder desc, n.line, s.kind, s.lot limit %s""",

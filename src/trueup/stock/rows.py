@@ -24,20 +24,24 @@ READ_BALANCES = f"""{_WANTED} select b.item, b.location, b.on_hand, b.reserved, 
     from ({_PLACES}) p join stock_balance b using (item, location) order by b.item, b.location"""
 LOCK_BALANCES = READ_BALANCES + " for no key update of b"
 
+# When a claim ends is what was last said: a draft's claim lasts from when the draft is an order.
+EXPIRY = "(array_agg(expires_at order by number desc) filter (where quantity > 0))[1]"
 # number: the last one of the holder's line, whatever place it was for.
-READ_CLAIMS = """select holder, line, item, location, kind, lot, sum(quantity),
-        (max(max(number)) over (partition by holder, line))::int, max(expires_at), max(channel), max(kit)
+READ_CLAIMS = f"""select holder, line, item, location, kind, lot, sum(quantity),
+        (max(max(number)) over (partition by holder, line))::int, {EXPIRY}, max(channel), max(kit)
     from stock_claim where holder = any(%s::text[]) group by holder, line, item, location, kind, lot"""
 
 # What has expired on these balances: claims that nobody released yet, and lots past their date. Read after the balances
-# are locked, which guards both.
-READ_EXPIRING = f"""{_WANTED}, p as ({_PLACES})
+# are locked, which guards both. Whether there is any such lot at all is asked first: nearly always there is none.
+READ_EXPIRING = f"""{_WANTED}
     select '' as holder, 0, l.item, l.location, 'lot', l.lot, l.on_hand, 0, null::timestamptz, '', ''
-    from p join stock_lot l using (item, location) where l.on_hand > 0 and l.expires_on < %s::date
+    from ({_PLACES}) p cross join (select %s::date as today) d join stock_lot l using (item, location)
+    where (select exists (select from stock_lot where on_hand > 0 and expires_on < d.today)) and l.on_hand > 0
+        and l.expires_on < d.today
     union all select e.holder, e.line, e.item, e.location, 'reservation', '', e.quantity,
         (select max(number)::int from stock_claim c where c.holder = e.holder and c.line = e.line), e.expires_at,
         e.channel, e.kit
-    from p join stock_expiring e using (item, location) where e.expires_at <= %s"""
+    from ({_PLACES}) p join stock_expiring e using (item, location) where e.expires_at <= %s"""
 
 # What limits claims at these places; where there is no pool and no freeze at all, no place is looked at.
 READ_POOLS = f"""{_WANTED} select o.item, o.location, o.channel, o.mode, o.quantity, o.used, o.part, o.per
@@ -81,7 +85,7 @@ DELETE_POOLS = """delete from stock_pool p
 
 ALL_BALANCES = """select item, location, on_hand, reserved, allocated, owed, safety, damaged, quality, quarantined
     from stock_balance"""
-ALL_OPEN_CLAIMS = """select holder, line, item, location, kind, lot, sum(quantity), max(expires_at)
+ALL_OPEN_CLAIMS = f"""select holder, line, item, location, kind, lot, sum(quantity), {EXPIRY}
     from stock_claim group by holder, line, item, location, kind, lot having sum(quantity) > 0"""
 
 INSERT_BALANCES = """insert into stock_balance
