@@ -40,7 +40,7 @@ def netting_ignored(patch: pytest.MonkeyPatch) -> None:
 
 
 def movements_of_the_batch_not_netted(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Ledger, "evolve", lambda self, event: None)
+    patch.setattr(Ledger, "_take", lambda self, event: None)
 
 
 def a_count_is_a_movement_of_its_posting(patch: pytest.MonkeyPatch) -> None:

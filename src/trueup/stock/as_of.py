@@ -19,9 +19,9 @@ _EXPIRED = """(select coalesce(sum(e.quantity), 0) from stock_expiring e
         where e.item = p.item and e.location = p.location and e.expires_at <= p.moment)
     - (select coalesce(sum(r.quantity), 0) from stock_claim r
         where r.item = p.item and r.location = p.location and r.at > p.moment and r.quantity < 0
-            and exists (select from stock_claim o where (o.holder, o.line, o.item, o.location, o.kind, o.lot)
-                = (r.holder, r.line, r.item, r.location, r.kind, r.lot)
-                and o.at <= p.moment and o.expires_at <= p.moment))"""
+            and (select o.expires_at from stock_claim o where (o.holder, o.line, o.item, o.location, o.kind, o.lot)
+                    = (r.holder, r.line, r.item, r.location, r.kind, r.lot) and o.at <= p.moment and o.quantity > 0
+                order by o.number desc limit 1) <= p.moment)"""
 _EXPIRED_LOTS = f"""(select coalesce(sum(s.on_hand - (select {_NET.format(bucket="on_hand")} from stock_movement
             where item = p.item and lot = s.lot and at > p.moment and p.location in (to_location, from_location))), 0)
         from stock_lot s where s.item = p.item and s.location = p.location

@@ -41,7 +41,7 @@ create table stock_lot (
 ) with (fillfactor = 80);
 create unique index stock_lot_serial on stock_lot (item, lot) where serial and lot <> '?' and on_hand + held > 0;
 create index stock_lot_expiring on stock_lot (item, location, expires_on) where on_hand > 0 and expires_on is not null;
-create index stock_lot_by_place on stock_lot (location, expires_on) where on_hand > 0 and expires_on is not null;
+create index stock_lot_expired on stock_lot (expires_on) where on_hand > 0;
 
 -- One row per transfer between two locations. Its units lie on the account `in_transit` under its id.
 create table stock_transfer (
