@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from trueup.core.verb import Batch, Event, Loading, Rebuilt, Slice, Statement, of_kind
+from trueup.core.verb import Batch, Event, Loading, Rebuilt, Slice, Statement, Takes
 
 NodeKind = Literal["brand", "company", "region", "site", "channel"]
 
@@ -152,19 +152,16 @@ class Authority(Slice):
         self.digests = {digest for (digest,) in answers[4]}
         self.nodes = {columns[0]: Node(*columns) for columns in answers[5]}
 
-    def evolve(self, event: Event) -> None:
+    def takes(self) -> Takes:
         """Take an actor, a key, a policy or a part of the organisation in."""
-        of_kind(
-            event,
-            {
-                ActorRegistered: self._registered,
-                KeyIssued: self._issued,
-                KeyRevoked: self._revoked,
-                PolicyPublished: self._published,
-                NodeSet: self._set,
-                NodeRemoved: self._removed,
-            },
-        )
+        return {
+            ActorRegistered: self._registered,
+            KeyIssued: self._issued,
+            KeyRevoked: self._revoked,
+            PolicyPublished: self._published,
+            NodeSet: self._set,
+            NodeRemoved: self._removed,
+        }
 
     def _registered(self, event: ActorRegistered) -> None:
         self.actors[event.actor.id] = event.actor

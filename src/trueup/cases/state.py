@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from trueup.core import json
-from trueup.core.verb import Batch, Event, Loading, Rebuilt, Rows, Slice, Statement, of_kind
+from trueup.core.verb import Batch, Event, Loading, Rebuilt, Rows, Slice, Statement, Takes
 
 SUBJECTS_PER_EVENT_MAX = 5000
 
@@ -163,17 +163,14 @@ class Cases(Slice):
             if case.closed_at is None:
                 self._open[case.cause] = case.id
 
-    def evolve(self, event: Event) -> None:
+    def takes(self) -> Takes:
         """Take a case's event in."""
-        of_kind(
-            event,
-            {
-                CaseOpened: self._opened,
-                CaseGrew: self._grew,
-                CaseActed: lambda e: self._change(e.case, acted_at=self.cases[e.case].acted_at or e.at),
-                CaseClosed: self._closed,
-            },
-        )
+        return {
+            CaseOpened: self._opened,
+            CaseGrew: self._grew,
+            CaseActed: lambda e: self._change(e.case, acted_at=self.cases[e.case].acted_at or e.at),
+            CaseClosed: self._closed,
+        }
 
     def _opened(self, event: CaseOpened) -> None:
         self.cases[event.case.id] = event.case

@@ -27,8 +27,8 @@ from trueup.core.verb import (
     Slice,
     State,
     Statement,
+    Takes,
     Verb,
-    of_kind,
 )
 
 COSTS_SHOWN_MAX = 200
@@ -113,9 +113,9 @@ class Costs(Slice):
     def _take(self, cost: Cost) -> None:
         self._known.setdefault((cost.item, cost.currency), set()).add(cost)
 
-    def evolve(self, event: Event) -> None:
+    def takes(self) -> Takes:
         """Take a cost in."""
-        of_kind(event, {CostRecorded: self._recorded})
+        return {CostRecorded: self._recorded}
 
     def _recorded(self, event: CostRecorded) -> None:
         self._take(event.cost)

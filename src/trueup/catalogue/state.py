@@ -11,7 +11,7 @@ import msgspec
 
 from trueup.core import json
 from trueup.core.fields import Value
-from trueup.core.verb import Batch, Event, Loading, Rebuilt, Rows, Slice, Statement, of_kind
+from trueup.core.verb import Batch, Event, Loading, Rebuilt, Rows, Slice, Statement, Takes
 
 ItemKind = Literal["good", "charge", "kit"]
 LocationKind = Literal["warehouse", "store", "supplier"]
@@ -275,17 +275,14 @@ class Catalogue(Slice):
             )
         return statements
 
-    def evolve(self, event: Event) -> None:
+    def takes(self) -> Takes:
         """Take an item, alias or location in."""
-        of_kind(
-            event,
-            {
-                ItemRegistered: self._registered,
-                AliasAdded: self._aliased,
-                LocationRegistered: self._located,
-                SiteOperated: self._operated,
-            },
-        )
+        return {
+            ItemRegistered: self._registered,
+            AliasAdded: self._aliased,
+            LocationRegistered: self._located,
+            SiteOperated: self._operated,
+        }
 
     def _registered(self, event: ItemRegistered) -> None:
         self.items[event.item.id] = event.item

@@ -31,6 +31,7 @@ class Statement(msgspec.Struct, frozen=True):
     parameters: Sequence[Any] = ()
 
 
+Takes: TypeAlias = "dict[type[Event], Callable[[Any], None]]"
 Loading: TypeAlias = Generator[list[Statement], list[Rows], None]
 
 
@@ -154,8 +155,12 @@ class Slice:
         """Return what became due on the rows that were loaded, before any command is decided (expired claims)."""
         return []
 
-    def evolve(self, event: Event) -> None:
-        """Change the rows by one event, so that the next command of the batch sees it."""
+    def takes(self) -> Takes:
+        """Return which kinds of event change the rows, each with what takes one in.
+
+        A change is seen by the next command of the batch.
+        """
+        return {}
 
     def write(self, batch: Batch) -> list[Statement]:
         """Return the net change since loading, as one statement per table."""
@@ -178,6 +183,8 @@ class State:
 
     def __init__(self, slices: Sequence[type[Slice]]) -> None:
         self._slices: dict[type[Slice], Slice] = {kind: kind() for kind in slices}
+        self._taken = [part.takes() for part in self._slices.values()]
+        self._takers: dict[type[Event], list[Callable[[Any], None]]] = {}
 
     def of(self, kind: type[S]) -> S:
         """Return the slice of this class."""
@@ -189,9 +196,13 @@ class State:
             part.under(policies)
 
     def evolve(self, event: Event) -> None:
-        """Let every slice take one event in."""
-        for part in self._slices.values():
-            part.evolve(event)
+        """Let every slice that it concerns take one event in."""
+        kind = type(event)
+        takers = self._takers.get(kind)
+        if takers is None:
+            takers = self._takers[kind] = [taken[kind] for taken in self._taken if kind in taken]
+        for take in takers:
+            take(event)
 
     def parts(self) -> list[Slice]:
         """Return the slices in the rooms' order, which is the order of locks and writes."""
@@ -282,10 +293,3 @@ class Verb(msgspec.Struct, Generic[C], frozen=True, kw_only=True):
     concerns: Callable[[State, C], Concerns] = concerns_named
     personal: Personal | None = None
     moves: Callable[[State, C], tuple[Movement, ...]] | None = None
-
-
-def of_kind(event: Event, kinds: dict[type[Event], Callable[[Any], None]]) -> None:
-    """Call the entry of a slice's table that takes this kind of event, if there is one."""
-    take = kinds.get(type(event))
-    if take is not None:
-        take(event)

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from trueup.core import json
-from trueup.core.verb import Batch, Event, Loading, Rebuilt, Slice, Statement, of_kind
+from trueup.core.verb import Batch, Event, Loading, Rebuilt, Slice, Statement, Takes
 from trueup.orders.basket import LINES_MAX, Basket, PlaceLine
 from trueup.orders.state import Moved, OrderMoved
 
@@ -137,17 +137,14 @@ class Drafts(Slice):
             row = _row_of(dict(zip(_COLUMNS, columns, strict=True)))
             self.rows[row.draft.id] = row
 
-    def evolve(self, event: Event) -> None:
+    def takes(self) -> Takes:
         """Take what happened to a draft in; a move of the workflow is its own while it is no order."""
-        of_kind(
-            event,
-            {
-                DraftSaved: self._saved,
-                DraftConfirmed: self._confirmed,
-                DraftEnded: self._ended,
-                OrderMoved: self._moved,
-            },
-        )
+        return {
+            DraftSaved: self._saved,
+            DraftConfirmed: self._confirmed,
+            DraftEnded: self._ended,
+            OrderMoved: self._moved,
+        }
 
     def _saved(self, event: DraftSaved) -> None:
         row = self.rows.get(event.draft.id)

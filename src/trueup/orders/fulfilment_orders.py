@@ -14,7 +14,7 @@ from typing import Any, Literal
 import msgspec
 
 from trueup.core.quantity import ZERO
-from trueup.core.verb import Batch, Event, Loading, Rebuilt, Slice, Statement, of_kind
+from trueup.core.verb import Batch, Event, Loading, Rebuilt, Slice, Statement, Takes
 
 Why = Literal["cancelled", "moved", "short", "released", "rejected"]
 
@@ -144,9 +144,9 @@ class FulfilmentOrders(Slice):
         for id_, *columns in lines:
             self.parts[id_].lines[columns[0]] = PartLineRow(*columns)
 
-    def evolve(self, event: Event) -> None:
+    def takes(self) -> Takes:
         """Take new parts and reductions in."""
-        of_kind(event, {FulfilmentOrdered: self._ordered, FulfilmentReduced: self._reduced})
+        return {FulfilmentOrdered: self._ordered, FulfilmentReduced: self._reduced}
 
     def _ordered(self, event: FulfilmentOrdered) -> None:
         parts = self._of_order.setdefault(event.order, [])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from trueup.core.verb import Batch, Event, Loading, Rebuilt, Rows, Slice, Statement, of_kind
+from trueup.core.verb import Batch, Loading, Rebuilt, Rows, Slice, Statement, Takes
 from trueup.orders.held import Hold, HoldNoticed, HoldPlaced, HoldReleased
 from trueup.orders.state import OrderPlaced
 
@@ -179,17 +179,14 @@ class Holds(Slice):
     def _take_customers(self, rows: Rows) -> None:
         self.customers.update({id_: Regular(country, orders) for id_, _, _, country, orders in rows})
 
-    def evolve(self, event: Event) -> None:
+    def takes(self) -> Takes:
         """Take a hold's event in; and an order, which its customer has one more of now."""
-        of_kind(
-            event,
-            {
-                HoldPlaced: self._placed,
-                HoldReleased: self._released,
-                HoldNoticed: self._noticed,
-                OrderPlaced: self._ordered,
-            },
-        )
+        return {
+            HoldPlaced: self._placed,
+            HoldReleased: self._released,
+            HoldNoticed: self._noticed,
+            OrderPlaced: self._ordered,
+        }
 
     def _placed(self, event: HoldPlaced) -> None:
         row = HoldRow(event.hold, is_new=True)

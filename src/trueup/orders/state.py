@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Literal
@@ -12,7 +12,7 @@ import msgspec
 from trueup.core import json
 from trueup.core.fields import Value
 from trueup.core.quantity import ZERO
-from trueup.core.verb import Batch, Event, Loading, Rebuilt, Rows, Slice, Statement, of_kind
+from trueup.core.verb import Batch, Event, Loading, Rebuilt, Rows, Slice, Statement, Takes
 from trueup.orders import rows
 from trueup.orders.business import Business
 from trueup.orders.changes import OrderTaxed, Readdressed, ReservationsLapsed
@@ -319,32 +319,41 @@ class Orders(Slice):
             row.allocated = allocated.get(captured.id, {})
             self.orders[captured.id] = row
 
-    def evolve(self, event: Event) -> None:
+    def takes(self) -> Takes:
         """Take what happened to an order, or to the stock claimed for it, in."""
-        if type(event) in _RAISING and event.subject in self.orders:
-            row = self.orders[event.subject]
-            row.version += 1
-            self._change(row)
-        of_kind(
-            event,
-            {
-                OrderPlaced: self._captured,
-                OrderRecorded: self._captured,
-                RecordExtended: self._extended,
-                RecordWithdrawn: self._taken_out,
-                OrderCancelled: self._cancelled,
-                OrderMoved: self._moved,
-                EventUnmatched: self._unmatched,
-                Readdressed: self._readdressed,
-                OrderTaxed: self._taxed,
-                ReservationsLapsed: self._lapsed,
-                HoldPlaced: self._held,
-                HoldReleased: self._freed,
-                StockReserved: self._reserved,
-                StockAllocated: self._allocated,
-                ClaimsReleased: self._released,
-            },
-        )
+        handlers: Takes = {
+            OrderPlaced: self._captured,
+            OrderRecorded: self._captured,
+            RecordExtended: self._extended,
+            RecordWithdrawn: self._taken_out,
+            OrderCancelled: self._cancelled,
+            OrderMoved: self._moved,
+            EventUnmatched: self._unmatched,
+            Readdressed: self._readdressed,
+            OrderTaxed: self._taxed,
+            ReservationsLapsed: self._lapsed,
+            HoldPlaced: self._held,
+            HoldReleased: self._freed,
+            StockReserved: self._reserved,
+            StockAllocated: self._allocated,
+            ClaimsReleased: self._released,
+        }
+        for kind in _RAISING:
+            handlers[kind] = self._raising(handlers.get(kind))
+        return handlers
+
+    def _raising(self, handler: Callable[[Any], None] | None) -> Callable[[Any], None]:
+        """Return a handler that raises the order's version before the event is taken in."""
+
+        def raise_then_take(event: Any) -> None:
+            row = self.orders.get(event.subject)
+            if row is not None:
+                row.version += 1
+                self._change(row)
+            if handler is not None:
+                handler(event)
+
+        return raise_then_take
 
     def _captured(self, event: OrderPlaced | OrderRecorded) -> None:
         row = OrderRow(event.order, list(event.lines), is_new=True)

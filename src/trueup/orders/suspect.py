@@ -29,8 +29,8 @@ from trueup.core.verb import (
     Slice,
     State,
     Statement,
+    Takes,
     Verb,
-    of_kind,
 )
 from trueup.orders.channel import Channel
 from trueup.orders.held import DuplicateDismissed, DuplicateSuspected
@@ -227,12 +227,9 @@ class Suspects(Slice):
             self.suspicions[order] = found = Suspicion(earlier, at, is_new=False)
             found.dismissed = tuple(dismissed)
 
-    def evolve(self, event: Event) -> None:
+    def takes(self) -> Takes:
         """Take an order, a suspicion, or its dismissal in."""
-        of_kind(
-            event,
-            {OrderPlaced: self._placed, DuplicateSuspected: self._suspected, DuplicateDismissed: self._dismissed},
-        )
+        return {OrderPlaced: self._placed, DuplicateSuspected: self._suspected, DuplicateDismissed: self._dismissed}
 
     def _placed(self, event: OrderPlaced) -> None:
         found = self._print(event.order, event.lines)

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from trueup.core.quantity import ZERO
-from trueup.core.verb import Batch, Event, Loading, Rebuilt, Slice, Statement, of_kind
+from trueup.core.verb import Batch, Event, Loading, Rebuilt, Slice, Statement, Takes
 from trueup.orders.tax import reversal
 from trueup.orders.totals import Taxed, TaxRate
 
@@ -139,9 +139,9 @@ class OrderTaxes(Slice):
             kept = TaxRate(rate, category, code, reason)
             self._rows[order].append(TaxRow(number, invoice, line, units, kept, base, tax, reverses))
 
-    def evolve(self, event: Event) -> None:
+    def takes(self) -> Takes:
         """Take committed and reversed tax in."""
-        of_kind(event, {TaxCommitted: self._added, TaxReversed: self._added})
+        return {TaxCommitted: self._added, TaxReversed: self._added}
 
     def _added(self, event: TaxCommitted | TaxReversed) -> None:
         self._rows.setdefault(event.order, []).extend(event.rows)

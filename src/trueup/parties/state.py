@@ -9,7 +9,7 @@ import msgspec
 
 from trueup.core import json
 from trueup.core.fields import Value
-from trueup.core.verb import Batch, Event, Loading, Rebuilt, Slice, State, Statement, of_kind
+from trueup.core.verb import Batch, Event, Loading, Rebuilt, Slice, State, Statement, Takes
 
 Line = Annotated[str, msgspec.Meta(max_length=300)]
 
@@ -115,9 +115,9 @@ class Parties(Slice):
                 fields=fields or {},
             )  # fmt: skip
 
-    def evolve(self, event: Event) -> None:
+    def takes(self) -> Takes:
         """Take a customer in."""
-        of_kind(event, {CustomerRecorded: self._recorded})
+        return {CustomerRecorded: self._recorded}
 
     def _recorded(self, event: CustomerRecorded) -> None:
         key = (event.customer.source, event.customer.number)

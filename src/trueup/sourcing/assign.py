@@ -224,6 +224,7 @@ def candidates_of(state: State, row: OrderRow, needs: Sequence[Need], now: datet
     """Return the locations that have any of the items, and those the order is bound to."""
     stock, catalogue = state.of(Stock), state.of(Catalogue)
     order, channel = row.captured.id, row.captured.channel
+    items = dict.fromkeys(need.item for need in needs)
     places = {place for need in needs for place in (need.only, *stock.places_of(need.item)) if place is not None}
     here = (row.captured.latitude, row.captured.longitude)
     found = []
@@ -235,7 +236,7 @@ def candidates_of(state: State, row: OrderRow, needs: Sequence[Need], now: datet
         found.append(
             Candidate(
                 location,
-                lambda item, at=id_: stock.available_to(order, item, at, channel),  # type: ignore[misc]
+                {item: stock.available_to(order, item, id_, channel) for item in items},
                 _capacity(state, location, local.date()),
                 local.strftime("%H:%M") > location.cutoff,
                 distance_km(here, (location.latitude, location.longitude)),

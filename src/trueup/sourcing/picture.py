@@ -64,7 +64,7 @@ class Picture(msgspec.Struct, frozen=True):
             found.append(
                 Candidate(
                     place,
-                    lambda item, at=id_: free.get((item, at), ZERO),  # type: ignore[misc]
+                    {item: free.get((item, id_), ZERO) for item in items},
                     None if capacity is None else capacity - taken.get(id_, 0),
                     local.strftime("%H:%M") > place.cutoff,
                     distance_km(order.point, (place.latitude, place.longitude)),

@@ -13,7 +13,7 @@ The trace of every step is part of the answer: each automatic decision keeps its
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
 import msgspec
@@ -44,11 +44,11 @@ class Need(msgspec.Struct, frozen=True):
 class Candidate(msgspec.Struct, frozen=True):
     """A location as this order sees it. capacity: orders it still takes today; None without a limit.
 
-    free: units of an item the order may take there. distance_km: None where either end is not known.
+    free: units of each item the order may take there. distance_km: None where either end is not known.
     """
 
     location: Location
-    free: Callable[[str], Decimal]
+    free: Mapping[str, Decimal]
     capacity: int | None = None
     past_cutoff: bool = False
     distance_km: float | None = None
@@ -192,7 +192,7 @@ def _gives(candidate: Candidate, need: Need, where: LocationFilter) -> Decimal:
         return ZERO
     if need.category is not None and need.category in where.not_categories:
         return ZERO
-    return max(ZERO, candidate.free(need.item) - where.keep)
+    return max(ZERO, candidate.free.get(need.item, ZERO) - where.keep)
 
 
 def _sort_key(candidate: Candidate, needs: Sequence[Need], rule: Rule, costs: Costs) -> tuple[object, ...]:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import msgspec
 
 from trueup.core import json
-from trueup.core.verb import Batch, Event, Loading, Rebuilt, Slice, Statement, of_kind
+from trueup.core.verb import Batch, Event, Loading, Rebuilt, Slice, Statement, Takes
 from trueup.sourcing.route import Share, Tried
 
 Mode = Literal["placement", "schedule", "demand", "rejection", "receipt", "broker", "manual"]
@@ -156,12 +156,9 @@ class Sourcing(Slice):
         self.rejections |= {(order, line, place): (reason, at) for order, line, place, reason, at in answers[0]}
         self.load_of |= {(location, day): taken for location, day, taken in answers[1]}
 
-    def evolve(self, event: Event) -> None:
+    def takes(self) -> Takes:
         """Take decisions, rejections and runs in."""
-        of_kind(
-            event,
-            {OrderSourced: self._decided, FulfilmentRejected: self._rejected, RunFinished: self._runs.append},
-        )
+        return {OrderSourced: self._decided, FulfilmentRejected: self._rejected, RunFinished: self._runs.append}
 
     def _decided(self, event: OrderSourced) -> None:
         decision = event.decision

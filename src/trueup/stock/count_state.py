@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from trueup.core.verb import Batch, Event, Loading, Rebuilt, Slice, Statement, of_kind
+from trueup.core.verb import Batch, Event, Loading, Rebuilt, Slice, Statement, Takes
 
 ITEMS_MAX = 5000
 LineKey = tuple[str, str]
@@ -159,17 +159,14 @@ class Counts(Slice):
             self.stocked.setdefault(location, []).append(item)
         self.busy.update({(location, item): id_ for location, item, id_ in answers[5]})
 
-    def evolve(self, event: Event) -> None:
+    def takes(self) -> Takes:
         """Take a session's event in."""
-        of_kind(
-            event,
-            {
-                CountOpened: self._opened,
-                CountRecorded: self._recorded,
-                CountApproved: self._approve,
-                CountClosed: self._closed,
-            },
-        )
+        return {
+            CountOpened: self._opened,
+            CountRecorded: self._recorded,
+            CountApproved: self._approve,
+            CountClosed: self._closed,
+        }
 
     def _opened(self, event: CountOpened) -> None:
         count = event.count

@@ -14,7 +14,7 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 
 from trueup.core.quantity import ZERO
-from trueup.core.verb import Batch, Event, Loading, Rebuilt, Rows, Slice, Statement, of_kind
+from trueup.core.verb import Batch, Event, Loading, Rebuilt, Rows, Slice, Statement, Takes
 
 FeedKind = Literal["snapshot", "delta"]
 Ending = Literal["applied", "merged", "quarantined", "ignored"]
@@ -249,18 +249,15 @@ class Feeds(Slice):
         for feed, number, field, value, rule, raw, settled_at, settled in answers[5]:
             self.bad[feed, number] = (BadRow(number, field, value, rule, raw), settled_at, settled)
 
-    def evolve(self, event: Event) -> None:
+    def takes(self) -> Takes:
         """Take what happened to a feed or a row of it in."""
-        of_kind(
-            event,
-            {
-                FeedReported: self._reported,
-                FeedHeld: self._hold,
-                FeedReleased: self._released,
-                FeedRejected: self._rejected,
-                FeedRowSettled: self._settle,
-            },
-        )
+        return {
+            FeedReported: self._reported,
+            FeedHeld: self._hold,
+            FeedReleased: self._released,
+            FeedRejected: self._rejected,
+            FeedRowSettled: self._settle,
+        }
 
     def _reported(self, event: FeedReported) -> None:
         self._add(event.feed)

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from trueup.core.verb import Batch, Event, Loading, Movement, Rebuilt, Slice, Statement, of_kind
+from trueup.core.verb import Batch, Event, Loading, Movement, Rebuilt, Slice, Statement, Takes
 
 MovementKind = Literal["receive", "adjust", "count", "transfer", "ship", "restate", "feed"]
 Mode = Literal["hard_stop", "frozen_book"]
@@ -249,21 +249,18 @@ class Freezes(Slice):
     def _take(self, freeze: Freeze) -> None:
         self.freezes[freeze.id] = freeze
 
-    def evolve(self, event: Event) -> None:
+    def takes(self) -> Takes:
         """Take what happened to a freeze, or to a movement that waits, in."""
-        of_kind(
-            event,
-            {
-                FreezeAnnounced: self._announced,
-                FreezeStarted: lambda e: self._change(
-                    e.freeze, started_at=e.at, sell_factor=e.sell_factor, sell_units=e.sell_units
-                ),
-                FreezeThawed: lambda e: self._change(e.freeze, thawed_at=e.at),
-                FreezeCancelled: lambda e: self._change(e.freeze, cancelled_at=e.at),
-                IntentQueued: self._queued,
-                IntentSettled: self._settle,
-            },
-        )
+        return {
+            FreezeAnnounced: self._announced,
+            FreezeStarted: lambda e: self._change(
+                e.freeze, started_at=e.at, sell_factor=e.sell_factor, sell_units=e.sell_units
+            ),
+            FreezeThawed: lambda e: self._change(e.freeze, thawed_at=e.at),
+            FreezeCancelled: lambda e: self._change(e.freeze, cancelled_at=e.at),
+            IntentQueued: self._queued,
+            IntentSettled: self._settle,
+        }
 
     def _announced(self, event: FreezeAnnounced) -> None:
         self._take(event.freeze)

@@ -6,7 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from trueup.core.quantity import ZERO
-from trueup.core.verb import Event, Loading, Slice, Statement, of_kind
+from trueup.core.verb import Loading, Slice, Statement, Takes
 from trueup.stock.state import Place, StockMoved
 
 # `at` bounds the search: what is effective after a time was posted after it, too.
@@ -63,9 +63,9 @@ class Ledger(Slice):
         for item, location, since, lot, units in answers[0]:
             self._net.setdefault((item, location, since), {})[lot] = units
 
-    def evolve(self, event: Event) -> None:
+    def takes(self) -> Takes:
         """Take a movement of this batch in."""
-        of_kind(event, {StockMoved: self._take})
+        return {StockMoved: self._take}
 
     def _take(self, event: StockMoved) -> None:
         effective = event.effective_at or event.at

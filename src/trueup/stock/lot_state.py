@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from trueup.core.quantity import ZERO
-from trueup.core.verb import Batch, Event, Loading, Rebuilt, Slice, Statement, of_kind
+from trueup.core.verb import Batch, Loading, Rebuilt, Slice, Statement, Takes
 from trueup.stock.state import BUCKETS, Claim, ClaimsReleased, Place, StockAllocated, StockMoved
 
 UNIDENTIFIED = "?"
@@ -125,9 +125,9 @@ class Lots(Slice):
         for item, number, location in answers[1]:
             self._serials[item, number] = location
 
-    def evolve(self, event: Event) -> None:
+    def takes(self) -> Takes:
         """Take movements and allocations in."""
-        of_kind(event, {StockMoved: self._moved, StockAllocated: self._allocated, ClaimsReleased: self._released})
+        return {StockMoved: self._moved, StockAllocated: self._allocated, ClaimsReleased: self._released}
 
     def _moved(self, event: StockMoved) -> None:
         for move in event.moves:

@@ -15,7 +15,7 @@ import msgspec
 from trueup.core.batch import Reload
 from trueup.core.policy import Policies
 from trueup.core.quantity import ZERO
-from trueup.core.verb import Batch, Event, Loading, Rebuilt, Rows, Slice, Statement, of_kind
+from trueup.core.verb import Batch, Event, Loading, Rebuilt, Rows, Slice, Statement, Takes
 from trueup.stock import rows
 from trueup.stock.limits import LIMITING, Limits, PoolSet
 
@@ -227,6 +227,7 @@ class Stock(Slice):
         self._ids: set[Place] = set()
         self.limits = Limits()
         self.balances: dict[Place, Balance] = {}
+        self._places_of: dict[str, list[str]] = {}
         self.claims: dict[str, dict[ClaimKey, OpenClaim]] = {}
         self._numbers: dict[tuple[str, int], int] = {}
         self._changed: set[Place] = set()
@@ -274,19 +275,15 @@ class Stock(Slice):
 
         Its own units count even where safety stock was raised over them later, as far as stock still covers them.
         """
-        own = sum(
-            (
-                claim.quantity
-                for claim in self.claims.get(holder, {}).values()
-                if (claim.item, claim.location, claim.kind) == (item, location, "reservation")
-            ),
-            ZERO,
-        )
+        own = ZERO
+        for claim in self.claims.get(holder, {}).values():
+            if claim.item == item and claim.location == location and claim.kind == "reservation":
+                own += claim.quantity
         return max(self.available(item, location, channel) + own, min(own, own - self.balance(item, location).owed))
 
     def places_of(self, item: str) -> list[str]:
         """Return the locations that have a balance of an item, as far as this batch loaded them."""
-        return [location for known, location in self.balances if known == item]
+        return self._places_of.get(item, [])
 
     def open_claims(self, holder: str) -> list[OpenClaim]:
         """Return a holder's open claims by line, item and location."""
@@ -312,11 +309,12 @@ class Stock(Slice):
         answers = yield [
             Statement(balances, wanted),
             Statement(rows.READ_CLAIMS, [holders]),
-            Statement(expiring, [*wanted, now.date().isoformat(), now]),
+            Statement(expiring, [*wanted, now.date().isoformat(), *wanted[2:], now]),
             *self.limits.reads(wanted, now, lock=lock),
         ]
         for item, location, *columns in answers[0]:
             self.balances[item, location] = Balance(*columns)
+            self._places_of.setdefault(item, []).append(location)
         self._take_claims(answers[1])
         self._take_claims(answers[2])
         self.limits.take(answers[3:])
@@ -347,28 +345,27 @@ class Stock(Slice):
                 events.append(ClaimsReleased(holder=holder, claims=expired, reason="expired", at=now))
         return events
 
-    def evolve(self, event: Event) -> None:
+    def takes(self) -> Takes:
         """Take a claim, a release, a movement, a safety stock, or what limits claims in."""
-        if type(event) in LIMITING:
-            if type(event) is PoolSet:
-                self._touch(event.item, event.location)
-            self.limits.evolve(event, self.balances)
-            return
-        of_kind(
-            event,
-            {
-                StockReserved: self._reserved,
-                StockAllocated: self._allocated,
-                ClaimsReleased: self._released,
-                StockMoved: self._moved,
-                SafetyStockSet: self._safety,
-            },
-        )
+        return {
+            StockReserved: self._reserved,
+            StockAllocated: self._allocated,
+            ClaimsReleased: self._released,
+            StockMoved: self._moved,
+            SafetyStockSet: self._safety,
+            **dict.fromkeys(LIMITING, self._limited),
+        }
+
+    def _limited(self, event: Event) -> None:
+        if isinstance(event, PoolSet):
+            self._touch(event.item, event.location)
+        self.limits.evolve(event, self.balances)
 
     def _touch(self, item: str, location: str) -> Balance:
         balance = self.balances.get((item, location))
         if balance is None:
             balance = self.balances[item, location] = Balance()
+            self._places_of.setdefault(item, []).append(location)
         self._changed.add((item, location))
         return balance
 
@@ -410,7 +407,7 @@ class Stock(Slice):
         # Only what is claimed can be given back: a release of anything else breaks here, and is quarantined.
         open_claim = held[key] if quantity < 0 else held.get(key)
         if open_claim is None:
-            open_claim = held[key] = OpenClaim(line, item, location, kind, lot, ZERO, expires_at, channel, claim.kit)
+            open_claim = held[key] = self._opened(held, claim, expires_at, channel)
         open_claim.quantity += quantity
         if quantity > 0:
             open_claim.expires_at = expires_at
@@ -427,6 +424,15 @@ class Stock(Slice):
         self._expiring.pop((holder, key), None)
         if open_claim.quantity > 0:
             self._expiring[holder, key] = open_claim
+
+    def _opened(
+        self, held: dict[ClaimKey, OpenClaim], claim: Claim, expires_at: datetime | None, channel: str
+    ) -> OpenClaim:
+        """Return a claim of nothing yet: a holder's claims all count in one channel, and a line's part in one kit."""
+        for before in held.values():
+            channel = channel or before.channel
+        kit = claim.kit or next((c.kit for c in held.values() if (c.line, c.item) == (claim.line, claim.item)), "")
+        return OpenClaim(*claim.key, ZERO, expires_at, channel, kit)
 
     def _moved(self, event: StockMoved) -> None:
         for move in event.moves:

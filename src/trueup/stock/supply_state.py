@@ -15,7 +15,7 @@ import msgspec
 
 from trueup.core.batch import Reload
 from trueup.core.quantity import ZERO
-from trueup.core.verb import Batch, Event, Loading, Rebuilt, Rows, Slice, Statement, of_kind
+from trueup.core.verb import Batch, Event, Loading, Rebuilt, Rows, Slice, Statement, Takes
 from trueup.stock import supply_rows as rows
 from trueup.stock.state import Place
 
@@ -326,20 +326,17 @@ class Supply(Slice):
         if (item, location) not in self._known_places:
             raise Reload(f"{item} at {location} came into it meanwhile")
 
-    def evolve(self, event: Event) -> None:
+    def takes(self) -> Takes:
         """Take what is said of supply, and who waits for it, in."""
-        of_kind(
-            event,
-            {
-                SupplyExpected: self._expected,
-                SupplyRescheduled: lambda e: self._change(e.supply, due_at=e.due_at),
-                SupplyCancelled: lambda e: self._change(e.supply, cancelled=e.quantity),
-                SupplyReceived: lambda e: self._change(e.supply, received=e.quantity),
-                SupplyNoticed: lambda e: self._change(e.supply, noticed_due_at=e.due_at),
-                DemandPegged: self._pegged,
-                DemandUnpegged: self._unpegged,
-            },
-        )
+        return {
+            SupplyExpected: self._expected,
+            SupplyRescheduled: lambda e: self._change(e.supply, due_at=e.due_at),
+            SupplyCancelled: lambda e: self._change(e.supply, cancelled=e.quantity),
+            SupplyReceived: lambda e: self._change(e.supply, received=e.quantity),
+            SupplyNoticed: lambda e: self._change(e.supply, noticed_due_at=e.due_at),
+            DemandPegged: self._pegged,
+            DemandUnpegged: self._unpegged,
+        }
 
     def _expected(self, event: SupplyExpected) -> None:
         told = event.supply

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from trueup.core.quantity import ZERO
-from trueup.core.verb import Batch, Event, Loading, Rebuilt, Slice, Statement, of_kind
+from trueup.core.verb import Batch, Event, Loading, Rebuilt, Slice, Statement, Takes
 
 
 class TransferLine(msgspec.Struct, frozen=True, array_like=True):
@@ -112,9 +112,9 @@ class Transfers(Slice):
             line = TransferLine(*columns)
             self._lines.setdefault(id_, {})[line.line] = line
 
-    def evolve(self, event: Event) -> None:
+    def takes(self) -> Takes:
         """Take a shipment or a receipt in."""
-        of_kind(event, {TransferShipped: self._shipped, TransferReceived: self._received})
+        return {TransferShipped: self._shipped, TransferReceived: self._received}
 
     def _shipped(self, event: TransferShipped) -> None:
         self.transfers[event.transfer.id] = event.transfer
