@@ -37,10 +37,7 @@ async def test_an_agent_places_finds_and_releases_holds(door: Door, url: str, cl
         assert nothing.status == 422
         done = await visitor.fill_in("/holds", "/holds/release", reason="asked", **{f"hold-{held}": "1"})
         assert (done.status, "Nothing is on hold." in done.text) == (200, True)
-        assert (
-            held in (await visitor.get("/holds?status=released")).text
-            or "asked" in (await visitor.get("/holds?status=released")).text
-        )
+        assert "asked" in (await visitor.get("/holds?status=released")).text
         other = await hold(door, order, "credit")
         one = await visitor.fill_in(f"/orders/{order}", f"/holds/{other}/release", reason="limit raised")
         assert one.address.startswith(f"/orders/{order}")

@@ -90,11 +90,15 @@ _OPERATORS: dict[Kind, tuple[Operator, ...]] = {
 }
 
 
+Test = Callable[[Any], bool]
+"""A condition made ready: it asks an order's facts, or a line's."""
+
+
 class Ready(NamedTuple):
     """A condition made ready: whether it asks a line, and the function that asks."""
 
     of_line: bool
-    holds: Callable[[Any], bool]
+    holds: Test
 
 
 class Condition(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):

@@ -20,7 +20,7 @@ from trueup.catalogue.state import Catalogue
 from trueup.core.errors import Refusal, RefusalDetail
 from trueup.core.policy import Fault, Known, Policies, Policy
 from trueup.core.verb import Context, State
-from trueup.orders.conditions import Condition, Facts, LineFacts, condition_faults
+from trueup.orders.conditions import Condition, Facts, LineFacts, Test, condition_faults
 from trueup.orders.held import Hold, HoldPlaced
 from trueup.orders.hold_state import Holds
 from trueup.orders.state import Captured, Line, OrderRow
@@ -53,7 +53,7 @@ class HoldType(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     severity: Annotated[int, msgspec.Meta(ge=1, le=4)] = 3
 
 
-class HoldRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class HoldRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
     """One row of a table: where every condition holds, place this hold, on the order or on each matching line.
 
     Conditions on `item.*` hold together on one line of goods.
@@ -64,6 +64,12 @@ class HoldRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     reason: Words
     when: Annotated[tuple[Condition, ...], msgspec.Meta(max_length=20)] = ()
     on: Literal["order", "lines"] = "order"
+
+    @cached_property
+    def tests(self) -> tuple[tuple[Test, ...], tuple[Test, ...]]:
+        """The conditions made ready, once per document: those on the order, and those on a line."""
+        ready = [condition.ready for condition in self.when]
+        return tuple(r.holds for r in ready if not r.of_line), tuple(r.holds for r in ready if r.of_line)
 
 
 class DecisionTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -254,16 +260,16 @@ def facts_of(state: State, order: Captured, lines: Sequence[Line], rules: HoldRu
 
 def matching(rule: HoldRule, facts: Facts) -> list[int] | None:
     """Return the lines that a rule matches, none where it looks at no line; None where it does not match."""
-    about_lines = False
-    for condition in rule.when:
-        if condition.ready.of_line:
-            about_lines = True
-        elif not condition.ready.holds(facts):
+    of_order, of_line = rule.tests
+    for test in of_order:
+        if not test(facts):
             return None
-    if not about_lines:
+    if not of_line:
         return []
-    tests = [condition.ready.holds for condition in rule.when if condition.ready.of_line]
-    return [line.number for line in facts.lines if all(test(line) for test in tests)] or None
+    lines = facts.lines
+    for test in of_line:
+        lines = tuple([line for line in lines if test(line)])
+    return [line.number for line in lines] or None
 
 
 def stands(state: State, row: OrderRow, hold: Hold, policies: Policies) -> bool:
