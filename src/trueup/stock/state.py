@@ -429,9 +429,11 @@ class Stock(Slice):
         self, held: dict[ClaimKey, OpenClaim], claim: Claim, expires_at: datetime | None, channel: str
     ) -> OpenClaim:
         """Return a claim of nothing yet: a holder's claims all count in one channel, and a line's part in one kit."""
-        for before in held.values():
-            channel = channel or before.channel
-        kit = claim.kit or next((c.kit for c in held.values() if (c.line, c.item) == (claim.line, claim.item)), "")
+        kit = claim.kit
+        if held:
+            channel = channel or next(iter(held.values())).channel
+            if claim.kind == "allocation" and not kit:
+                kit = next((c.kit for c in held.values() if (c.line, c.item) == (claim.line, claim.item)), "")
         return OpenClaim(*claim.key, ZERO, expires_at, channel, kit)
 
     def _moved(self, event: StockMoved) -> None:
