@@ -15,7 +15,7 @@ from trueup.core import json
 from trueup.core.clock import TurnedClock
 from trueup.core.database import connect
 from trueup.core.door import Door
-from trueup.orders.expire import ExpireUnpaid, due
+from trueup.orders.expire import ExpireUnpaid, due_unpaid
 from trueup.orders.workflow import TRANSITIONS
 from trueup.stock import read
 
@@ -33,7 +33,7 @@ async def available(url: str, clock: TurnedClock) -> int:
 async def now_due(url: str, clock: TurnedClock) -> list[str]:
     connection = await connect(url)
     try:
-        return [order for order, _ in await due(connection, clock.now(), 100)]
+        return [command.order for _, command in await due_unpaid(connection, clock.now())]
     finally:
         await connection.close()
 

@@ -10,9 +10,10 @@ import msgspec
 
 from trueup.core.errors import Refusal
 from trueup.core.quantity import ZERO, Quantity, plain
-from trueup.core.verb import Accepted, Body, Command, Concerns, Context, Decision, Event, State, Verb
+from trueup.core.verb import Accepted, Body, Command, Context, Decision, Event, State, Verb
 from trueup.orders.channel import cancellable_until
 from trueup.orders.fulfilment_orders import FulfilmentOrders, FulfilmentReduced, Why, reduction
+from trueup.orders.hold import concerns_order
 from trueup.orders.hold_state import Holds
 from trueup.orders.holds import blocking, held_refusal
 from trueup.orders.lapse import lapsed_events
@@ -235,11 +236,6 @@ def want_cancelling(state: State, order: str) -> None:
     state.of(Supply).want_pegs(order)
 
 
-def _concerns(state: State, command: CancelOrder) -> Concerns:
-    row = state.of(Orders).order(command.order)
-    return Concerns(channels=(row.captured.channel,)) if row is not None else Concerns()
-
-
 VERBS = (
     Verb(
         name="orders.cancel",
@@ -247,6 +243,6 @@ VERBS = (
         decide=cancel_order,
         wants=lambda state, command, policies: want_cancelling(state, command.order),
         touches=lambda command: (command.order,),
-        concerns=_concerns,
+        concerns=concerns_order,
     ),
 )

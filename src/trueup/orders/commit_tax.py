@@ -12,11 +12,13 @@ from trueup.core.errors import Refusal
 from trueup.core.money import total_of
 from trueup.core.policy import Policies
 from trueup.core.quantity import ZERO, Quantity, plain
-from trueup.core.verb import Accepted, Body, Command, Concerns, Context, Decision, State, Verb
+from trueup.core.verb import Accepted, Body, Command, Context, Decision, State, Verb
+from trueup.orders.hold import concerns_order
 from trueup.orders.state import Line, OrderRow, Orders
 from trueup.orders.tax import committed
 from trueup.orders.tax_state import OrderTaxes, TaxCommitted, TaxReversed, TaxRow
 from trueup.orders.taxing import parts_of
+from trueup.orders.version import known_order, unknown_order
 
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=120)]
 
@@ -150,23 +152,12 @@ def _sums(rows: list[TaxRow]) -> dict[str, str]:
 
 def _ours(state: State, order: str) -> OrderRow | Refusal:
     row = state.of(Orders).order(order)
-    if row is None:
-        return Refusal("orders.unknown", f"There is no order {order!r}.", "Look it up by its number.",
-                       "order", order)  # fmt: skip
-    if not row.captured.managed:
-        return Refusal("orders.history", f"Order {order} is history of {row.captured.source}.",
-                       "Its tax is as its source stated it.", "order", order)  # fmt: skip
-    return row
+    return known_order(row, order) or row or unknown_order(order)
 
 
 def _wants(state: State, command: CommitTax | ReverseTax, policies: Policies) -> None:
     state.of(Orders).want(command.order)
     state.of(OrderTaxes).want(command.order)
-
-
-def _concerns(state: State, command: CommitTax | ReverseTax) -> Concerns:
-    row = state.of(Orders).order(command.order)
-    return Concerns(channels=(row.captured.channel,)) if row is not None else Concerns()
 
 
 VERBS = (
@@ -176,7 +167,7 @@ VERBS = (
         decide=commit_tax,
         wants=_wants,
         touches=lambda command: (command.order,),
-        concerns=_concerns,
+        concerns=concerns_order,
     ),
     Verb(
         name="orders.reverse_tax",
@@ -184,6 +175,6 @@ VERBS = (
         decide=reverse_tax,
         wants=_wants,
         touches=lambda command: (command.order,),
-        concerns=_concerns,
+        concerns=concerns_order,
     ),
 )

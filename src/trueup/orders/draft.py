@@ -173,14 +173,14 @@ def expire_draft(state: State, command: ExpireDraft, context: Context) -> Decisi
     return _ending(state, row, "expired", context)
 
 
-async def due_drafts(connection: Connection, now: datetime, limit: int, after: str = "") -> list[tuple[str, int]]:
-    """Return (draft, version) of quotes whose validity is over and that nobody ended, past an id."""
+async def due_drafts(connection: Connection, now: datetime) -> list[tuple[str, ExpireDraft]]:
+    """Return a key and a command for each quote whose validity is over and that nobody confirmed or ended."""
     rows = await connection.execute(
         """select id, version from order_draft
-        where valid_until <= %s and confirmed_at is null and ended_at is null and id > %s order by id limit %s""",
-        [now, after, limit],
+        where valid_until <= %s and confirmed_at is null and ended_at is null order by valid_until, id""",
+        [now],
     )
-    return [(draft, version) for draft, version in await rows.fetchall()]
+    return [(f"{draft}/{version}", ExpireDraft(draft=draft)) for draft, version in await rows.fetchall()]
 
 
 def _save_refusal(command: SaveDraft, known: DraftRow | None, context: Context) -> Refusal | None:

@@ -1,4 +1,4 @@
-"""End orders that nobody paid, and drafts and quotes that nobody confirmed, when their time is over.
+"""End orders that nobody paid in time.
 
 The deadline is decided when the order is taken: from then on its reservations count no more, whether or not anybody
 noticed. A worker only notices, and submits these commands. Source: behaviour 15.
@@ -10,10 +10,12 @@ from datetime import datetime
 
 from trueup.core.database import Connection
 from trueup.core.errors import Refusal
-from trueup.core.verb import Accepted, Command, Concerns, Context, Decision, State, Verb
+from trueup.core.verb import Accepted, Command, Context, Decision, State, Verb
 from trueup.orders.cancel import cancelling, open_units, orphaned_charges, want_cancelling
+from trueup.orders.hold import concerns_order
 from trueup.orders.lapse import is_overdue, lapsed_events
 from trueup.orders.state import LineCancelled, Orders, version_after
+from trueup.orders.version import known_order, unknown_order
 from trueup.orders.workflow import advance, allows
 
 
@@ -30,9 +32,9 @@ def expire_unpaid(state: State, command: ExpireUnpaid, context: Context) -> Deci
     order whose deadline has not passed, of which something was paid, or of which nothing is left.
     """
     row = state.of(Orders).order(command.order)
-    if row is None:
-        return Refusal("orders.unknown", f"There is no order {command.order!r}.", "Look it up by its number.",
-                       "order", command.order)  # fmt: skip
+    refusal = known_order(row, command.order)
+    if refusal is not None or row is None:
+        return refusal or unknown_order(command.order)
     if not is_overdue(row, context.now):
         until = row.captured.unpaid_until
         what = f"may stay unpaid until {until:%Y-%m-%d %H:%M} UTC" if until else "has no deadline for its payment"
@@ -54,20 +56,18 @@ def expire_unpaid(state: State, command: ExpireUnpaid, context: Context) -> Deci
     return Accepted(events, command.order, {"order": command.order, "version": version_after(row, events)})
 
 
-async def due(connection: Connection, now: datetime, limit: int, after: str = "") -> list[tuple[str, int]]:
-    """Return (order, version) of those whose deadline passed and that are neither paid nor ended, past an id."""
+async def due_unpaid(connection: Connection, now: datetime) -> list[tuple[str, ExpireUnpaid]]:
+    """Return a key and a command for each order whose deadline passed and that is neither paid nor ended.
+
+    An order that its workflow keeps all the same is asked again only after it has changed: the key has its version.
+    """
     rows = await connection.execute(
         """select id, version from orders
-        where unpaid_until <= %s and payment_status = 'unpaid' and fulfilment_status = 'unfulfilled' and id > %s
-        order by id limit %s""",
-        [now, after, limit],
+        where unpaid_until <= %s and payment_status = 'unpaid' and fulfilment_status = 'unfulfilled'
+        order by unpaid_until, id""",
+        [now],
     )
-    return [(order, version) for order, version in await rows.fetchall()]
-
-
-def _concerns(state: State, command: ExpireUnpaid) -> Concerns:
-    row = state.of(Orders).order(command.order)
-    return Concerns(channels=(row.captured.channel,)) if row is not None else Concerns()
+    return [(f"{order}/{version}", ExpireUnpaid(order=order)) for order, version in await rows.fetchall()]
 
 
 VERBS = (
@@ -77,6 +77,6 @@ VERBS = (
         decide=expire_unpaid,
         wants=lambda state, command, policies: want_cancelling(state, command.order),
         touches=lambda command: (command.order,),
-        concerns=_concerns,
+        concerns=concerns_order,
     ),
 )

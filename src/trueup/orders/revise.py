@@ -11,13 +11,15 @@ from trueup.core.countries import is_country
 from trueup.core.errors import Refusal
 from trueup.core.policy import Policies
 from trueup.core.quantity import Quantity
-from trueup.core.verb import Accepted, Command, Concerns, Context, Decision, Event, Personal, State, Verb
+from trueup.core.verb import Accepted, Command, Context, Decision, Event, Personal, State, Verb
 from trueup.orders.cancel import open_units
 from trueup.orders.changes import OrderTaxed, Readdressed
+from trueup.orders.hold import concerns_order
 from trueup.orders.state import Orders, version_after
 from trueup.orders.tax import Place
 from trueup.orders.tax_state import OrderTaxes
 from trueup.orders.taxing import place_named, retaxed
+from trueup.orders.version import known_order, unknown_order
 from trueup.parties.state import Contact, keep_contact
 
 
@@ -46,15 +48,9 @@ def change_address(state: State, command: ChangeAddress, context: Context) -> De
     the channel's `on_outage` refuse.
     """
     row = state.of(Orders).order(command.order)
-    if row is None:
-        return Refusal("orders.unknown", f"There is no order {command.order!r}.", "Look it up by its number.",
-                       "order", command.order)  # fmt: skip
-    if not row.captured.managed:
-        return Refusal("orders.history", f"Order {command.order} is history of {row.captured.source}.",
-                       "What is over is not sent elsewhere.", "order", command.order)  # fmt: skip
-    if command.version is not None and command.version != row.version:
-        return Refusal("orders.changed", f"The order is at version {row.version}, not {command.version}.",
-                       "Read it again and decide anew.", "version", str(command.version))  # fmt: skip
+    refusal = known_order(row, command.order, command.version)
+    if refusal is not None or row is None:
+        return refusal or unknown_order(command.order)
     if row.captured.delivery == "pickup" or not any(open_units(line) > 0 for line in row.lines if line.item):
         return Refusal("orders.not_sent", "Nothing of the order is left to be sent.",
                        "What is picked up, was shipped or was cancelled has no address to change.",
@@ -103,11 +99,6 @@ def _wants(state: State, command: ChangeAddress, policies: Policies) -> None:
     state.of(OrderTaxes).want(command.order)
 
 
-def _concerns(state: State, command: ChangeAddress) -> Concerns:
-    row = state.of(Orders).order(command.order)
-    return Concerns(channels=(row.captured.channel,)) if row is not None else Concerns()
-
-
 VERBS = (
     Verb(
         name="orders.change_address",
@@ -116,7 +107,7 @@ VERBS = (
         wants=_wants,
         then_wants=_then_wants,
         touches=lambda command: (command.order,),
-        concerns=_concerns,
+        concerns=concerns_order,
         personal=Personal("contact", keep_contact),
     ),
 )

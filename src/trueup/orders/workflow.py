@@ -75,6 +75,7 @@ TRANSITIONS = (
     Transition("sourced", "sourced", "sourced"),
     Transition("sourced", "partly_sourced", "waiting", "partly sourced"),
     Transition("sourced", "rejected", "waiting", "rejected"),
+    Transition("sourced", "unpaid", "cancelled", "unpaid"),
     Transition("sourced", "cancelled", "cancelled"),
 )
 # An order must always have these ways out; all other edges are a shop's own to remove or to lead elsewhere.
