@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from trueup.core.policy import Active, Policies
 from trueup.core.quantity import Quantity
 from trueup.core.verb import Outcome
 from trueup.orders.place import PlaceOrder
+from trueup.sourcing.assign import AssignOrder
 from trueup.stock import pools
 from trueup.stock.limits import Buffer, Buffers, PoolMode
 from trueup.stock.pools import Claimable, SetPool
@@ -31,10 +33,13 @@ async def pool(door: Door, channel: str, mode: PoolMode, units: int | None, sku:
     return await door.submit(SYSTEM, command, f"pool {channel} {mode} {units} {sku}")
 
 
+_NUMBERS = itertools.count()
+
+
 async def buys(door: Door, channel: str, **units: int) -> Outcome:
     """Place an order in a channel."""
     command = PlaceOrder(currency="EUR", lines=order_of(**units).lines, channel=channel)
-    return await door.submit(SYSTEM, command, f"{channel} {units} {id(command)}")
+    return await door.submit(SYSTEM, command, f"{channel} {units} {next(_NUMBERS)}")
 
 
 async def used(url: str) -> dict[tuple[str, str], int]:
@@ -123,6 +128,25 @@ async def test_a_phantom_kit_is_capped_but_not_fenced(door: Door, url: str):
     assert rule_of(await pool(door, "web", "reserve", 1, "PAIR")) == "stock.phantom"
     expect_all([await pool(door, "web", "cap", 1, "PAIR")])
     assert await rows(url, "select per, used from stock_pool") == [(2, 0)]
+    assert rule_of(await buys(door, "web", PAIR=2)) == "stock.short"
+    sold = await buys(door, "web", PAIR=1)
+    expect_all([sold])
+    assert await rows(url, "select used from stock_pool") == [(1,)]
+    assert rule_of(await buys(door, "web", PAIR=1)) == "stock.short"
+    expect_all([await buys(door, "store", PAIR=2), await buys(door, "web", MUG=4)])
+    expect_all([await door.submit(SYSTEM, cancel(sold.result["order"]), "cancel")])
+    assert await rows(url, "select used from stock_pool") == [(0,)]
+    expect_all([await buys(door, "web", PAIR=1)])
+    await prove(url)
+
+
+async def test_an_allocation_counts_in_the_channel_its_order_came_through(door: Door, url: str):
+    await stocked(door, MUG=10)
+    expect_all([await pool(door, "store", "cap", 5)])
+    order = (await buys(door, "store", MUG=3)).result["order"]
+    expect_all([await door.submit(SYSTEM, AssignOrder(order=order), "assign")])
+    assert await rows(url, "select reserved, allocated from stock_balance") == [(0, 3)]
+    assert await used(url) == {("store", "cap"): 3}
     await prove(url)
 
 

@@ -175,7 +175,7 @@ def stocked(state: State, wanted: Sequence[Demand], location: str | None) -> lis
             item = state.of(Catalogue).item_of(part.item)
             assert item is not None, "the catalogue loads a phantom kit with its parts"
             number += 1
-            demands.append(Demand(number, item, kit.quantity * part.quantity, kit.where, location))
+            demands.append(Demand(number, item, kit.quantity * part.quantity, kit.where, location, kit.item))
     return demands
 
 

@@ -19,6 +19,9 @@ from trueup.stock.state import Claim, ClaimsReleased, Place, Stock, StockReserve
 _NOTHING: Mapping[Place, Decimal] = {}
 
 
+_UNLIMITED = Decimal("Infinity")
+
+
 class ReserveLine(Body, frozen=True, forbid_unknown_fields=True):
     """What to hold: any key of the item, and units above zero."""
 
@@ -43,7 +46,8 @@ class ReleaseReservation(Command, frozen=True, kw_only=True):
 class Demand(msgspec.Struct, frozen=True):
     """One line that wants stock: its number, its item, units, and where in the request it stands.
 
-    location: id of the only place it may come from (pickup); None where any that serves will do.
+    location: id of the only place it may come from (pickup); None where any that serves will do. kit: the phantom kit
+    it is a part of; a channel's cap of the kit limits it.
     """
 
     line: int
@@ -51,6 +55,7 @@ class Demand(msgspec.Struct, frozen=True):
     quantity: Decimal
     where: str
     location: str | None = None
+    kit: Item | None = None
 
 
 class Missing(msgspec.Struct, frozen=True):
@@ -117,7 +122,7 @@ def spread(
     first. Lines of one item draw on the same balances, in their order. Source: behaviours 1, 2, 7, 13, 16.
     """
     stock = state.of(Stock)
-    left: dict[tuple[str, str], Decimal] = {}
+    left: dict[tuple[str, ...], Decimal] = {}
 
     def free(item: str, location: str) -> Decimal:
         known = left.get((item, location))
@@ -126,12 +131,19 @@ def spread(
             known = left[item, location] = max(ZERO, units)
         return known
 
+    def free_for(demand: Demand, location: str) -> Decimal:
+        units = free(demand.item.id, location)
+        if demand.kit is None:
+            return units
+        capped = left.setdefault((demand.kit.id, location, demand.item.id), _capped(stock, demand, location, channel))
+        return min(units, capped)
+
     choice = _one_for_all(demands, locations, free) or locations
     claims: list[Claim] = []
     missing: list[Missing] = []
     for demand in demands:
         may = (demand.location,) if demand.location is not None else choice
-        available = [free(demand.item.id, location) for location in may]
+        available = [free_for(demand, location) for location in may]
         whole = next((at for at, units in enumerate(available) if units >= demand.quantity), None)
         wanted = demand.quantity
         if sum(available, ZERO) < wanted and not partly:
@@ -140,14 +152,27 @@ def spread(
         for location, units in list(zip(may, available, strict=True))[whole or 0 :]:
             taken = min(units, wanted)
             if taken > 0:
-                claims.append(Claim(demand.line, demand.item.id, location, taken))
+                kit = demand.kit.id if demand.kit is not None else ""
+                claims.append(Claim(demand.line, demand.item.id, location, taken, kit=kit))
                 left[demand.item.id, location] -= taken
+                if kit:
+                    left[kit, location, demand.item.id] -= taken
                 wanted -= taken
             if not wanted:
                 break
         if wanted:
             missing.append(Missing(demand, wanted, sum(available, ZERO)))
     return tuple(claims), tuple(missing)
+
+
+def _capped(stock: Stock, demand: Demand, location: str, channel: str) -> Decimal:
+    """Return the units of a kit's part that the channel's cap of the kit leaves; all that are wanted without one."""
+    assert demand.kit is not None
+    kits = stock.limits.cap((demand.kit.id, location), channel)
+    if kits is None:
+        return _UNLIMITED
+    per = sum((part.quantity for part in demand.kit.components if part.item == demand.item.id), ZERO)
+    return max(ZERO, kits * per)
 
 
 def _one_for_all(
@@ -209,9 +234,7 @@ def _wants(state: State, command: ReserveStock, policies: Policies) -> None:
 
 
 VERBS = (
-    Verb(
-        name="stock.reserve", command=ReserveStock, decide=reserve_stock, wants=_wants, concerns=concerns_location
-    ),
+    Verb(name="stock.reserve", command=ReserveStock, decide=reserve_stock, wants=_wants, concerns=concerns_location),
     Verb(
         name="stock.release_reservation",
         command=ReleaseReservation,
