@@ -184,6 +184,13 @@ CHECKS: tuple[Check, ...] = (
         _ORDER,
     ),
     promise(
+        "orders.lines_are_of_orders",
+        "Every line is of an order that is there.",
+        """select 'order_line', l.order_id || ' ' || l.line, 'no such order' from order_line l
+        where {changed} and not exists (select from orders o where o.id = l.order_id)""",
+        f"l.order_id {CHANGED}",
+    ),
+    promise(
         "orders.came_through_the_door",
         "The journal tells how every order came to be.",
         """select 'order', o.id, 'the journal does not know it' from orders o

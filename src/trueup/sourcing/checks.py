@@ -35,6 +35,18 @@ CHECKS: tuple[Check, ...] = (
         f"o.id {CHANGED}",
     ),
     promise(
+        "sourcing.parts_are_of_orders",
+        "Every fulfilment order is of an order of ours, at a location there is; its lines are lines of that order.",
+        """select 'fulfilment_order', f.id, 'of ' || f.order_id || ' at ' || f.location
+        from fulfilment_order f where {changed} and (
+            not exists (select from orders o where o.id = f.order_id and o.managed)
+            or not exists (select from location l where l.id = f.location)
+            or not exists (select from fulfilment_line l where l.fulfilment_order = f.id)
+            or exists (select from fulfilment_line l where l.fulfilment_order = f.id and not exists (
+                select from order_line x where (x.order_id, x.line, x.item) = (f.order_id, l.line, l.item))))""",
+        f"f.order_id {CHANGED}",
+    ),
+    promise(
         "sourcing.parts_have_reasons",
         "Every fulfilment order comes of a decision that is kept.",
         """select 'fulfilment_order', f.id, 'no decision ' || f.decision from fulfilment_order f

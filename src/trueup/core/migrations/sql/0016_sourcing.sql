@@ -1,10 +1,18 @@
+-- What a rule has just read under its lock needs no second look per row: a foreign key's trigger took two thirds of what
+-- an insert of claims cost (decision 0008). Nothing deletes items, locations or our orders; the rooms' checks prove the rest.
+alter table stock_claim drop constraint stock_claim_item_fkey, drop constraint stock_claim_location_fkey;
+alter table stock_movement
+    drop constraint stock_movement_item_fkey, drop constraint stock_movement_from_location_fkey,
+    drop constraint stock_movement_to_location_fkey;
+alter table order_line drop constraint order_line_order_id_fkey, set (fillfactor = 70);
+
 -- Sourcing: fulfilment orders (an order's parts by location), decisions with their reasons, rejections, queues, runs.
 
 create table fulfilment_order (
     id text collate "C" primary key,
-    order_id text collate "C" not null references orders,
+    order_id text collate "C" not null,
     number integer not null,
-    location text collate "C" not null references location,
+    location text collate "C" not null,
     decision text collate "C" not null,
     at timestamptz not null,
     units numeric not null,
@@ -26,9 +34,9 @@ create index fulfilment_order_open on fulfilment_order (location, at desc, id de
 create index fulfilment_order_place on fulfilment_order (location, at desc, id desc);
 
 create table fulfilment_line (
-    fulfilment_order text collate "C" not null references fulfilment_order,
+    fulfilment_order text collate "C" not null,
     line integer not null,
-    item text collate "C" not null references item,
+    item text collate "C" not null,
     quantity numeric not null check (quantity > 0),
     withdrawn numeric not null default 0 check (withdrawn >= 0),
     rejected numeric not null default 0 check (rejected >= 0),
@@ -40,7 +48,7 @@ create table fulfilment_line (
 -- Why an order went where it went: append-only, every candidate with the reason it was taken or not.
 create table sourcing_decision (
     id text collate "C" primary key,
-    order_id text collate "C" not null references orders,
+    order_id text collate "C" not null,
     mode text not null,
     policy_name text not null,
     policy_version integer not null,
