@@ -49,10 +49,13 @@ class PartLineDetail(msgspec.Struct, frozen=True):
 
 
 class PartDetail(msgspec.Struct, frozen=True):
-    """One fulfilment order: what one location fulfils of an order."""
+    """One fulfilment order: what one location fulfils of an order. version: the order's, which changes are checked by."""
 
     id: str
     order: str
+    order_number: str
+    channel: str
+    version: int
     number: int
     location: str
     location_name: str
@@ -184,14 +187,15 @@ async def decisions(connection: Connection, order: str) -> tuple[DecisionRow, ..
     )
 
 
-_PART = """f.id, f.order_id, f.number, l.code, l.name, f.status, f.units, f.withdrawn, f.rejected, f.shipped,
+_PART = """f.id, f.order_id, o.number, o.channel, o.version, f.number, l.code, l.name, f.status, f.units, f.withdrawn, f.rejected, f.shipped,
     f.decision, f.at"""
+_FROM = "fulfilment_order f join location l on l.id = f.location join orders o on o.id = f.order_id"
 
 
 async def parts_of_order(connection: Connection, order: str) -> tuple[PartDetail, ...]:
     """Return an order's fulfilment orders, oldest first."""
     rows = await connection.execute(
-        f"""select {_PART} from fulfilment_order f join location l on l.id = f.location
+        f"""select {_PART} from {_FROM}
         where f.order_id = %s order by f.number""",
         [order],
     )
@@ -215,7 +219,7 @@ async def parts(connection: Connection, query: PartQuery, scope: frozenset[str] 
         parameters += read_cursor(query.cursor, (datetime, str))
     limit = bounded(query.limit)
     rows = await connection.execute(
-        f"""select {_PART} from fulfilment_order f join location l on l.id = f.location
+        f"""select {_PART} from {_FROM}
         where {" and ".join(conditions)} order by f.at desc, f.id desc limit %s""",
         [*parameters, limit + 1],
         prepare=False,
@@ -239,9 +243,7 @@ async def _with_lines(connection: Connection, parts: Sequence[tuple[Any, ...]]) 
 
 async def part(connection: Connection, id_: str, scope: frozenset[str] | None = None) -> PartDetail | None:
     """Return one fulfilment order by its id, or None; None, too, where its location may not be shown."""
-    rows = await connection.execute(
-        f"select {_PART} from fulfilment_order f join location l on l.id = f.location where f.id = %s", [id_]
-    )
+    rows = await connection.execute(f"select {_PART} from {_FROM} where f.id = %s", [id_])
     found = await _with_lines(connection, await rows.fetchall())
     return found[0] if found and (scope is None or found[0].location in scope) else None
 

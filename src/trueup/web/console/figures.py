@@ -176,6 +176,15 @@ async def checks(connection: Connection) -> tuple[CheckResult, ...]:
     return tuple(CheckResult(*row) for row in await rows.fetchall())
 
 
+async def active_policies(connection: Connection) -> dict[str, tuple[tuple[str, int], ...]]:
+    """Return the documents in force: kind -> (name, version), by name."""
+    rows = await connection.execute("select kind, name, version from policy_active order by kind, name limit 1000")
+    found: dict[str, tuple[tuple[str, int], ...]] = {}
+    for kind, name, version in await rows.fetchall():
+        found[kind] = (*found.get(kind, ()), (name, version))
+    return found
+
+
 async def policy_versions(connection: Connection, kind: str) -> tuple[PolicyVersion, ...]:
     """Return the versions of all documents of a kind, by name, newest first."""
     rows = await connection.execute(

@@ -24,12 +24,14 @@ PLACES = (
     ("/", "Overview"),
     ("/orders", "Orders"),
     ("/holds", "Holds"),
+    ("/sourcing", "Sourcing"),
     ("/stock", "Stock"),
     ("/items", "Items"),
     ("/cases", "Cases"),
     ("/migrations", "Migrations"),
     ("/journal", "Journal"),
     ("/actors", "Actors"),
+    ("/policies", "Policies"),
 )
 
 

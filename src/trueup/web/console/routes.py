@@ -31,7 +31,7 @@ from trueup.web.sessions import only_signed_in
 
 BODY_BYTES_MAX = 1_000_000
 _PAGES = (
-    overview, orders, holds, stock, freezes, feeds, items, cases,
+    overview, orders, holds, sourcing, stock, freezes, feeds, items, cases,
     migrations, journal, actors, organisation, policies,
 )  # fmt: skip
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from trueup.core.timeline import Entry
 from trueup.web.console.formats import money, number
-from trueup.web.console.words import EVENTS, ROOT_CAUSES
+from trueup.web.console.words import EVENTS, ROOT_CAUSES, SOURCED, SOURCED_WHEN
 
 Body = dict[str, Any]
 
@@ -53,6 +53,12 @@ def _moved(body: Body) -> str:
     return f"{number(Decimal(str(first[1])))} from {first[2]} to {first[4]}, {body['reason']}".replace("_", " ")
 
 
+def _sourced(body: Body) -> str:
+    decision = body["decision"]
+    by = f" by rule {decision['rule']}" if decision.get("rule") else ""
+    return f"{SOURCED[decision['outcome']].text}{by}, {SOURCED_WHEN[decision['mode']].text}"
+
+
 def _grew(body: Body) -> str:
     return f"{len(body['subjects'])} more" if body["subjects"] else "its price was computed again"
 
@@ -63,6 +69,11 @@ _MORE: dict[str, Callable[[Body], str]] = {
     "orders.record_extended": lambda body: f"{len(body['lines'])} lines",
     "orders.moved": lambda body: f"{body['event']} led from {body['from_state']} to {body['to_state']}",
     "orders.event_unmatched": lambda body: f"{body['event']} in state {body['state']}",
+    "orders.fulfilment_ordered": lambda body: f"{len(body['parts'])} {'part' if len(body['parts']) == 1 else 'parts'}",
+    "orders.fulfilment_reduced": lambda body: f"{_units(body['changes'], 2)}, {body['why']}",
+    "sourcing.decided": _sourced,
+    "sourcing.rejected": lambda body: f"{_units(body['lines'], 2)}, {body['reason']}".replace("_", " "),
+    "stock.allocated": lambda body: _units(body["claims"], 3),
     "orders.hold_placed": lambda body: f"{body['hold']['type']}, {body['hold']['reason']}",
     "orders.hold_released": lambda body: f"{body['type']}, {body['reason']}",
     "orders.duplicate_suspected": lambda body: f"of {body['earlier']}",

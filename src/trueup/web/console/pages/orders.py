@@ -21,6 +21,7 @@ from trueup.orders.suspect import DismissDuplicate
 from trueup.orders.workflow import Workflow
 from trueup.parties.state import Address, Contact
 from trueup.web.console import words
+from trueup.web.console.pages import sourcing
 from trueup.web.console.visit import Visit, enter, unknown
 
 _CHOICES = {name: [(value, word.text) for value, word in words.TABLES[name].items()] for name in
@@ -126,6 +127,7 @@ async def _order_page(
             raise unknown(f"There is no order {reference!r}.")
         entries = await orders.timeline(connection, detail.id, limit=TIMELINE_MAX)
         concerning = await cases.cases(connection, cases.CaseQuery(subject=detail.id, limit=20), visit.now)
+        sourced = await sourcing.explained(connection, visit, detail, entries)
     rules = rules_of(visit.standing.policies, detail.summary.channel)
     return await visit.show(
         "order.html",
@@ -142,6 +144,7 @@ async def _order_page(
         holds=detail.holds,
         hold_types=[(kind.name, kind.label or kind.name) for kind in rules.types],
         pinned=detail,
+        sourced=sourced,
         unmatched=detail.unmatched,
         suspected=detail.suspected,
         events=_events(visit, detail),

@@ -1,45 +1,159 @@
-"""Policy documents: which version is in force, what it says, and the default where none was published."""
+"""Policy documents of every kind: what is in force, each version, and publishing another; mistakes shown in place."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
-from litestar import Request, Response, get
+from litestar import Request, Response, get, post
 from litestar.params import FromPath
 
-from trueup.authority.standing import Rights
-from trueup.cases.ladder import Ladder
-from trueup.core import json
+from trueup.authority.publish import PublishPolicy
+from trueup.core import json as plain_json
+from trueup.core.errors import Refusal, RefusalDetail
 from trueup.core.policy import Policy
-from trueup.orders.channel import Channel
-from trueup.orders.holds import HoldRules
-from trueup.oversight.exposure import ExposurePolicy
+from trueup.orders.workflow import STATES, Workflow
 from trueup.web.console import figures
-from trueup.web.console.visit import enter, unknown
+from trueup.web.console.figures import PolicyVersion
+from trueup.web.console.visit import Visit, enter, unknown
 
-KINDS: dict[str, type[Policy]] = {kind.kind: kind for kind in (Rights, Ladder, Channel, HoldRules, ExposurePolicy)}
+
+class Line(msgspec.Struct, frozen=True):
+    """One line of a document as it is shown. faults: what is wrong with what begins here."""
+
+    text: str
+    faults: tuple[str, ...] = ()
+
+
+@get("/policies")
+async def list_policies(request: Request[Any, Any, Any]) -> Response[Any]:
+    """Show the kinds of documents there are, and which of them somebody has published."""
+    visit = await enter(request)
+    async with visit.reading() as connection:
+        active = await figures.active_policies(connection)
+    return await visit.show(
+        "policies.html",
+        section="/policies",
+        title="Policies",
+        kinds=[(name, _about(kind), active.get(name, ())) for name, kind in sorted(visit.site.kinds.items())],
+    )
 
 
 @get("/policies/{kind:str}")
 async def show_policy(request: Request[Any, Any, Any], kind: FromPath[str]) -> Response[Any]:
     """Show every version of a kind of document, the one in force opened."""
+    return await _policy_page(await enter(request), kind)
+
+
+@post("/policies/{kind:str}")
+async def publish(request: Request[Any, Any, Any], kind: FromPath[str]) -> Response[Any]:
+    """Put a document in force; one with mistakes is shown again, each mistake where it stands."""
     visit = await enter(request)
+    form = await visit.form()
+    document = _read(form.get("document", ""))
+    if isinstance(document, Refusal):
+        return await _policy_page(visit, kind, document, form)
+    body = {"policy_kind": kind, "policy_name": form.get("name", "").strip(), "document": document,
+            "reason": form.get("reason", "").strip()}  # fmt: skip
+    outcome = await visit.submit(PublishPolicy, body, form)
+    if outcome.refusal is not None:
+        return await _policy_page(visit, kind, outcome.refusal, form, marked(document, outcome.refusal.details))
+    return visit.done(visit.path_of("policies", kind), form)
+
+
+async def _policy_page(
+    visit: Visit,
+    kind: str,
+    refusal: Refusal | None = None,
+    entered: dict[str, str] | None = None,
+    lines: Sequence[Line] = (),
+) -> Response[Any]:
     async with visit.reading() as connection:
         versions = await figures.policy_versions(connection, kind)
-    if kind not in KINDS and not versions:
+    known = visit.site.kinds.get(kind)
+    if known is None and not versions:
         raise unknown(f"There is no policy of kind {kind!r}.")
-    default = msgspec.json.decode(json.encode(KINDS[kind]())) if kind in KINDS else None
+    default = msgspec.json.decode(plain_json.encode(known())) if known is not None else None
+    name = visit.params.get("name") or (known.names[0] if known is not None and known.names else "default")
     return await visit.show(
         "policy.html",
-        section="",
+        section="/policies",
         title=f"Policy {kind}",
         kind=kind,
-        kinds=sorted(KINDS),
-        about=(KINDS[kind].__doc__ or "") if kind in KINDS else "",
+        kinds=sorted(visit.site.kinds),
+        about=_about(known),
         versions=versions,
         default=default,
+        names=known.names if known is not None else (),
+        name=name,
+        draft=_begun(versions, name, default),
+        workflow=kind == Workflow.kind,
+        shipped={state.name for state in STATES},
+        lines=lines,
+        refusal=refusal,
+        entered=entered or {},
     )
 
 
-routes = [show_policy]
+def _about(kind: type[Policy] | None) -> str:
+    """Return the first sentence of what a kind says about itself."""
+    return " ".join((kind.__doc__ or "").split()).partition(". ")[0].rstrip(".") + "." if kind is not None else ""
+
+
+def _begun(versions: Sequence[PolicyVersion], name: str, default: Any) -> str:
+    """Return the text that a new version begins with: what is in force under the name, else what was shipped."""
+    found = next((version.document for version in versions if version.name == name and version.active), default)
+    return json.dumps(found, indent=2, ensure_ascii=False)
+
+
+def _read(text: str) -> dict[str, Any] | Refusal:
+    """Return the document that was sent, or where its text is no JSON object."""
+    try:
+        document = json.loads(text)
+    except (json.JSONDecodeError, RecursionError) as error:
+        line, column = (error.lineno, error.colno) if isinstance(error, json.JSONDecodeError) else (1, 1)
+        said = error.msg if isinstance(error, json.JSONDecodeError) else "it is nested too deep"
+        return Refusal("form.invalid", f"The document is no JSON: {said}.", "Correct it there and send it again.",
+                       f"line {line}, column {column}")  # fmt: skip
+    if not isinstance(document, dict):
+        return Refusal("form.invalid", "The document is no object.", "Write its fields between braces.", "line 1")
+    return document
+
+
+def marked(document: Any, faults: Sequence[RefusalDetail]) -> list[Line]:
+    """Return a document's lines, each fault at the line its path leads to, or at the nearest one around it."""
+    lines = list(_lines(document, "", 0, "", ""))
+    starts = {path: at for at, (path, _) in reversed(list(enumerate(lines))) if path is not None}
+    found: dict[int, list[str]] = {}
+    for fault in faults:
+        path = fault.where
+        while path not in starts:
+            path = path[: max(path.rfind("."), path.rfind("["), 0)]
+        found.setdefault(starts[path], []).append(f"{fault.where}: {fault.what}" if path != fault.where else fault.what)
+    return [Line(text, tuple(found.get(at, ()))) for at, (_, text) in enumerate(lines)]
+
+
+def _lines(value: Any, path: str, depth: int, before: str, after: str) -> Iterator[tuple[str | None, str]]:
+    """Yield (path, text) of each line of a value as JSON; closing lines have no path."""
+    pad = "  " * depth
+    if not value or not isinstance(value, dict | list):
+        yield path, f"{pad}{before}{json.dumps(value, ensure_ascii=False)}{after}"
+        return
+    inside: list[tuple[str, str, Any]]
+    if isinstance(value, dict):
+        opening, closing = "{", "}"
+        inside = [
+            (f"{path}.{name}".lstrip("."), f"{json.dumps(name, ensure_ascii=False)}: ", v) for name, v in value.items()
+        ]
+    else:
+        opening, closing = "[", "]"
+        inside = [(f"{path}[{at}]", "", v) for at, v in enumerate(value)]
+    yield path, f"{pad}{before}{opening}"
+    for at, (where, name, part) in enumerate(inside, 1):
+        yield from _lines(part, where, depth + 1, name, "," if at < len(inside) else "")
+    yield None, f"{pad}{closing}{after}"
+
+
+routes = [list_policies, show_policy, publish]
