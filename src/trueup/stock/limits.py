@@ -220,13 +220,6 @@ class Limits:
         pool = self.pools.get(place, {}).get((channel, "cap"))
         return None if pool is None else pool.quantity - pool.used
 
-    def book(self, place: Place) -> Decimal | None:
-        """Return the on hand that a frozen book shows, or None where movements show at once."""
-        for frozen in self._holding(place):
-            if frozen.mode == "frozen_book":
-                return frozen.on_hand
-        return None
-
     def _holding(self, place: Place) -> list[Frozen]:
         found = self.frozen.get(place)
         if not found:
