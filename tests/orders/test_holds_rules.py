@@ -18,6 +18,7 @@ from trueup.catalogue.register import RegisterItem
 from trueup.core.clock import TurnedClock
 from trueup.core.database import connect
 from trueup.core.door import Door
+from trueup.orders.draft import ConfirmDraft, SaveDraft
 from trueup.orders.hold import ReleaseHold, ReleaseHolds
 from trueup.orders.hold_upkeep import AgeHolds, RecheckHolds, ReleaseByRule, due_to_recheck
 from trueup.parties.record import RecordCustomer
@@ -128,6 +129,23 @@ async def test_a_customers_earlier_orders_count_within_the_batch_too(door: Door,
 
 
 _WHEN = "tables[0].rules[0].when[0]"
+
+
+async def test_a_confirmed_draft_is_asked_like_any_order(door: Door, url: str):
+    """Its customer's earlier orders count, the same goods within minutes are suspected, and tables hold it."""
+    await stocked(door, MUG=10)
+    expect_all([await door.submit(SYSTEM, RecordCustomer(source="shop", number="C1"), "customer")])
+    await publish(door, "holds", tables=[table(rule("again", "credit", ("customer.orders", "is", 1)))])
+    who: dict[str, Any] = {"customer": "C1", "customer_source": "shop"}
+    await place(door, "first", command=msgspec.structs.replace(order_of(MUG=1), **who))
+    saved = await door.submit(SYSTEM, SaveDraft(currency="EUR", lines=order_of(MUG=1).lines, **who), "save")
+    confirmed = await door.submit(SYSTEM, ConfirmDraft(draft=saved.result["draft"]), "confirm")
+    assert confirmed.status == "applied", confirmed.refusal
+    assert confirmed.result["flags"] == ["suspected_duplicate"]
+    assert await held(url, confirmed.result["order"]) == [("credit", None)]
+    await prove(url)
+
+
 BROKEN: list[tuple[dict[str, Any], str, str]] = [
     ({"types": with_type("fraud", releasable_by_rule=True)}, "types[1].releasable_by_rule", "never released by a rule"),
     ({"types": with_type("manual", releasable_by_rule=True)}, "types[7].releasable_by_rule", "never released"),

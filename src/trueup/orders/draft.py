@@ -18,9 +18,11 @@ from trueup.core.verb import Accepted, Command, Concerns, Context, Decision, Eve
 from trueup.orders.basket import basket_refusal, custom_fields, discount_refusal, places_of
 from trueup.orders.channel import Channel
 from trueup.orders.draft_state import Draft, DraftBasket, DraftConfirmed, DraftEnded, DraftRow, Drafts, DraftSaved
+from trueup.orders.holds import wants_customer
 from trueup.orders.place import Begun, PlaceLine, PlaceOrder, basket_concerns, stocked, taken, want_basket, wanted_of
 from trueup.orders.price import prices_of, sums_of
 from trueup.orders.state import Captured, OrderPlaced, OrderRow
+from trueup.orders.suspect import want_earlier
 from trueup.orders.totals import Totals
 from trueup.orders.workflow import BusinessEvent, Workflow, advance, allows
 from trueup.parties.state import Parties, keep_contact
@@ -367,6 +369,8 @@ def _then_wants(state: State, command: ConfirmDraft, policies: Policies) -> None
     if row is not None and row.is_open:
         basket = row.draft.basket
         want_basket(state, basket, basket.lines, policies.get(Channel, basket.channel))
+        want_earlier(state, basket, policies)
+        wants_customer(state, policies, basket.channel, basket.customer_source, basket.customer)
 
 
 def _concerns(state: State, command: ConfirmDraft | DiscardDraft | ExpireDraft) -> Concerns:

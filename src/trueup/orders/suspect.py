@@ -42,6 +42,7 @@ from trueup.orders.version import known_order, unknown_order
 from trueup.parties.state import Contact
 
 if TYPE_CHECKING:
+    from trueup.orders.draft_state import DraftBasket
     from trueup.orders.place import PlaceOrder
 
 FLAG = "suspected_duplicate"
@@ -124,7 +125,7 @@ def dismiss_duplicate(state: State, command: DismissDuplicate, context: Context)
     return Accepted(events, command.order, {"order": command.order, "version": version_after(row, events)})
 
 
-def want_earlier(state: State, command: PlaceOrder, policies: Policies) -> None:
+def want_earlier(state: State, command: PlaceOrder | DraftBasket, policies: Policies) -> None:
     """Ask for earlier orders of the same person with the same SKUs, where the channel looks for duplicates."""
     if not policies.get(Channel, command.channel).duplicate_minutes:
         return
