@@ -70,7 +70,8 @@ class Client:
             method, self.address + path, data=data, headers=sent, allow_redirects=False
         ) as answer:
             text = await answer.read()
-            parsed = msgspec.json.decode(text) if "json" in answer.content_type and text else text
+            one = answer.content_type in ("application/json", "application/problem+json")
+            parsed = msgspec.json.decode(text) if one and text else text
             return Reply(answer.status, {name.lower(): value for name, value in answer.headers.items()}, parsed)
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from trueup import __version__
-from trueup.cli import bench, demo, feed, migrate, operate, people
+from trueup.cli import bench, demo, feed, migrate, operate, orders, people, source
 from trueup.core.errors import TrueupError
 from trueup.core.logs import configure_logs
 
@@ -28,6 +28,8 @@ app.command("feed")(feed.feed)
 app.command("link")(people.link)
 app.command("person")(people.person)
 app.command("key")(people.key)
+app.add_typer(orders.app, name="orders", help="Take orders over from a file.")
+app.add_typer(source.app, name="source", help="Source what waits, explain where an order comes from, list the queues.")
 app.add_typer(migrate.app, name="migrate", help="Take a legacy system's data over: profile, map, load, control, undo.")
 
 

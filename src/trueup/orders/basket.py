@@ -26,6 +26,10 @@ Name = Annotated[str, msgspec.Meta(min_length=1, max_length=120)]
 LINES_MAX = 500
 
 
+def _nothing() -> Amount:
+    return Amount(0)
+
+
 class PlaceLine(Body, frozen=True, forbid_unknown_fields=True):
     """What a customer wants: any key of the item, units above zero, the price of one unit.
 
@@ -63,7 +67,7 @@ class Basket(Command, frozen=True, kw_only=True):
     channel: Name = "web"
     location: str | None = None
     charges: Annotated[tuple[Charge, ...], msgspec.Meta(max_length=50)] = ()
-    discount: Amount = Amount(0)
+    discount: Amount = msgspec.field(default_factory=_nothing)
     external_ids: Annotated[dict[Name, Name], msgspec.Meta(max_length=20)] = msgspec.field(default_factory=dict)
     customer: str | None = None
     customer_source: str = ""

@@ -10,9 +10,23 @@ import msgspec
 
 from trueup.core import timeline as journal_timeline
 from trueup.core.database import Connection
+from trueup.core.fields import NO_CUSTOM_FIELDS, CustomFields, contained
 from trueup.core.ids import is_id
 from trueup.core.paging import Limit, Moment, Page, bounded, page_of, prefix_range, read_cursor, write_cursor
+from trueup.core.quantity import ZERO
 from trueup.orders import read_holds
+from trueup.orders.business import Business, LineTerms
+from trueup.orders.read_capture import (
+    CAPTURE,
+    InvoicedTax,
+    LineClaim,
+    OrderCapture,
+    Sold,
+    capture_of,
+    claims_of,
+    margin_of,
+    taxes_of,
+)
 from trueup.orders.read_holds import HoldDetail, Suspected, Unmatched
 from trueup.orders.suspect import FLAG
 from trueup.parties import read as parties
@@ -24,7 +38,8 @@ SEARCH_HITS_MAX = 500
 class OrderQuery(msgspec.Struct, frozen=True, kw_only=True):
     """Which orders. Every filter that is given must hold.
 
-    search: the beginning of any number an order is known by, a customer's number, or a whole e-mail address.
+    search: the beginning of any number an order is known by, the customer's own for it among them, a customer's
+    number, or a whole e-mail address. field: a searchable custom field and its value, `colour:red`.
     fulfilment, payment, hold: a status. state: of the order's workflow. unmatched: with events that it did not want.
     customer: id. flagged: with flags or a total that differs. managed: False for
     history. placed_from, placed_to: from (inclusive), to (exclusive). cursor: `next` of the page before.
@@ -44,6 +59,7 @@ class OrderQuery(msgspec.Struct, frozen=True, kw_only=True):
     managed: bool | None = None
     placed_from: Moment | None = None
     placed_to: Moment | None = None
+    field: str | None = None
     cursor: str | None = None
     limit: Limit = 50
 
@@ -87,7 +103,11 @@ class OrderSummary(msgspec.Struct, frozen=True):
 
 
 class OrderLine(msgspec.Struct, frozen=True):
-    """One line: quantities in units; `amount` is before `discount`, both in the order's currency."""
+    """One line: quantities in units; `amount` is before `discount`, both in the order's currency.
+
+    waiting: units that are neither cancelled nor shipped, and for which nothing is claimed. parent: the line of the
+    phantom kit it is a part of. tax: of all its units, at `tax_rate` per cent. terms: what was agreed for it.
+    """
 
     line: int
     sku: str
@@ -105,10 +125,17 @@ class OrderLine(msgspec.Struct, frozen=True):
     location: str | None
     flags: tuple[str, ...]
     source_row: str | None
+    allocated: Decimal
+    parent: int | None
+    tax: Decimal
+    tax_rate: Decimal | None
+    tax_code: str | None
+    waiting: Decimal = ZERO
+    terms: LineTerms | None = None
 
 
 class OrderTotals(msgspec.Struct, frozen=True):
-    """goods + charges - discount + tax = total; the rest are facts about money, zero when nothing is known."""
+    """goods + charges - discount + tax = total, without the tax where prices include it; and facts about money."""
 
     goods: Decimal
     charges: Decimal
@@ -125,6 +152,8 @@ class OrderDetail(msgspec.Struct, frozen=True):
 
     workflow_version, channel_version: the documents it keeps. holds: open and released ones, the oldest first.
     unmatched: events that its workflow did not want, the latest first. suspected: that it may be a duplicate.
+    capture: how it was taken. claims: by line and location. taxes: as invoiced. margin: what its goods bring before
+    tax, less their cost when it was placed; None where a cost is not known.
     """
 
     id: str
@@ -140,9 +169,14 @@ class OrderDetail(msgspec.Struct, frozen=True):
     holds: tuple[HoldDetail, ...] = ()
     unmatched: tuple[Unmatched, ...] = ()
     suspected: Suspected | None = None
+    capture: OrderCapture | None = None
+    claims: tuple[LineClaim, ...] = ()
+    taxes: tuple[InvoicedTax, ...] = ()
+    margin: Decimal | None = None
 
 
 OrderPage = Page[OrderSummary]
+_LINE = ", ".join(OrderLine.__struct_fields__[:-2])
 _SUMMARY = """o.id, o.number, o.kind, o.channel, o.currency, o.placed_at, o.recorded_at, o.managed, o.customer,
     o.source, o.external_ids, o.units_ordered, o.units_cancelled, o.units_shipped, o.total, o.source_total,
     o.fulfilment_status, o.payment_status, o.hold_status, o.total_differs, o.flags, o.version"""
@@ -163,8 +197,13 @@ _FILTERS = {
 _FLAGGED = "(o.flags <> '{}' or o.total_differs)"
 
 
-async def find(connection: Connection, query: OrderQuery, channels: frozenset[str] | None = None) -> OrderPage:
-    """Return one page, latest placed first. Raises Refused for a cursor that is not one.
+async def find(
+    connection: Connection,
+    query: OrderQuery,
+    channels: frozenset[str] | None = None,
+    rules: CustomFields = NO_CUSTOM_FIELDS,
+) -> OrderPage:
+    """Return one page, latest placed first. Raises Refused for a cursor that is not one, and a field `rules` forbid.
 
     channels: those whose orders may be shown; None is every one.
     A search looks through the first SEARCH_HITS_MAX orders it matches and says `capped` when there are more.
@@ -178,6 +217,9 @@ async def find(connection: Connection, query: OrderQuery, channels: frozenset[st
         conditions.append(_FLAGGED if query.flagged else f"not {_FLAGGED}")
     if query.unmatched is not None:
         conditions.append("o.unmatched > 0" if query.unmatched else "o.unmatched = 0")
+    if query.field is not None:
+        conditions.append("o.fields @> %s::jsonb")
+        parameters.append(contained(rules, query.field))
     if query.cursor is not None:
         conditions.append("(o.placed_at, o.id) < (%s, %s)")
         parameters += read_cursor(query.cursor, (datetime, str))
@@ -210,6 +252,11 @@ async def search(connection: Connection, text: str) -> tuple[list[str], bool]:
         parts.append(parts[0])
         parameters += [*prefix_range(text.upper()), most]
     parts.append(
+        """(select id from orders where business is not null and (business ->> 'customer_order') collate "C" >= %s
+            and (business ->> 'customer_order') collate "C" < %s limit %s)"""
+    )
+    parameters += [*prefix_range(text), most]
+    parts.append(
         """(select o.id from customer c join orders o on o.customer = c.id where c.number = %s
             order by o.placed_at desc limit %s)"""
     )
@@ -231,12 +278,17 @@ async def search(connection: Connection, text: str) -> tuple[list[str], bool]:
     return found[:SEARCH_HITS_MAX], len(found) > SEARCH_HITS_MAX
 
 
-async def order(connection: Connection, reference: str, channels: frozenset[str] | None = None) -> OrderDetail | None:
-    """Return one order by its id or by our own number, or None; None, too, where its channel may not be shown."""
+async def order(
+    connection: Connection, reference: str, channels: frozenset[str] | None = None, now: datetime | None = None
+) -> OrderDetail | None:
+    """Return one order by its id or by our own number, or None; None, too, where its channel may not be shown.
+
+    now: claims that ended by then count no more; without it, they are shown as the ledger has them.
+    """
     cursor = await connection.execute(
         f"""select {_SUMMARY}, c.number, o.ship_country, {_WALK}, o.load, o.total_goods, o.total_charges,
             o.total_discount, o.total_tax, o.total, o.authorised, o.captured, o.refunded, o.person,
-            o.workflow_version, o.channel_version
+            o.workflow_version, o.channel_version, {CAPTURE}
         from orders o left join customer c on c.id = o.customer
         where o.id = coalesce((select order_id from order_key where key = %s and source = ''), %s)""",
         [reference.upper(), reference],
@@ -249,9 +301,11 @@ async def order(connection: Connection, reference: str, channels: frozenset[str]
         return None
     size = len(OrderSummary.__struct_fields__)
     lines = await connection.execute(
-        f"select {', '.join(OrderLine.__struct_fields__)} from order_line where order_id = %s order by line",
+        f"select {_LINE} from order_line where order_id = %s order by line",
         [summary.id],
     )
+    capture = capture_of(row[size + 12 :])
+    shown = tuple(_line_of(line, summary.managed, capture.business) for line in await lines.fetchall())
     return OrderDetail(
         id=summary.id,
         number=summary.number,
@@ -259,13 +313,17 @@ async def order(connection: Connection, reference: str, channels: frozenset[str]
         summary=summary,
         load=row[size],
         totals=OrderTotals(*row[size + 1 : size + 9]),
-        lines=tuple(_line_of(line) for line in await lines.fetchall()),
+        lines=shown,
         contact=await parties.contact(connection, row[size + 9]),
         workflow_version=row[size + 10],
         channel_version=row[size + 11],
         holds=await read_holds.holds_of(connection, summary.id),
         unmatched=await read_holds.unmatched_of(connection, summary.id) if summary.unmatched else (),
         suspected=await read_holds.suspected(connection, summary.id) if FLAG in summary.flags else None,
+        capture=capture,
+        claims=await claims_of(connection, summary.id, now),
+        taxes=await taxes_of(connection, summary.id),
+        margin=await _margin(connection, summary, shown, capture),
     )
 
 
@@ -296,5 +354,20 @@ def _summary_of(row: tuple[Any, ...]) -> OrderSummary:
     return OrderSummary(*[*row[:20], tuple(row[20]), *row[21 : len(OrderSummary.__struct_fields__)]])
 
 
-def _line_of(row: tuple[Any, ...]) -> OrderLine:
-    return OrderLine(*[*row[:14], tuple(row[14]), row[15]])
+async def _margin(
+    connection: Connection, summary: OrderSummary, lines: tuple[OrderLine, ...], capture: OrderCapture
+) -> Decimal | None:
+    if not summary.managed:
+        return None
+    sold = [Sold(x.item, x.kind, x.quantity, x.cancelled, x.amount, x.discount, x.tax) for x in lines]
+    day = summary.placed_at.date()
+    return await margin_of(connection, sold, summary.currency, day, tax_included=capture.tax_included)
+
+
+def _line_of(row: tuple[Any, ...], managed: bool, business: Business | None) -> OrderLine:
+    line = OrderLine(*[*row[:14], tuple(row[14]), *row[15:]])
+    waiting = ZERO
+    if managed and line.kind == "good":
+        waiting = max(ZERO, line.quantity - line.cancelled - line.shipped - line.reserved - line.allocated)
+    terms = business.line(line.line) if business is not None else None
+    return msgspec.structs.replace(line, waiting=waiting, terms=terms)

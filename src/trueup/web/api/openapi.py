@@ -11,8 +11,9 @@ from trueup.core.batch import House
 from trueup.core.money import Amount
 from trueup.core.quantity import Quantity
 from trueup.core.verb import Outcome
+from trueup.orders import bulk as bulk_file
 from trueup.stock.promising import Basket
-from trueup.web.api import rehearse
+from trueup.web.api import bulk, rehearse
 from trueup.web.api.bodies import body_type, names_in
 from trueup.web.api.problems import Problem
 from trueup.web.api.promises import QUESTIONS, Question
@@ -103,6 +104,7 @@ def describe(house: House) -> dict[str, Any]:
         paths.setdefault(write.path, {})[write.method.lower()] = _write(write, house, schema_of)
     for read in READS:
         paths.setdefault(read.path, {})["get"] = _read(read, schema_of)
+    paths[bulk.PATH] = {"post": _bulk(schema_of)}
     paths["/v1/rehearse"] = {"post": _rehearse(schema_of)}
     for question in QUESTIONS:
         paths[question.path] = {"post": _ask(question, schema_of)}
@@ -177,6 +179,22 @@ def _rehearse(schema_of: dict[str, Any]) -> dict[str, Any]:
         "responses": {
             "200": {"description": "What would happen", "content": _json(schema_of["expectation"])},
             **_problems((400, 401, 403, 413, 415, 422, 500, 503), schema_of),
+        },
+    }
+
+
+def _bulk(schema_of: dict[str, Any]) -> dict[str, Any]:
+    lines = {"schema": {"type": "string"}}
+    return {
+        "operationId": "place bulk",
+        "summary": "Place every order of a file; a broken row loses only itself",
+        "description": bulk_file.__doc__,
+        "tags": ["orders"],
+        "parameters": [_KEY_HEADER],
+        "requestBody": {"required": True, "content": dict.fromkeys(bulk.FORMATS, lines)},
+        "responses": {
+            "200": {"description": "How each order ended: a line of JSON for each", "content": {bulk.NDJSON: lines}},
+            **_problems((400, 401, 403, 413, 415, 422, 429, 500, 503, 504), schema_of),
         },
     }
 

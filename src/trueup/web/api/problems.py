@@ -26,6 +26,7 @@ STATUS_OF_RULE = {
     "door.key_reused": 409,
     "door.quarantined": 500,
     "orders.unknown": 404,
+    "orders.unknown_draft": 404,
     "orders.unknown_hold": 404,
     "sourcing.unknown_part": 404,
     "cases.unknown": 404,

@@ -39,7 +39,7 @@ from trueup.stock.count import CountStock
 from trueup.stock.receive import AdjustStock, ReceiveStock, SetSafetyStock
 from trueup.stock.reserve import ReleaseReservation, ReserveStock
 from trueup.stock.supply import CancelSupply, ExpectSupply, RescheduleSupply
-from trueup.web.api import migrations, sourcing, stock_control, stock_depth
+from trueup.web.api import capture, migrations, sourcing, stock_control, stock_depth
 from trueup.web.api.table import COUNT_BYTES_MAX, Asked, Listed, OnePage, Read, Write, listed
 
 EVENTS_MAX = 1000
@@ -188,6 +188,7 @@ WRITES: tuple[Write, ...] = (
     Write(method="PUT", path="/v1/organisation/{node}", command=SetNode, fills={"node": "code"}),
     Write(method="DELETE", path="/v1/organisation/{node}", command=RemoveNode, fills={"node": "code"}),
     Write(method="POST", path="/v1/policies", command=PublishPolicy, created=""),
+    *capture.WRITES,
     *sourcing.WRITES,
     *stock_depth.WRITES,
     *stock_control.WRITES,
@@ -200,14 +201,14 @@ READS: tuple[Read, ...] = (
         query=orders.OrderQuery,
         returns=orders.OrderPage,
         scoped=True,
-        answer=lambda connection, asked: orders.find(connection, asked.query, asked.channels),
+        answer=lambda connection, asked: orders.find(connection, asked.query, asked.channels, asked.fields("order")),
     ),
     Read(
         path="/v1/orders/{order}",
         summary="Get one order by id or by our number",
         returns=orders.OrderDetail,
         scoped=True,
-        answer=lambda connection, asked: orders.order(connection, asked.path["order"], asked.channels),
+        answer=lambda connection, asked: orders.order(connection, asked.path["order"], asked.channels, asked.now),
     ),
     Read(
         path="/v1/orders/{order}/timeline",
@@ -409,6 +410,7 @@ READS: tuple[Read, ...] = (
         right="authority.read",
         answer=lambda connection, asked: listed(authority.keys(connection, asked.path["actor"], asked.query.after)),
     ),
+    *capture.READS,
     *sourcing.READS,
     *stock_depth.READS,
     *stock_control.READS,
