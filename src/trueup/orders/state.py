@@ -490,8 +490,10 @@ def version_after(row: OrderRow, events: Iterable[Event]) -> int:
 
 
 def _line_of(columns: list[Any]) -> Line:
-    values = dict(zip(Line.__struct_fields__, columns, strict=True))
-    values["flags"] = tuple(values["flags"])
-    parts = values["tax_parts"]
-    values["tax_parts"] = json.convert(parts, tuple[Taxed, ...]) if parts else ()
-    return Line(**values)
+    columns[_FLAGS] = tuple(columns[_FLAGS])
+    parts = columns[_TAX_PARTS]
+    columns[_TAX_PARTS] = json.convert(parts, tuple[Taxed, ...]) if parts else ()
+    return Line(*columns)
+
+
+_FLAGS, _TAX_PARTS = Line.__struct_fields__.index("flags"), Line.__struct_fields__.index("tax_parts")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Annotated, Literal
 
 import msgspec
@@ -9,8 +10,8 @@ import msgspec
 from trueup.catalogue.state import Catalogue
 from trueup.core.errors import Refusal
 from trueup.core.policy import Policies
-from trueup.core.quantity import plain
-from trueup.core.verb import Accepted, Command, Context, Decision, Event, State, Verb
+from trueup.core.quantity import ZERO, plain
+from trueup.core.verb import Accepted, Command, Context, Decision, Event, Movement, State, Verb
 from trueup.orders.fulfilment_orders import FulfilmentOrders, FulfilmentReduced
 from trueup.orders.state import Orders
 from trueup.orders.workflow import advance
@@ -75,15 +76,29 @@ def _goods(state: State, command: RejectPart, location: str, claims: list[Claim]
     to = _GOES.get(command.reason)
     place = state.of(Catalogue).place_of(location)
     events: list[Event] = []
+    # Two lines of one item leave the same shelf: what the first takes is not there for the second.
+    units: dict[tuple[str, str], Decimal] = {}
     for claim in claims if to is not None and place is not None else ():
-        item = state.of(Catalogue).item_of(claim.item)
+        units[claim.item, claim.lot] = units.get((claim.item, claim.lot), ZERO) + claim.quantity
+    for (id_, lot), quantity in units.items():
+        item = state.of(Catalogue).item_of(id_)
         assert to is not None
         assert place is not None
         assert item is not None, "its items were asked for with the order"
-        events += bucket_move(
-            state, context, item, place, claim.quantity, to, command.fulfilment_order, claim.lot, claim.quantity
-        )
+        events += bucket_move(state, context, item, place, quantity, to, command.fulfilment_order, lot, quantity)
     return events
+
+
+def _moves(state: State, command: RejectPart) -> tuple[Movement, ...]:
+    """Return what the report says of goods, once the part's location is known: a freeze of its movements holds it."""
+    parts = state.of(FulfilmentOrders).of_order(command.order)
+    part = next((part for part in parts if part.id == command.fulfilment_order), None)
+    place = state.of(Catalogue).place_of(part.location) if part is not None else None
+    row = state.of(Orders).order(command.order)
+    if command.reason not in _GOES or part is None or place is None or row is None:
+        return ()
+    skus = tuple(line.sku for line in row.lines if line.line in part.lines)
+    return (Movement(place.code, skus, "restate", fact=True),)
 
 
 def _wants(state: State, command: RejectPart, policies: Policies) -> None:
@@ -115,5 +130,6 @@ VERBS = (
         then_wants=_then_wants,
         touches=lambda command: (command.order,),
         concerns=concerns_part,
+        moves=_moves,
     ),
 )

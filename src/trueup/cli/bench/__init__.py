@@ -12,11 +12,13 @@ from rich.table import Table
 
 from trueup.cli.bench.availability import availability
 from trueup.cli.bench.feed import stock_feed
+from trueup.cli.bench.growth import growth
 from trueup.cli.bench.hot import hot
 from trueup.cli.bench.lists import lists
 from trueup.cli.bench.measure import Figure, machine
 from trueup.cli.bench.migration import migration
 from trueup.cli.bench.place import place
+from trueup.cli.bench.sourced import sourced
 from trueup.cli.options import AsJson
 from trueup.core import json
 
@@ -30,6 +32,8 @@ class Name(StrEnum):
     LIST = "list"
     STOCK_FEED = "stock-feed"
     AVAILABILITY = "availability"
+    SOURCED = "sourced"
+    GROWTH = "growth"
     ALL = "all"
 
 
@@ -40,6 +44,7 @@ _BENCHES: dict[Name, Callable[[], list[Figure]]] = {
     Name.LIST: lists,
     Name.STOCK_FEED: stock_feed,
     Name.AVAILABILITY: availability,
+    Name.SOURCED: sourced,
 }
 
 
@@ -47,7 +52,8 @@ def bench(
     name: Annotated[Name, typer.Argument(help="Which one; `all` runs every one.")], as_json: AsJson = False
 ) -> None:
     """Measure this machine on a throw-away database, with its limits beside each figure."""
-    figures = [figure for key, run in _BENCHES.items() if name in (key, Name.ALL) for figure in run()]
+    chosen = {**_BENCHES, Name.GROWTH: growth} if name is Name.GROWTH else _BENCHES
+    figures = [figure for key, run in chosen.items() if name in (key, Name.ALL) for figure in run()]
     if as_json:
         whole = figures[0] if name is not Name.ALL and len(figures) == 1 else {"machine": machine(), "figures": figures}
         if name is not Name.ALL and len(figures) > 1:
