@@ -15,7 +15,17 @@ from tests.machine.machine import NUMBERS
 from tests.proof import problems_of
 from tests.trade.goods import WHERE, Goods
 from tests.trade.model import KINDS, KIT, PLACES, PRICE, STOCKED, Order, Wanted
-from tests.trade.watching import CAPPED, Seen, demand_allowed, demand_enough, demand_whole, needed, see, unallocated
+from tests.trade.watching import (
+    CAPPED,
+    Seen,
+    demand_allowed,
+    demand_enough,
+    demand_gave_way,
+    demand_whole,
+    needed,
+    see,
+    unallocated,
+)
 
 from trueup import house
 from trueup.core.money import Amount
@@ -166,20 +176,14 @@ class Trade(Goods):
         assert not self.shop.by_place(id_, "allocation") - seen.by_place("allocation"), "sourcing gives nothing back"
         demand_allowed(self.shop, id_, needs, gains, self.how)
         demand_enough(self.shop, id_, needs, gains, self.how)
-        given = Counter[int]()
-        for (number, _), units in gains.items():
-            given[number] += units
         for place in {place for _, place in gains}:
             self.shop.loads[place, self.shop.now.date()] += 1
         parts = {part["location"]: part["lines"] for part in outcome.result["fulfilment_orders"]}
         assert {(int(n), p): int(u) for p, lines in parts.items() for n, u in lines.items()} == {
             (number, self.name(place)): units for (number, place), units in gains.items()
         }
-        for number, line in order.goods().items():
-            reserved = self.shop.held_by(id_, number, "reservation")
-            assert seen.lines[number][1] == max(0, reserved - given[number]), (number, "its reservation gives way")
-            line.waiting -= max(0, given[number] - reserved)
-        self.expect_outcome(outcome, sum(need.units for need in needs) - sum(given.values()), bool(gains), seen)
+        demand_gave_way(self.shop, id_, seen, gains)
+        self.expect_outcome(outcome, sum(need.units for need in needs) - sum(gains.values()), bool(gains), seen)
         order.state = "waiting" if unallocated(order, seen) else "sourced"
         self.adopt(id_, seen)
 
@@ -265,7 +269,8 @@ class Trade(Goods):
             not 0
             < units
             <= min(
-                known.open - self.shop.held_by(id_, line, "allocation"), self.shop.available_to(id_, known.item, place)
+                known.open - self.shop.held_by(id_, line, "allocation"),
+                self.shop.available_to(id_, known.item, place, (line,)),
             )
         ):
             self.told(command, "refused", "sourcing.too_many")

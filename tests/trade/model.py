@@ -7,6 +7,7 @@ The shop does not choose locations. It predicts totals, refusals and states exac
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import ROUND_HALF_UP, Decimal
@@ -135,10 +136,15 @@ class Shop:
         """Units promised that stock no longer covers."""
         return max(0, self.counting(item, place) - self.on_hand[item, place])
 
-    def available_to(self, order: str, item: str, place: str) -> int:
-        """Units an order may allocate at a place: what is free, and what it reserved there as far as that is there."""
+    def available_to(self, order: str, item: str, place: str, lines: Collection[int]) -> int:
+        """Units that lines of an order may be allocated at a place: what is free, and what they reserved there.
+
+        What they reserved counts as far as stock is there for it.
+        """
         own = sum(
-            c.units for c in self.claims if (c.holder, c.item, c.place, c.kind) == (order, item, place, "reservation")
+            c.units
+            for c in self.claims
+            if (c.holder, c.item, c.place, c.kind) == (order, item, place, "reservation") and c.line in lines
         )
         return max(self.available(item, place) + own, min(own, own - self.owed(item, place)))
 

@@ -161,7 +161,7 @@ def demand_allowed(shop: Shop, id_: str, needs: list[Needed], gains: Counter[tup
         assert place in by_line[line].places, (line, place, "rejected it, or is full")
         taken[by_line[line].item, place] += units
     for (item, place), units in taken.items():
-        free = shop.available_to(id_, item, place) - how.keep
+        free = shop.available_to(id_, item, place, by_line) - how.keep
         assert units <= free, (item, place, f"{units} allocated, {free} were available")
     used = {place for _, place in gains}
     if how.whole:
@@ -176,7 +176,10 @@ def demand_allowed(shop: Shop, id_: str, needs: list[Needed], gains: Counter[tup
 
 def demand_enough(shop: Shop, id_: str, needs: list[Needed], gains: Counter[tuple[int, str]], how: How) -> None:
     """What is short is to be had nowhere: no place that may give it has it left."""
-    left = {(item, place): shop.available_to(id_, item, place) - how.keep for item in STOCKED for place in PLACES}
+    lines = {need.line for need in needs}
+    left = {
+        (item, place): shop.available_to(id_, item, place, lines) - how.keep for item in STOCKED for place in PLACES
+    }
     items = {need.line: need.item for need in needs}
     for (line, place), units in gains.items():
         left[items[line], place] -= units
@@ -199,6 +202,20 @@ def blocks(needs: list[Needed], how: How) -> list[list[Needed]]:
     for need in needs:
         found.setdefault(need.kit if how.together and need.kit is not None else -need.line, []).append(need)
     return list(found.values())
+
+
+def demand_gave_way(shop: Shop, id_: str, seen: Seen, gains: Counter[tuple[int, str]]) -> None:
+    """What a line is allocated its reservation gives way to; and to another line that takes what it had reserved."""
+    goods = shop.orders[id_].goods()
+    had = shop.by_place(id_, "reservation")
+    for number, line in goods.items():
+        given = sum(units for (of, _), units in gains.items() if of == number)
+        reserved = shop.held_by(id_, number, "reservation")
+        lost = max(0, reserved - given) - seen.lines[number][1]
+        assert lost >= 0, (number, "its reservation gives way")
+        robbed = {place for of, place in gains if of != number and goods[of].item == line.item and had[number, place]}
+        assert not lost or robbed, (number, "lost its reservation to nobody")
+        line.waiting += lost - max(0, given - reserved)
 
 
 def unallocated(order: Order, seen: Seen) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Annotated
 
@@ -83,7 +83,7 @@ def cancelling(
     """Return what cancelling these units does: totals, claims, pegs, the locations' parts, and invoiced tax.
 
     Units that only wait are let go first, then reserved ones, then allocated ones. When nothing is left, the business
-    event leads the order on. Wants: what `want_cancelling` asks for.
+    event leads the order on; when nothing waits any more, the order is sourced. Wants: what `want_cancelling` asks for.
     """
     order, now = row.captured.id, context.now
     after = {c.line: c.quantity for c in cancelled}
@@ -104,7 +104,23 @@ def cancelling(
     events += _tax_given_back(state, row, lines, context)
     if all(line.quantity <= line.cancelled for line in lines):
         events += advance(row, business_event, context, reason)
+    elif _waits(row.lines, row.allocated) and not _waits(lines, _kept(row, claims)):
+        events += advance(row, "sourced", context)
     return events
+
+
+def _waits(lines: Sequence[Line], allocated: Mapping[int, Decimal]) -> bool:
+    """Tell whether units of these lines are wanted and not allocated."""
+    return any(line.kind == "good" and open_units(line) > allocated.get(line.line, ZERO) for line in lines)
+
+
+def _kept(row: OrderRow, released: Sequence[Claim]) -> dict[int, Decimal]:
+    """Return what stays allocated of each line when these claims are released."""
+    kept = dict(row.allocated)
+    for claim in released:
+        if claim.kind == "allocation":
+            kept[claim.line] -= claim.quantity
+    return kept
 
 
 def unclaimed(state: State, row: OrderRow, line: Line) -> Decimal:

@@ -70,6 +70,7 @@ TRANSITIONS = (
     Transition("placed", "cancelled", "cancelled"),
     Transition("waiting", "sourced", "sourced"),
     Transition("waiting", "partly_sourced", "waiting", "partly sourced"),
+    Transition("waiting", "backordered", "waiting", "backordered"),
     Transition("waiting", "unpaid", "cancelled", "unpaid"),
     Transition("waiting", "cancelled", "cancelled"),
     Transition("sourced", "sourced", "sourced"),
@@ -190,6 +191,12 @@ def allows(row: OrderRow, event: str, policies: Policies) -> Refusal | None:
         "order",
         row.captured.id,
     )
+
+
+def stays(row: OrderRow, event: str, policies: Policies) -> bool:
+    """Tell whether an event leads the order to the state it is in already."""
+    edge = workflow_of(row, policies).edges.get((row.state or "", event))
+    return edge is not None and edge.to == row.state
 
 
 def advance(row: OrderRow, event: str, context: Context, reason: str | None = None) -> list[Event]:

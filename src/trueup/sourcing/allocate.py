@@ -16,6 +16,7 @@ from trueup.core.verb import Accepted, Command, Concerns, Context, Decision, Eve
 from trueup.orders.cancel import withdrawn
 from trueup.orders.fulfilment_orders import FulfilmentOrdered, Why
 from trueup.orders.hold import concerns_order
+from trueup.orders.holds import blocking, held_refusal
 from trueup.orders.state import OrderRow, Orders
 from trueup.orders.workflow import advance, allows
 from trueup.sourcing import state as sourcing
@@ -60,8 +61,9 @@ class ReleaseShortage(Command, frozen=True, kw_only=True):
 
 
 def allocate_units(state: State, command: AllocateUnits, context: Context) -> Decision:
-    """Allocate the units there. Refuses more than the line is open for, and more than is available to the order.
+    """Allocate the units there.
 
+    Refuses more than the line is open for, more than is available to the order, and what an open hold stops.
     What was allocated before stays as it was. Source: behaviour 4.
     """
     row = order_row(state, command.order, command.version)
@@ -76,8 +78,11 @@ def allocate_units(state: State, command: AllocateUnits, context: Context) -> De
     line = row.line(command.line)
     if line is None or line.item is None or line.kind != "good":
         return no_line(command.line)
+    held = blocking(state, row, "sourced", (line.line,))
+    if held:
+        return held_refusal(row, held, context.policies)
     open_ = open_units(row, line)
-    available = state.of(Stock).available_to(command.order, line.item, place.id, row.captured.channel)
+    available = state.of(Stock).available_to(command.order, line.item, place.id, row.captured.channel, (line.line,))
     if not 0 < command.quantity <= min(open_, available):
         return Refusal(
             "sourcing.too_many",
@@ -165,7 +170,7 @@ def _by_hand(
     order = row.captured.id
     return [
         OrderSourced(order=order, decision=decision, at=context.now),
-        allocation(state, order, shares, context.now),
+        allocation(state, row, shares, {share.line for share in shares}, context.now),
         FulfilmentOrdered(order=order, parts=parts_of(shares, context, decision.id), at=context.now),
         *advance(row, "partly_sourced" if short else "sourced", context, reason if short else None),
     ]

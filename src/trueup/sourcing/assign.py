@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Annotated
@@ -24,7 +24,7 @@ from trueup.orders.state import Line, OrderRow, Orders
 from trueup.orders.tax import Place
 from trueup.orders.tax_state import OrderTaxes
 from trueup.orders.taxing import retaxed
-from trueup.orders.workflow import BusinessEvent, advance, allows
+from trueup.orders.workflow import BusinessEvent, advance, allows, stays
 from trueup.sourcing import state as sourcing
 from trueup.sourcing.policy import Group, OrderFacts, Routing
 from trueup.sourcing.route import Candidate, Need, Route, Share, distance_km, route
@@ -82,7 +82,15 @@ def assign_order(state: State, command: AssignOrder, context: Context) -> Decisi
     found = _planned(state, row, needs, command.plan) or route(
         needs, candidates, group, policy.costs, {place.code: place for place in state.of(Catalogue).locations.values()}
     )
+    if command.mode in ("schedule", "receipt") and not _anything_new(row, found, context):
+        return Accepted((), command.order, {"order": command.order, "outcome": _outcome(found)}, "merged")
     return decided(state, row, needs, found, command, group, context)
+
+
+def _anything_new(row: OrderRow, found: Route, context: Context) -> bool:
+    """Tell whether an answer that nobody asked for is worth keeping: not when an order that waits is to wait on."""
+    waits_on = not found.shares and found.owed_by is None
+    return not (waits_on and stays(row, _EVENT[_outcome(found)], context.policies))
 
 
 def decided(
@@ -110,11 +118,13 @@ def decided(
     order = row.captured.id
     events: list[Event] = [OrderSourced(order=order, decision=kept, at=context.now)]
     if parts:
-        events.append(allocation(state, order, found.shares, context.now))
+        events.append(allocation(state, row, found.shares, {need.line for need in needs}, context.now))
         events.append(FulfilmentOrdered(order=order, parts=parts, at=context.now))
     events += waits(state, order, needs, found, context)
     events += from_there(state, row, found, context)
-    events += advance(row, _EVENT[outcome], context)
+    # What a hold keeps back is yet to be sourced.
+    kept_back = len(needs_of(state, row)) > len(needs)
+    events += advance(row, "partly_sourced" if outcome == "assigned" and kept_back else _EVENT[outcome], context)
     places = {id_: state.of(Catalogue).place_of(id_) for id_ in {share.location for share in found.shares}}
     result = {
         "order": order,
@@ -225,6 +235,7 @@ def candidates_of(state: State, row: OrderRow, needs: Sequence[Need], now: datet
     stock, catalogue = state.of(Stock), state.of(Catalogue)
     order, channel = row.captured.id, row.captured.channel
     items = dict.fromkeys(need.item for need in needs)
+    lines = {need.line for need in needs}
     places = {place for need in needs for place in (need.only, *stock.places_of(need.item)) if place is not None}
     here = (row.captured.latitude, row.captured.longitude)
     found = []
@@ -236,7 +247,7 @@ def candidates_of(state: State, row: OrderRow, needs: Sequence[Need], now: datet
         found.append(
             Candidate(
                 location,
-                {item: stock.available_to(order, item, id_, channel) for item in items},
+                {item: stock.available_to(order, item, id_, channel, lines) for item in items},
                 _capacity(state, location, local.date()),
                 local.strftime("%H:%M") > location.cutoff,
                 distance_km(here, (location.latitude, location.longitude)),
@@ -265,7 +276,7 @@ def _planned(state: State, row: OrderRow, needs: Sequence[Need], plan: Sequence[
             return None
         place = (need.item, share.location)
         taken[place] = taken.get(place, ZERO) + share.quantity
-        free = state.of(Stock).available_to(row.captured.id, *place, row.captured.channel)
+        free = state.of(Stock).available_to(row.captured.id, *place, row.captured.channel, by_line)
         location = state.of(Catalogue).place_of(share.location)
         if free < taken[place] or location is None or not location.open or need.only not in (None, share.location):
             return None
@@ -298,22 +309,36 @@ def loads_of(state: State, parts: Iterable[Part], now: datetime) -> tuple[tuple[
     return tuple(loads)
 
 
-def allocation(state: State, order: str, shares: Sequence[Share], at: datetime) -> StockAllocated:
-    """Return the allocation of the shares; the lines' reservations give way, those at the same place first."""
+def allocation(
+    state: State, row: OrderRow, shares: Sequence[Share], lines: Collection[int], at: datetime
+) -> StockAllocated:
+    """Return the allocation of the shares; the lines' reservations give way, those at the same place first.
+
+    lines: that were to be served. Where one of them takes what another one had reserved, that reservation gives way.
+    """
     claims = tuple(claim for share in shares for claim in _by_lot(state, share, at))
     wanted: dict[int, Decimal] = {}
-    here: dict[tuple[int, str], Decimal] = {}
+    taken: dict[tuple[str, str], Decimal] = {}
     for share in shares:
         wanted[share.line] = wanted.get(share.line, ZERO) + share.quantity
-        here[share.line, share.location] = here.get((share.line, share.location), ZERO) + share.quantity
-    held = [claim for claim in state.of(Stock).open_claims(order) if claim.kind == "reservation"]
-    replaces = []
-    for claim in sorted(held, key=lambda claim: ((claim.line, claim.location) not in here, claim.line)):
+        taken[share.item, share.location] = taken.get((share.item, share.location), ZERO) + share.quantity
+    stock, order, channel = state.of(Stock), row.captured.id, row.captured.channel
+    held = [claim for claim in stock.open_claims(order) if claim.kind == "reservation" and claim.line in lines]
+    here = {(share.line, share.location) for share in shares}
+    held.sort(key=lambda claim: ((claim.line, claim.location) not in here, claim.line))
+    own = {place: units - max(ZERO, stock.available(*place, channel)) for place, units in taken.items()}
+    gives: list[Decimal] = []
+    for claim in held:
         units = min(claim.quantity, wanted.get(claim.line, ZERO))
-        if units > 0:
-            replaces.append(claim.units(units))
-            wanted[claim.line] -= units
-    return StockAllocated(holder=order, claims=claims, replaces=tuple(replaces), at=at)
+        gives.append(units)
+        wanted[claim.line] = wanted.get(claim.line, ZERO) - units
+        own[claim.item, claim.location] = own.get((claim.item, claim.location), ZERO) - units
+    for number, claim in enumerate(held):
+        units = max(ZERO, min(claim.quantity - gives[number], own[claim.item, claim.location]))
+        gives[number] += units
+        own[claim.item, claim.location] -= units
+    replaces = tuple(claim.units(units) for claim, units in zip(held, gives, strict=True) if units > 0)
+    return StockAllocated(holder=order, claims=claims, replaces=replaces, at=at)
 
 
 def _by_lot(state: State, share: Share, at: datetime) -> list[Claim]:

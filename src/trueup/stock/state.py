@@ -6,6 +6,7 @@ always; `owed` rises only by a fact that took away what was promised, and falls 
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Literal
@@ -270,15 +271,16 @@ class Stock(Slice):
         """Ask for a site's balances to be locked, of these items or of all where none is named: a freeze starts."""
         self.limits.scopes[location] = items
 
-    def available_to(self, holder: str, item: str, location: str, channel: str = "") -> Decimal:
+    def available_to(
+        self, holder: str, item: str, location: str, channel: str = "", lines: Collection[int] | None = None
+    ) -> Decimal:
         """Return the units that a holder may allocate at a place: what is free, and what it reserved there itself.
 
-        Its own units count even where safety stock was raised over them later, as far as stock still covers them.
+        Its own count as far as stock covers them, even if safety stock was raised over them. lines: only theirs count.
         """
-        own = ZERO
-        for claim in self.claims.get(holder, {}).values():
-            if claim.item == item and claim.location == location and claim.kind == "reservation":
-                own += claim.quantity
+        held = [c for c in self.claims.get(holder, {}).values() if lines is None or c.line in lines]
+        here = (item, location, "reservation")
+        own = sum((c.quantity for c in held if (c.item, c.location, c.kind) == here), ZERO)
         return max(self.available(item, location, channel) + own, min(own, own - self.balance(item, location).owed))
 
     def places_of(self, item: str) -> list[str]:
