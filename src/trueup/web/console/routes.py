@@ -18,6 +18,7 @@ from trueup.web.console.pages import (
     items,
     journal,
     migrations,
+    order_entry,
     orders,
     organisation,
     overview,
@@ -31,7 +32,7 @@ from trueup.web.sessions import only_signed_in
 
 BODY_BYTES_MAX = 1_000_000
 _PAGES = (
-    overview, orders, holds, sourcing, stock, freezes, feeds, items, cases,
+    overview, order_entry, orders, holds, sourcing, stock, freezes, feeds, items, cases,
     migrations, journal, actors, organisation, policies,
 )  # fmt: skip
 

@@ -10,6 +10,7 @@ from litestar.params import FromPath
 
 from trueup.cases import read as cases
 from trueup.core.errors import Refusal, Refused
+from trueup.core.fields import CustomFields
 from trueup.core.verb import Command
 from trueup.orders import read as orders
 from trueup.orders.advance import AdvanceOrder
@@ -26,7 +27,7 @@ from trueup.web.console.visit import Visit, enter, unknown
 
 _CHOICES = {name: [(value, word.text) for value, word in words.TABLES[name].items()] for name in
             ("fulfilment", "payment", "hold")}  # fmt: skip
-_TEXTS = ("fulfilment", "payment", "hold", "state", "channel", "source", "customer", "load")
+_TEXTS = ("fulfilment", "payment", "hold", "state", "channel", "source", "customer", "load", "field")
 _SHOWN = {"q": "search", "placed_from": "from", "placed_to": "to", "managed": "kind"}
 TIMELINE_MAX = 200
 
@@ -37,7 +38,8 @@ async def list_orders(request: Request[Any, Any, Any]) -> Response[Any]:
     visit = await enter(request, scoped=True)
     query = _query(visit)
     async with visit.reading() as connection:
-        page = await orders.find(connection, query, visit.channels)
+        rules = visit.standing.policies.get(CustomFields, "order")
+        page = await orders.find(connection, query, visit.channels, rules)
         there = await orders.choices(connection)
     return await visit.show(
         "orders.html",
@@ -122,7 +124,7 @@ async def _order_page(
     visit: Visit, reference: str, refusal: Refusal | None = None, entered: dict[str, str] | None = None
 ) -> Response[Any]:
     async with visit.reading() as connection:
-        detail = await orders.order(connection, reference, visit.channels)
+        detail = await orders.order(connection, reference, visit.channels, visit.now)
         if detail is None:
             raise unknown(f"There is no order {reference!r}.")
         entries = await orders.timeline(connection, detail.id, limit=TIMELINE_MAX)
@@ -133,6 +135,7 @@ async def _order_page(
         "order.html",
         section="/orders",
         title=f"Order {detail.number}",
+        detail=detail,
         order=detail.summary,
         totals=detail.totals,
         load=detail.load,
@@ -171,6 +174,7 @@ def _query(visit: Visit) -> OrderQuery:
         source=params.get("source"),
         customer=params.get("customer"),
         load=params.get("load"),
+        field=params.get("field"),
     )
 
 
