@@ -24,6 +24,7 @@ from trueup.core.door import Door
 from trueup.core.jobs import make_app
 from trueup.core.verb import Command
 from trueup.orders import draft, expire, hold_upkeep
+from trueup.sourcing import schedule
 from trueup.stock import lots, supply_read
 from trueup.stock.intents import follow_freezes
 from trueup.storyline import following
@@ -46,6 +47,7 @@ class Notice(msgspec.Struct, frozen=True):
 NOTICES: tuple[Notice, ...] = (
     Notice("age_holds", "*/5 * * * *", hold_upkeep.due_to_age),
     Notice("recheck_holds", "*/5 * * * *", hold_upkeep.due_to_recheck),
+    Notice("source", "* * * * *", schedule.due_to_source),
     Notice("expire_unpaid", "* * * * *", expire.due_unpaid),
     Notice("expire_drafts", "* * * * *", draft.due_drafts),
     Notice("expire_lots", "5 0 * * *", lots.due_to_expire),

@@ -4,7 +4,7 @@
 2. propose a mapping, validate, and load it through the door
 3. set both sides' totals next to each other, and open a priced case for each kind of discrepancy
 4. hold what was found against the answer key
-5. let the simulated shop go on trading, and serve API and console
+5. open the shop: places with coordinates, routing, holds; let it go on trading, and serve API and console
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import asyncio
 import csv
 import shutil
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -32,23 +32,26 @@ from trueup.cli.options import AsJson, Database, Home, Host, Port
 from trueup.cli.pricing import price_of
 from trueup.core import database, embedded, json
 from trueup.core.door import Door
-from trueup.core.errors import StartRefused
+from trueup.core.errors import StartRefused, TrueupError
 from trueup.core.settings import Settings, load_settings
 from trueup.core.verb import Actor
 from trueup.migrate.report import Report
 from trueup.migrate.run import Means, run_migration
+from trueup.sandbox import premises
 from trueup.sandbox.dialects import dialect_named
 from trueup.sandbox.legacy_export import ExportOptions, write_legacy_export
 from trueup.sandbox.shop import Offer, Shop
+from trueup.sourcing.read import PartDetail, PartQuery, parts
 from trueup.web.sign_in import make_link
 from trueup.web.site import Site
 
 PEOPLE = (
-    ("Paula Planner", "planner@example.com", ("Administrator", "Data Steward")),
+    ("Paula Planner", "planner@example.com", ("Administrator", "Data Steward", "Fulfilment Lead", "Order Agent")),
     ("Dario Deputy", "deputy@example.com", ("Data Steward",)),
     ("Olga Other", "other@example.com", ("Order Agent",)),
 )
 ACTS_PER_SECOND = 4.0
+CHANNEL = "webshop"
 _MARK = "made by trueup demo, which may drop it"
 
 
@@ -155,6 +158,7 @@ async def _tell(settings: Settings, url: str, seed: int, dialect: str, *, quiet:
         with progress(quiet=quiet) as tick:
             means = Means(door, url, settings.home / "demo", price_of=price_of, tick=tick)
             report = await run_migration(means, [export], None)
+        await _open_shop(door)
     reported = await _reported(url, report.run)
     planted = _planted(key)
     link = await make_link(url, people[0])
@@ -175,6 +179,15 @@ async def _register_people(door: Door) -> list[str]:
     commands.append(RegisterActor(name="Simulated shop", kind="service", roles=("Order Agent", "Fulfilment Lead")))
     outcomes = await door.submit_all(SYSTEM, [(f"demo/{command.name}", command) for command in commands])
     return [outcome.result["actor"] for outcome in outcomes]
+
+
+async def _open_shop(door: Door) -> None:
+    """Say where the shop's locations are, and how its orders are taken, sourced and held from now on."""
+    commands = [*premises.premises(), *premises.policies(CHANNEL)]
+    outcomes = await door.submit_all(SYSTEM, [(f"demo/opening/{at}", command) for at, command in enumerate(commands)])
+    for outcome in outcomes:
+        if outcome.refusal is not None:
+            raise TrueupError(f"the demo's shop could not open: {outcome.refusal.what}")
 
 
 def _planted(key: Path) -> set[tuple[str, int, str]]:
@@ -208,7 +221,15 @@ def _serve(settings: Settings, url: str, seed: int, told: Told) -> None:
     @asynccontextmanager
     async def trading(site: Site) -> AsyncIterator[None]:
         stopped = False
-        shop = Shop(site.door, told.shop, await _offers(url), seed=seed)
+
+        async def open_parts() -> Sequence[PartDetail]:
+            async with site.reading() as connection:
+                return (await parts(connection, PartQuery(status="open", limit=40))).items
+
+        shop = Shop(
+            site.door, told.shop, await _offers(url), seed=seed, source=CHANNEL, stores=premises.STORES,
+            open_parts=open_parts,
+        )  # fmt: skip
         task = asyncio.create_task(shop.run(ACTS_PER_SECOND, lambda: stopped), name="simulated shop")
         try:
             yield

@@ -1,4 +1,6 @@
-"""The simulated shop that goes on trading, through the door like anybody: baskets, orders, cancellations, deliveries.
+"""The simulated shop that goes on trading, through the door like anybody: baskets, orders, pickups, cancellations.
+
+Deliveries come in, which fill what waits, and now and then a location rejects its part of an order.
 
 Its randomness comes from a seed and its pace from an argument, so that a run can be repeated and hurried.
 """
@@ -7,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -21,12 +23,24 @@ from trueup.core.verb import Actor, Command, Outcome
 from trueup.orders.cancel import CancelOrder
 from trueup.orders.place import Charge, PlaceLine, PlaceOrder
 from trueup.parties.state import Address, Contact
+from trueup.sourcing.read import PartDetail
+from trueup.sourcing.reject import Reason, RejectPart
 from trueup.stock.receive import ReceivedLine, ReceiveStock
 from trueup.stock.reserve import ReserveLine, ReserveStock
 
 _FIRST = ("Ada", "Bram", "Chiara", "Dries", "Elif", "Femke", "Goran", "Hanna", "Ivo", "Jonas", "Katia", "Lucía")
 _LAST = ("Abel", "Björk", "Černý", "Duarte", "Egger", "Fournier", "Grün", "Håkansson", "Ilves", "Jansen")
-_COUNTRIES = ("DE", "NL", "FR", "AT", "GB")
+# Where its customers live: country, town, latitude, longitude.
+_TOWNS = (
+    ("DE", "Hamburg", "53.55", "9.99"),
+    ("DE", "Leipzig", "51.34", "12.37"),
+    ("NL", "Utrecht", "52.09", "5.12"),
+    ("FR", "Lille", "50.63", "3.06"),
+    ("AT", "Graz", "47.07", "15.44"),
+    ("GB", "York", "53.96", "-1.08"),
+)
+_EXCUSES: tuple[Reason, ...] = ("not_found", "damaged", "no_capacity")
+OpenParts = Callable[[], Awaitable[Sequence[PartDetail]]]
 
 
 class Offer(msgspec.Struct, frozen=True):
@@ -42,6 +56,8 @@ class Trade(msgspec.Struct):
     """What the shop did so far, by how it ended."""
 
     placed: int = 0
+    pickups: int = 0
+    rejected: int = 0
     refused: int = 0
     cancelled: int = 0
     received: int = 0
@@ -50,10 +66,22 @@ class Trade(msgspec.Struct):
 
 
 class Shop:
-    """A storefront in a box. seed: of its customers' choices. source: the system name its order numbers live under."""
+    """A storefront in a box. seed: of its customers' choices. source: the system name its order numbers live under.
+
+    stores: codes of the locations where customers pick up. open_parts: reads what locations still owe, some of which
+    they reject; without it, none.
+    """
 
     def __init__(
-        self, door: Door, actor: Actor, offers: Sequence[Offer], *, seed: int, source: str = "webshop"
+        self,
+        door: Door,
+        actor: Actor,
+        offers: Sequence[Offer],
+        *,
+        seed: int,
+        source: str = "webshop",
+        stores: Sequence[str] = (),
+        open_parts: OpenParts | None = None,
     ) -> None:
         if not offers:
             raise ValueError("a shop needs something to sell: load a catalogue with stock first")
@@ -62,6 +90,8 @@ class Shop:
         self._offers = list(offers)
         self._chance = random.Random(seed)
         self._source = source
+        self._stores = tuple(stores)
+        self._open_parts = open_parts
         self._run = f"{datetime.now(UTC):%y%m%d%H%M%S}"
         self._number = 0
         self._open: list[str] = []
@@ -77,12 +107,16 @@ class Shop:
     async def act(self) -> None:
         """Do one thing a shop's day brings: mostly orders, some baskets, now and then a cancellation or a delivery."""
         kind = self._chance.random()
-        if kind < 0.70:
-            await self._place()
+        if kind < 0.62:
+            await self._place(self._shipped())
+        elif kind < 0.70:
+            await self._place(self._picked_up() or self._shipped())
         elif kind < 0.82:
             await self._fill_basket()
-        elif kind < 0.92 and self._open:
+        elif kind < 0.90 and self._open:
             await self._cancel()
+        elif kind < 0.93 and self._open_parts is not None:
+            await self._reject(self._open_parts)
         else:
             await self._receive()
 
@@ -94,31 +128,64 @@ class Shop:
             self.trade.unanswered += 1
             return None
 
-    async def _place(self) -> None:
+    def _shipped(self) -> PlaceOrder:
+        """Return an order that goes to a customer, from wherever sourcing chooses."""
         first = self._chance.choice(self._offers)
-        same = [o for o in self._offers if (o.location, o.currency) == (first.location, first.currency)]
-        basket = self._chance.sample(same, min(len(same), self._chance.randint(1, 4)))
-        lines = tuple(PlaceLine(o.sku, Quantity(self._chance.randint(1, 3)), Amount(o.price)) for o in basket)
-        freight = booked(Decimal("4.90"), first.currency)
-        outcome = await self._submit(
-            PlaceOrder(
-                currency=first.currency,
-                channel=self._source,
-                location=first.location,
-                lines=lines,
-                charges=(Charge("SHIPPING", Amount(freight), "Shipping"),),
-                external_ids={self._source: f"{self._source.upper()[:1]}{self._run}-{self._number:04d}"},
-                contact=self._customer(),
-                ship_country=self._chance.choice(_COUNTRIES),
-            )
+        country, town, latitude, longitude = self._chance.choice(_TOWNS)
+        return PlaceOrder(
+            currency=first.currency,
+            channel=self._source,
+            lines=self._basket([o for o in self._offers if o.currency == first.currency]),
+            charges=(Charge("SHIPPING", Amount(booked(Decimal("4.90"), first.currency)), "Shipping"),),
+            contact=self._customer(town, country),
+            ship_country=country,
+            latitude=Quantity(latitude),
+            longitude=Quantity(longitude),
+            priority=5 if self._chance.random() < 0.1 else 0,
         )
+
+    def _picked_up(self) -> PlaceOrder | None:
+        """Return an order that a customer collects at a store, or None where there is none to collect at."""
+        there = [offer for offer in self._offers if offer.location in self._stores]
+        if not there:
+            return None
+        first = self._chance.choice(there)
+        near = [o for o in there if (o.location, o.currency) == (first.location, first.currency)]
+        return PlaceOrder(
+            currency=first.currency,
+            channel=self._source,
+            location=first.location,
+            delivery="pickup",
+            lines=self._basket(near),
+            contact=self._customer(_TOWNS[2][1], _TOWNS[2][0]),
+        )
+
+    def _basket(self, offers: Sequence[Offer]) -> tuple[PlaceLine, ...]:
+        by_sku = {offer.sku: offer for offer in offers}
+        chosen = self._chance.sample(sorted(by_sku), min(len(by_sku), self._chance.randint(1, 4)))
+        return tuple(PlaceLine(sku, Quantity(self._chance.randint(1, 3)), Amount(by_sku[sku].price)) for sku in chosen)
+
+    async def _place(self, order: PlaceOrder) -> None:
+        number = f"{self._source.upper()[:1]}{self._run}-{self._number:04d}"
+        outcome = await self._submit(msgspec.structs.replace(order, external_ids={self._source: number}))
         if outcome is None:
             return
-        if outcome.status == "applied":
-            self.trade.placed += 1
-            self._open.append(outcome.result["order"])
-        else:
+        if outcome.status != "applied":
             self.trade.refused += 1
+            return
+        self.trade.placed += 1
+        self.trade.pickups += order.delivery == "pickup"
+        self._open.append(outcome.result["order"])
+
+    async def _reject(self, open_parts: OpenParts) -> None:
+        """Let a location say that it will not fulfil one of the parts it was given."""
+        parts = await open_parts()
+        if not parts:
+            return
+        part = self._chance.choice(parts)
+        reason = self._chance.choice(_EXCUSES)
+        outcome = await self._submit(RejectPart(order=part.order, fulfilment_order=part.id, reason=reason))
+        self.trade.rejected += outcome is not None and outcome.status == "applied"
 
     async def _fill_basket(self) -> None:
         offer = self._chance.choice(self._offers)
@@ -149,10 +216,10 @@ class Shop:
         )
         self.trade.received += outcome is not None and outcome.status == "applied"
 
-    def _customer(self) -> Contact:
+    def _customer(self, town: str, country: str) -> Contact:
         first, last = self._chance.choice(_FIRST), self._chance.choice(_LAST)
         number = self._chance.randint(1, 140)
         name = f"{first} {last}"
         address = Address(name=name, street=f"Lindenweg {number}", postcode=f"{self._chance.randint(10000, 99999)}",
-                          city="Musterstadt", country="DE")  # fmt: skip
+                          city=town, country=country)  # fmt: skip
         return Contact(name=name, email=f"customer{self._chance.randint(1, 400)}@example.com", ship_to=address)

@@ -49,7 +49,7 @@ class PartLineDetail(msgspec.Struct, frozen=True):
 
 
 class PartDetail(msgspec.Struct, frozen=True):
-    """One fulfilment order: what one location fulfils of an order. version: the order's, which changes are checked by."""
+    """One fulfilment order: what one location fulfils of an order. version: the order's, by which changes are checked."""
 
     id: str
     order: str
@@ -67,6 +67,15 @@ class PartDetail(msgspec.Struct, frozen=True):
     decision: str
     at: datetime
     lines: tuple[PartLineDetail, ...]
+
+
+class Rejection(msgspec.Struct, frozen=True):
+    """A line that a location (its code) rejected, and is not asked for again."""
+
+    line: int
+    location: str
+    reason: str
+    at: datetime
 
 
 class PartQuery(msgspec.Struct, frozen=True, kw_only=True):
@@ -187,8 +196,8 @@ async def decisions(connection: Connection, order: str) -> tuple[DecisionRow, ..
     )
 
 
-_PART = """f.id, f.order_id, o.number, o.channel, o.version, f.number, l.code, l.name, f.status, f.units, f.withdrawn, f.rejected, f.shipped,
-    f.decision, f.at"""
+_PART = """f.id, f.order_id, o.number, o.channel, o.version, f.number, l.code, l.name, f.status, f.units, f.withdrawn,
+    f.rejected, f.shipped, f.decision, f.at"""
 _FROM = "fulfilment_order f join location l on l.id = f.location join orders o on o.id = f.order_id"
 
 
@@ -246,6 +255,16 @@ async def part(connection: Connection, id_: str, scope: frozenset[str] | None = 
     rows = await connection.execute(f"select {_PART} from {_FROM} where f.id = %s", [id_])
     found = await _with_lines(connection, await rows.fetchall())
     return found[0] if found and (scope is None or found[0].location in scope) else None
+
+
+async def rejections(connection: Connection, order: str) -> tuple[Rejection, ...]:
+    """Return what locations rejected of an order, oldest first."""
+    rows = await connection.execute(
+        """select r.line, l.code, r.reason, r.at from sourcing_rejection r join location l on l.id = r.location
+        where r.order_id = %s order by r.at, r.line, l.code""",
+        [order],
+    )
+    return tuple(Rejection(*row) for row in await rows.fetchall())
 
 
 async def queued(connection: Connection, query: QueueQuery, channels: frozenset[str] | None = None) -> QueuePage:

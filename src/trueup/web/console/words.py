@@ -158,6 +158,8 @@ EVENTS = {
     "sourcing.rejected": "Rejected by a location",
     "sourcing.run_finished": "Brokering run finished",
     "stock.allocated": "Stock allocated",
+    "stock.demand_pegged": "Waits for supply",
+    "stock.demand_unpegged": "No longer waits for supply",
     "orders.hold_placed": "Hold placed",
     "orders.hold_released": "Hold released",
     "orders.hold_noticed": "A hold is past its time",

@@ -10,6 +10,9 @@ from litestar.response import Redirect
 from trueup.cases import read as cases
 from trueup.cases.read import CaseQuery
 from trueup.core import journal
+from trueup.orders import read_holds
+from trueup.orders.read_holds import HoldQuery
+from trueup.sourcing import read_waiting
 from trueup.stock import read as stock
 from trueup.stock.read import StockQuery
 from trueup.web.console import figures, runs
@@ -36,6 +39,10 @@ async def overview(request: Request[Any, Any, Any]) -> Response[Any]:
         seal = await figures.last_seal(connection)
         checks = await figures.checks(connection)
         run = await runs.newest(connection)
+        queues = await read_waiting.queue_counts(connection)
+        waiting = await read_waiting.waiting_count(connection)
+        held = await read_holds.holds(connection, HoldQuery(limit=COUNTED_MAX), visit.now)
+        due = await read_holds.holds(connection, HoldQuery(due=True, limit=COUNTED_MAX), visit.now)
     return await visit.show(
         "overview.html",
         section="/",
@@ -53,6 +60,13 @@ async def overview(request: Request[Any, Any, Any]) -> Response[Any]:
         seal=seal,
         checks=checks,
         run=run,
+        queues=queues,
+        waiting=waiting,
+        waiting_more=waiting == read_waiting.COUNTED_MAX,
+        held_count=len(held.items),
+        held_more=held.next is not None,
+        due_count=len(due.items),
+        due_more=due.next is not None,
     )
 
 

@@ -76,7 +76,7 @@ async def _policy_page(
     if known is None and not versions:
         raise unknown(f"There is no policy of kind {kind!r}.")
     default = msgspec.json.decode(plain_json.encode(known())) if known is not None else None
-    name = visit.params.get("name") or (known.names[0] if known is not None and known.names else "default")
+    name = visit.params.get("name") or _first_name(known, versions)
     return await visit.show(
         "policy.html",
         section="/policies",
@@ -97,9 +97,17 @@ async def _policy_page(
     )
 
 
+def _first_name(kind: type[Policy] | None, versions: Sequence[PolicyVersion]) -> str:
+    """Return the name that a new version most likely has; empty where nobody can know."""
+    if kind is not None and kind.names:
+        return kind.names[0]
+    return versions[0].name if versions else ""
+
+
 def _about(kind: type[Policy] | None) -> str:
     """Return the first sentence of what a kind says about itself."""
-    return " ".join((kind.__doc__ or "").split()).partition(". ")[0].rstrip(".") + "." if kind is not None else ""
+    said = " ".join((kind.__doc__ or "").split()).partition(". ")[0] if kind is not None else ""
+    return said.removesuffix("; see the module's text").rstrip(".") + "." if said else ""
 
 
 def _begun(versions: Sequence[PolicyVersion], name: str, default: Any) -> str:

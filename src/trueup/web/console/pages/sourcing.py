@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from decimal import Decimal
 from typing import Any, get_args
 
@@ -22,7 +23,7 @@ from trueup.sourcing import read, read_waiting
 from trueup.sourcing.assign import AssignOrder
 from trueup.sourcing.parts import MergeParts, MovePart, SplitPart
 from trueup.sourcing.policy import Routing
-from trueup.sourcing.read import DecisionRow, PartDetail, PartLineDetail, PartQuery
+from trueup.sourcing.read import DecisionRow, PartDetail, PartLineDetail, PartQuery, Rejection
 from trueup.sourcing.read_waiting import WaitingQuery
 from trueup.sourcing.reject import Reason, RejectPart
 from trueup.sourcing.route import Share
@@ -142,9 +143,21 @@ async def explained(
     skus = {line.line: line.sku for line in detail.lines}
     return {
         "parts": parts,
+        "rejections": _together(await read.rejections(connection, detail.id)),
         "decisions": [_explained(row, deciders.get(row.id, "Trueup"), skus) for row in decisions],
         "waits": detail.summary.managed and _open(detail) > sum(owed(line) for part in parts for line in part.lines),
     }
+
+
+def _together(rejections: Sequence[Rejection]) -> list[tuple[Rejection, str]]:
+    """Return the rejections of one occasion as one, with their lines in words."""
+    found: dict[tuple[str, str, datetime], list[Rejection]] = {}
+    for rejection in rejections:
+        found.setdefault((rejection.location, rejection.reason, rejection.at), []).append(rejection)
+    return [
+        (some[0], f"line{'s' if len(some) > 1 else ''} {', '.join(str(one.line) for one in some)}")
+        for some in found.values()
+    ]
 
 
 def _open(detail: OrderDetail) -> Decimal:
@@ -206,7 +219,9 @@ async def _part_page(
         if part is None:
             raise unknown(f"There is no fulfilment order {id_!r}.")
         siblings = await read.parts_of_order(connection, part.order)
+        rejections = await read.rejections(connection, part.order)
         places = await _places(connection, visit)
+    lines = {line.line for line in part.lines}
     return await visit.show(
         "fulfilment_order.html",
         section="/sourcing",
@@ -217,6 +232,7 @@ async def _part_page(
         order_open=visit.channels is None or part.channel in visit.channels,
         places=[code for code in places if code != part.location],
         mergeable=[other for other in siblings if _may_merge(part, other)],
+        rejections=_together([r for r in rejections if r.location == part.location and r.line in lines]),
         reasons=REASONS,
         refusal=refusal,
         entered=entered or {},

@@ -1,0 +1,165 @@
+"""`trueup source`: source what waits, say why an order comes from where it does, and list the queues."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from typing import Annotated, Any
+
+import typer
+
+from trueup import house
+from trueup.authority.standing import SYSTEM
+from trueup.cli.options import AsJson, Database, Home
+from trueup.core import database, embedded, json
+from trueup.core.database import Connection
+from trueup.core.door import Door
+from trueup.core.errors import TrueupError
+from trueup.core.ids import new_id
+from trueup.core.quantity import plain
+from trueup.core.settings import load_settings
+from trueup.orders import read as orders
+from trueup.sourcing import read, read_waiting
+from trueup.sourcing.assign import AssignOrder
+from trueup.sourcing.read import DecisionRow
+from trueup.sourcing.schedule import READ_MAX, routing_in_force, to_source
+
+app = typer.Typer(no_args_is_help=True)
+Limit = Annotated[int, typer.Option("--limit", min=1, max=READ_MAX, help="At most so many orders.")]
+_REFUSED = "refused"
+
+
+@app.command("run")
+def run(limit: Limit = 1000, home: Home = None, database_url: Database = None, as_json: AsJson = False) -> None:
+    """Source the orders that are not allocated in full, in the policy's sequence; prints how they ended."""
+    report = _with_database(home, database_url, lambda url: _run(url, limit))
+    if as_json:
+        typer.echo(json.encode(report).decode())
+        return
+    typer.echo(f"{report['asked']} orders asked for")
+    for outcome, count in report["outcomes"].items():
+        typer.secho(f"  {outcome:<12}{count:>8,}", fg="green" if outcome == "assigned" else None)
+    for line in report["refused"][:20]:
+        typer.secho(f"  {line['number']}: {line['what']}", fg="yellow")
+
+
+@app.command("explain")
+def explain(
+    order: Annotated[str, typer.Argument(help="The order's id or our number.")],
+    home: Home = None,
+    database_url: Database = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say why an order comes from where it does: each decision, newest first, with every candidate."""
+    found = _with_database(home, database_url, lambda url: _explain(url, order))
+    if as_json:
+        typer.echo(json.encode({"order": order, "decisions": [json.to_plain(row) for row in found]}).decode())
+        return
+    if not found:
+        typer.echo("It was not sourced yet.")
+    for row in found:
+        for line in _told(row):
+            typer.echo(line)
+
+
+@app.command("queues")
+def queues(home: Home = None, database_url: Database = None, as_json: AsJson = False) -> None:
+    """List the queues with the orders that wait in them for a person, longest waiting first."""
+    found = _with_database(home, database_url, _queues)
+    if as_json:
+        typer.echo(json.encode(found).decode())
+        return
+    if not found["queues"]:
+        typer.echo("No order waits in a queue.")
+    for queue in found["queues"]:
+        typer.secho(f"{queue['queue']}: {queue['orders']} orders", bold=True)
+        for row in found["orders"]:
+            if row["queue"] == queue["queue"]:
+                typer.echo(f"  {row['number']}  {row['units']} units  since {row['since'][:16]}  {row['reason']}")
+    if found["more"]:
+        typer.echo("There are more: the console lists them all.")
+
+
+def _with_database(home: Any, database_url: Any, work: Any) -> Any:
+    """Run a coroutine on the database of these options; stop the server again when it was started for it."""
+    settings = load_settings(home, database_url)
+    url, server = database.prepare(settings)
+    try:
+        return asyncio.run(work(url))
+    finally:
+        if server is not None and server.started:
+            embedded.stop(server)
+
+
+async def _run(url: str, limit: int) -> dict[str, Any]:
+    connection = await database.connect(url)
+    try:
+        waiting = [order for _, order in await to_source(connection, await routing_in_force(connection), limit)]
+        numbers = await _numbers(connection, waiting)
+    finally:
+        await connection.close()
+    occasion = new_id("run")
+    async with Door(url, house.build()) as door:
+        keyed = [(f"{occasion}/{order}", AssignOrder(order=order, mode="demand")) for order in waiting]
+        outcomes = await door.submit_all(SYSTEM, keyed)
+    ended = Counter(str(outcome.result.get("outcome", _REFUSED)) for outcome in outcomes)
+    return {
+        "asked": len(waiting),
+        "outcomes": dict(sorted(ended.items(), key=lambda entry: -entry[1])),
+        "refused": [
+            {"order": order, "number": numbers[order], "rule": outcome.refusal.rule, "what": outcome.refusal.what}
+            for order, outcome in zip(waiting, outcomes, strict=True)
+            if outcome.refusal is not None
+        ],
+    }
+
+
+async def _numbers(connection: Connection, ids: list[str]) -> dict[str, str]:
+    rows = await connection.execute("select id, number from orders where id = any(%s::text[])", [ids])
+    return dict(await rows.fetchall())
+
+
+async def _explain(url: str, order: str) -> tuple[DecisionRow, ...]:
+    connection = await database.connect(url)
+    try:
+        found = await orders.order(connection, order)
+        if found is None:
+            raise TrueupError(f"there is no order {order!r}; look it up by its number")
+        return await read.decisions(connection, found.id)
+    finally:
+        await connection.close()
+
+
+async def _queues(url: str) -> dict[str, Any]:
+    connection = await database.connect(url)
+    try:
+        counts = await read_waiting.queue_counts(connection)
+        page = await read.queued(connection, read.QueueQuery(limit=200))
+    finally:
+        await connection.close()
+    return {
+        "queues": [json.to_plain(count) for count in counts],
+        "orders": [json.to_plain(row) for row in page.items],
+        "more": page.next is not None,
+    }
+
+
+def _told(row: DecisionRow) -> list[str]:
+    """Return one decision in lines."""
+    decision = row.decision
+    by = decision.note or (f"rule {decision.rule!r}" if decision.rule else "no rule")
+    lines = [f"{row.at:%Y-%m-%d %H:%M} UTC  {decision.outcome}, {decision.mode}: {by}"]
+    for share in decision.shares:
+        lines.append(f"  line {share.line}: {plain(share.quantity)} from {row.locations.get(share.location)}")
+    for line, units in decision.short:
+        where = f"in queue {decision.queue!r}" if decision.queue else "for stock"
+        owing = row.locations.get(decision.owed_by) if decision.owed_by else None
+        lines.append(f"  line {line}: {plain(units)} {f'owed by {owing}' if owing else f'waits {where}'}")
+    for tried in decision.tried:
+        lines.append(f"  asked {tried.rule!r}: {tried.outcome}")
+        for seen in tried.seen:
+            away = "" if seen.distance_km is None else f", {seen.distance_km:,.0f} km"
+            can = ", ".join(f"{units} {sku}" for sku, units in seen.units.items())
+            told = f"{seen.rank}. {seen.code}{away}: {can}" if seen.rank else f"-  {seen.code}{away}: {seen.why}"
+            lines.append(f"    {told}")
+    return lines
