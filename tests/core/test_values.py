@@ -35,7 +35,7 @@ def test_it_takes_money_as_text_and_quantities_as_text_or_whole_numbers():
     assert type(order.lines[0].unit_price) is Decimal
 
 
-@pytest.mark.parametrize("price", [12.1, 12, 1e2, True, None, "12,10", "1e2", "1E-3", "NaN", "Infinity", "1_000",
+@pytest.mark.parametrize("price", [12.1, 12, 1e2, True, "12,10", "1e2", "1E-3", "NaN", "Infinity", "1_000",
                                    " 1", "１２", "", ".5", "12345678901234", "0.1234567"])  # fmt: skip
 def test_it_refuses_what_is_no_amount(price: object):
     with pytest.raises(msgspec.ValidationError, match=r"unit_price"):

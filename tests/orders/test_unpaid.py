@@ -15,9 +15,11 @@ from trueup.core import json
 from trueup.core.clock import TurnedClock
 from trueup.core.database import connect
 from trueup.core.door import Door
+from trueup.orders.advance import ReportEvent
 from trueup.orders.expire import ExpireUnpaid, due_unpaid
 from trueup.orders.workflow import TRANSITIONS
 from trueup.stock import read
+from trueup.worker import NOTICES, notice_now
 
 
 async def available(url: str, clock: TurnedClock) -> int:
@@ -150,4 +152,25 @@ async def test_what_waits_for_stock_waits_no_more(door: Door, url: str, clock: T
     expect_all([await door.submit(SYSTEM, ExpireUnpaid(order=order), "expire")])
     assert await rows(url, "select * from stock_waiting") == []
     assert (await figures(url))["reserved"] == 0
+    await prove(url)
+
+
+async def test_the_worker_notices_each_order_once_and_again_when_it_changed(door: Door, url: str, clock: TurnedClock):
+    await stocked(door, MUG=9)
+    edges: list[Any] = [json.to_plain(edge) for edge in TRANSITIONS if (edge.from_, edge.on) != ("waiting", "unpaid")]
+    edges.append({"from": "placed", "on": "looked_at", "to": "waiting"})
+    await publish(door, "workflow", "sale", transitions=edges)
+    await channel(door, unpaid_minutes=60)
+    ends, stays = await placed(door, order_of(MUG=4), "ends"), await placed(door, order_of(MUG=3), "stays")
+    expect_all([await door.submit(SYSTEM, ReportEvent(order=stays, event="looked_at", source="desk"), "look")])
+    (notice,) = [notice for notice in NOTICES if notice.name == "expire_unpaid"]
+    assert await notice_now(url, door, notice) == 0
+    clock.turn(timedelta(hours=1))
+    assert await notice_now(url, door, notice) == 2
+    state = "select id, state, unmatched from orders order by id"
+    ended = sorted([(ends, "cancelled", 0), (stays, "waiting", 1)])
+    assert await rows(url, state) == ended
+    assert await notice_now(url, door, notice) == 1, "the one that its workflow keeps"
+    assert await notice_now(url, door, notice) == 1
+    assert await rows(url, state) == ended, "it is told its first answer, and nothing is recorded twice"
     await prove(url)

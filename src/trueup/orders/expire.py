@@ -59,15 +59,16 @@ def expire_unpaid(state: State, command: ExpireUnpaid, context: Context) -> Deci
 async def due_unpaid(connection: Connection, now: datetime) -> list[tuple[str, ExpireUnpaid]]:
     """Return a key and a command for each order whose deadline passed and that is neither paid nor ended.
 
-    An order that its workflow keeps all the same is asked again only after it has changed: the key has its version.
+    An order that its workflow keeps all the same is asked again only after it was led elsewhere: the key says since
+    when it is where it is.
     """
     rows = await connection.execute(
-        """select id, version from orders
+        """select id, last_move ->> 'at' from orders
         where unpaid_until <= %s and payment_status = 'unpaid' and fulfilment_status = 'unfulfilled'
         order by unpaid_until, id""",
         [now],
     )
-    return [(f"{order}/{version}", ExpireUnpaid(order=order)) for order, version in await rows.fetchall()]
+    return [(f"{order}/{since}", ExpireUnpaid(order=order)) for order, since in await rows.fetchall()]
 
 
 VERBS = (
