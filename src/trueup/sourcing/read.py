@@ -49,7 +49,7 @@ class PartLineDetail(msgspec.Struct, frozen=True):
 
 
 class PartDetail(msgspec.Struct, frozen=True):
-    """One fulfilment order: what one location fulfils of an order. version: the order's, by which changes are checked."""
+    """One fulfilment order: what one location fulfils of an order. version: the order's, for If-Match."""
 
     id: str
     order: str
