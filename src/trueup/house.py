@@ -24,26 +24,71 @@ from trueup.core.policy import Known, Policy
 from trueup.core.verb import Event, Slice, Verb
 from trueup.migrate import checks as migrate_checks
 from trueup.migrate.mapping import Mapping
-from trueup.orders import advance, held, hold, hold_checks, hold_state, hold_upkeep, holds, suspect
-from trueup.orders import cancel, channel, fulfilment_orders, place, record, workflow
-from trueup.orders import changes, commit_tax, draft, draft_state, expire, revise, tax, tax_state
+from trueup.orders import (
+    advance,
+    cancel,
+    changes,
+    channel,
+    commit_tax,
+    draft,
+    draft_state,
+    expire,
+    fulfilment_orders,
+    held,
+    hold,
+    hold_checks,
+    hold_state,
+    hold_upkeep,
+    holds,
+    place,
+    record,
+    revise,
+    suspect,
+    tax,
+    tax_state,
+    workflow,
+)
 from trueup.orders import checks as orders_checks
 from trueup.orders import state as orders
 from trueup.oversight.exposure import ExposurePolicy
 from trueup.parties import checks as parties_checks
 from trueup.parties import record as parties_record
 from trueup.parties import state as parties
-from trueup.stock import buckets, count, count_state, counting, kits, ledger, lot_state, lots, reasons
-from trueup.sourcing import allocate, assign, parts, reject
+from trueup.sourcing import allocate, assign, finish_run, parts, reject
 from trueup.sourcing import checks as sourcing_checks
 from trueup.sourcing import policy as sourcing_policy
 from trueup.sourcing import state as sourcing
+from trueup.stock import (
+    buckets,
+    count,
+    count_state,
+    counting,
+    feed,
+    feed_checks,
+    feed_settle,
+    feed_state,
+    freeze,
+    freeze_checks,
+    freeze_state,
+    intents,
+    kits,
+    ledger,
+    limits,
+    lot_state,
+    lots,
+    pools,
+    reasons,
+    receive,
+    reserve,
+    supply,
+    supply_checks,
+    supply_state,
+    transfer,
+    transfer_state,
+)
 from trueup.stock import checks as stock_checks
-from trueup.stock import feed, feed_checks, feed_settle, feed_state, freeze, freeze_checks, freeze_state, intents, limits, pools
 from trueup.stock import promise as stock_promise
-from trueup.stock import receive, reserve, supply, supply_checks, supply_state
 from trueup.stock import state as stock
-from trueup.stock import transfer, transfer_state
 
 POLICY_KINDS: dict[str, type[Policy]] = {
     kind.kind: kind
@@ -110,9 +155,11 @@ VERBS: tuple[Verb[Any], ...] = (
     *allocate.VERBS,
     *parts.VERBS,
     *reject.VERBS,
+    *finish_run.VERBS,
 )
 
-# The order of locks: names, sites (shared; a freeze's start alone), orders by id, balances by (item, location), cases; rights lock the epoch before all.
+# The order of locks: names, sites (shared; a freeze's start alone), orders by id, balances by (item, location), cases;
+# rights lock the epoch before all.
 SLICES: tuple[type[Slice], ...] = (
     authority.Authority,
     catalogue.Catalogue,

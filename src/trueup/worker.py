@@ -25,6 +25,7 @@ from trueup.core.jobs import make_app
 from trueup.core.verb import Command
 from trueup.orders import draft, expire, hold_upkeep
 from trueup.sourcing import schedule
+from trueup.sourcing.broker import broker_when_due
 from trueup.stock import lots, supply_read
 from trueup.stock.intents import follow_freezes
 from trueup.storyline import following
@@ -66,6 +67,7 @@ async def working(url: str, house: House, door: Door) -> AsyncIterator[App]:
     for notice in NOTICES:
         register_notice(app, url, door, notice)
     register_freezes(app, url, door, house)
+    register_brokering(app, url, door)
     async with app.open_async(), following(door, url, house):
         task = asyncio.create_task(app.run_worker_async(concurrency=1), name="worker")
         try:
@@ -113,6 +115,19 @@ async def notice_now(url: str, door: Door, notice: Notice) -> int:
         await connection.close()
     await door.submit_all(SYSTEM, [(f"due/{notice.name}/{key}", command) for key, command in due])
     return len(due)
+
+
+def register_brokering(app: App, url: str, door: Door) -> None:
+    """Declare the job that runs the brokered groups of the routing policy, when its schedule says so."""
+
+    @app.periodic(cron="* * * * *")
+    @app.task(name="broker", queueing_lock="broker", pass_context=False)
+    async def run(timestamp: int) -> None:
+        connection = await connect(url, default_transaction_read_only="on")
+        try:
+            await broker_when_due(connection, door, SYSTEM)
+        finally:
+            await connection.close()
 
 
 def register_freezes(app: App, url: str, door: Door, house: House) -> None:

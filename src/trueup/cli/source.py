@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated, Any
 
+import msgspec
 import typer
 
 from trueup import house
@@ -14,15 +17,20 @@ from trueup.cli.options import AsJson, Database, Home
 from trueup.core import database, embedded, json
 from trueup.core.database import Connection
 from trueup.core.door import Door
-from trueup.core.errors import TrueupError
+from trueup.core.errors import Refusal, TrueupError
 from trueup.core.ids import new_id
+from trueup.core.policy import Known, read_document
 from trueup.core.quantity import plain
 from trueup.core.settings import load_settings
 from trueup.orders import read as orders
 from trueup.sourcing import read, read_waiting
 from trueup.sourcing.assign import AssignOrder
+from trueup.sourcing.broker import broker
+from trueup.sourcing.finish_run import FinishRun
+from trueup.sourcing.policy import Routing
 from trueup.sourcing.read import DecisionRow
 from trueup.sourcing.schedule import READ_MAX, routing_in_force, to_source
+from trueup.sourcing.simulate import ORDERS_MAX, Simulation, simulate
 
 app = typer.Typer(no_args_is_help=True)
 Limit = Annotated[int, typer.Option("--limit", min=1, max=READ_MAX, help="At most so many orders.")]
@@ -41,6 +49,50 @@ def run(limit: Limit = 1000, home: Home = None, database_url: Database = None, a
         typer.secho(f"  {outcome:<12}{count:>8,}", fg="green" if outcome == "assigned" else None)
     for line in report["refused"][:20]:
         typer.secho(f"  {line['number']}: {line['what']}", fg="yellow")
+
+
+@app.command("broker")
+def broker_now(
+    limit: Limit = READ_MAX, home: Home = None, database_url: Database = None, as_json: AsJson = False
+) -> None:
+    """Source the waiting orders of brokered groups as one optimisation; prints its cost beside the rules'."""
+    report = _with_database(home, database_url, lambda url: _brokered(url, limit))
+    if as_json:
+        typer.echo(json.encode(report).decode())
+        return
+    if report is None:
+        typer.echo("No order of a brokered group waits; the routing policy says which groups are brokered.")
+        return
+    typer.echo(f"{report.run}: {report.assigned:,} of {report.orders:,} orders planned in {plain(report.seconds)} s")
+    typer.echo(f"  cost {plain(report.cost)} {report.currency}; by the rules {plain(report.sequential_cost)}")
+    if report.fallen_back:
+        typer.secho(f"  {report.fallen_back:,} were sourced by the rules, since stock had moved", fg="yellow")
+
+
+@app.command("simulate")
+def simulate_policy(
+    document: Annotated[Path, typer.Argument(help="A routing policy as JSON.", exists=True, dir_okay=False)],
+    limit: Annotated[int, typer.Option("--orders", min=1, max=ORDERS_MAX, help="So many of the latest orders.")] = 500,
+    home: Home = None,
+    database_url: Database = None,
+    as_json: AsJson = False,
+) -> None:
+    """Source recent orders anew under another routing policy and compare; nothing is written."""
+    proposed = read_document({Routing.kind: Routing}, Routing.kind, _json_of(document), Known(commands={}))
+    if isinstance(proposed, Refusal):
+        raise TrueupError(f"{document}: {proposed.what}")
+    assert isinstance(proposed, Routing)
+    found = _with_database(home, database_url, lambda url: _simulated(url, proposed, limit))
+    if as_json:
+        typer.echo(json.encode(found).decode())
+        return
+    typer.echo(f"{'':<14}{'now':>14}{'proposed':>14}")
+    for name in found.current.__struct_fields__:
+        now, then = getattr(found.current, name), getattr(found.proposed, name)
+        typer.secho(f"{name.replace('_', ' '):<14}{now!s:>14}{then!s:>14}", fg="yellow" if now != then else None)
+    typer.echo(f"{found.differing:,} orders come out differently")
+    for order in found.orders[:10]:
+        typer.echo(f"  {order.number}: {'; '.join(order.current)}  ->  {'; '.join(order.proposed)}")
 
 
 @app.command("explain")
@@ -112,6 +164,30 @@ async def _run(url: str, limit: int) -> dict[str, Any]:
             if outcome.refusal is not None
         ],
     }
+
+
+async def _brokered(url: str, limit: int) -> FinishRun | None:
+    connection = await database.connect(url)
+    try:
+        async with Door(url, house.build()) as door:
+            return await broker(connection, door, SYSTEM, await routing_in_force(connection), limit=limit)
+    finally:
+        await connection.close()
+
+
+async def _simulated(url: str, proposed: Routing, limit: int) -> Simulation:
+    connection = await database.connect(url)
+    try:
+        return await simulate(connection, await routing_in_force(connection), proposed, datetime.now(UTC), limit)
+    finally:
+        await connection.close()
+
+
+def _json_of(path: Path) -> Any:
+    try:
+        return msgspec.json.decode(path.read_bytes())
+    except msgspec.DecodeError as error:
+        raise TrueupError(f"{path} is not JSON: {error}") from None
 
 
 async def _numbers(connection: Connection, ids: list[str]) -> dict[str, str]:

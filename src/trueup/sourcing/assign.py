@@ -62,6 +62,7 @@ def assign_order(state: State, command: AssignOrder, context: Context) -> Decisi
     Its reservations give way to the allocations. What no location gives waits, is queued, or is owed by a location, as
     the rule says; that is an outcome, not a refusal. Lines on hold wait. Refuses history, an order whose workflow or
     holds forbid it now, and ends as merged where everything is allocated already.
+    What follows by itself is ignored for an order whose group is brokered: it waits for its run.
     Source: behaviours 1, 2, 10, 11, 21, 39.
     """
     row = state.of(Orders).order(command.order)
@@ -78,6 +79,8 @@ def assign_order(state: State, command: AssignOrder, context: Context) -> Decisi
         return Accepted((), command.order, {"order": command.order, "outcome": "assigned"}, "merged")
     policy = context.policies.get(Routing)
     group = policy.group_of(facts_of(row))
+    if group.brokered and command.mode in _BY_ITSELF:
+        return Accepted((), command.order, {"order": command.order, "rule": "brokered"}, "ignored")
     candidates = candidates_of(state, row, needs, context.now)
     found = _planned(state, row, needs, command.plan) or route(
         needs, candidates, group, policy.costs, {place.code: place for place in state.of(Catalogue).locations.values()}
@@ -144,6 +147,8 @@ def decided(
     return Accepted(events, order, result, "queued" if outcome == "queued" else "applied")
 
 
+# What follows by itself leaves brokered orders to their run; people and the run itself do not.
+_BY_ITSELF: frozenset[Mode] = frozenset({"placement", "receipt", "rejection", "schedule"})
 _EVENT: dict[Outcome, BusinessEvent] = {
     "assigned": "sourced", "partly": "partly_sourced", "queued": "backordered", "backordered": "backordered",
     "unserved": "backordered",
@@ -326,7 +331,8 @@ def allocation(
     held = [claim for claim in stock.open_claims(order) if claim.kind == "reservation" and claim.line in lines]
     here = {(share.line, share.location) for share in shares}
     held.sort(key=lambda claim: ((claim.line, claim.location) not in here, claim.line))
-    own = {place: units - max(ZERO, stock.available(*place, channel)) for place, units in taken.items()}
+    waits = {place: stock.limits.waits(order, place, lines) for place in taken}
+    own = {place: units - max(ZERO, stock.available(*place, channel, waits[place])) for place, units in taken.items()}
     gives: list[Decimal] = []
     for claim in held:
         units = min(claim.quantity, wanted.get(claim.line, ZERO))

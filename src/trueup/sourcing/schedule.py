@@ -34,12 +34,18 @@ async def due_to_source(connection: Connection, now: datetime) -> list[tuple[str
     those of brokered groups, which wait for their run.
     """
     policy = await routing_in_force(connection)
-    minute = int(now.timestamp()) // 60
-    if policy.when.every_minutes is None or minute % policy.when.every_minutes:
+    if not is_due(policy, now):
         return []
+    minute = int(now.timestamp()) // 60
     orders = await to_source(connection, policy, ORDERS_MAX)
     due = [order for group, order in orders if not group.brokered]
     return [(f"{minute}/{order}", AssignOrder(order=order, mode="schedule")) for order in due]
+
+
+def is_due(policy: Routing, now: datetime) -> bool:
+    """Tell whether this is a minute in which the policy's schedule sources orders."""
+    every = policy.when.every_minutes
+    return every is not None and int(now.timestamp()) // 60 % every == 0
 
 
 async def routing_in_force(connection: Connection) -> Routing:

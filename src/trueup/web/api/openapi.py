@@ -12,7 +12,6 @@ from trueup.core.money import Amount
 from trueup.core.quantity import Quantity
 from trueup.core.verb import Outcome
 from trueup.orders import bulk as bulk_file
-from trueup.stock.promising import Basket
 from trueup.web.api import bulk, rehearse
 from trueup.web.api.bodies import body_type, names_in
 from trueup.web.api.problems import Problem
@@ -94,10 +93,10 @@ def describe(house: House) -> dict[str, Any]:
     bodies = {_key(row): body_type(row, house.verbs[row.command], described=True) for row in _with_body()}
     answers = [row.returns for row in READS]
     kinds: list[Any] = [*bodies.values(), *answers, Outcome, Problem, rehearse.Rehearsal, rehearse.Expectation,
-                        Basket, *(row.returns for row in QUESTIONS)]  # fmt: skip
+                        *(row.takes for row in QUESTIONS), *(row.returns for row in QUESTIONS)]  # fmt: skip
     schemas, components = msgspec.json.schema_components(kinds, schema_hook=_extended, ref_template=_REF)
     schema_of = dict(zip([*bodies, *(row.path for row in READS), "outcome", "problem", "rehearsal", "expectation",
-                          "basket", *(row.path for row in QUESTIONS)],
+                          *(row.takes.__name__ for row in QUESTIONS), *(row.path for row in QUESTIONS)],
                          schemas, strict=True))  # fmt: skip
     paths: dict[str, dict[str, Any]] = {}
     for write in WRITES:
@@ -203,9 +202,9 @@ def _ask(row: Question, schema_of: dict[str, Any]) -> dict[str, Any]:
     return {
         "operationId": "ask " + row.path.rpartition("/")[2],
         "summary": row.summary,
-        "description": Basket.__doc__,
+        "description": row.takes.__doc__,
         "tags": [row.path.split("/")[2]],
-        "requestBody": {"required": True, "content": _json(schema_of["basket"])},
+        "requestBody": {"required": True, "content": _json(schema_of[row.takes.__name__])},
         "responses": {
             "200": {"description": "The answer; nothing was written", "content": _json(schema_of[row.path])},
             **_problems((400, 401, 403, 413, 415, 422, 500, 503), schema_of),

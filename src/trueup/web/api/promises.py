@@ -1,9 +1,9 @@
-"""POST /v1/promises and /v1/availabilities: what can a basket have, when? They have a body, but write nothing."""
+"""Questions that have a body but write nothing: what a basket can have and when, and what a routing policy would do."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 from litestar import Request, post
@@ -13,7 +13,10 @@ from litestar.response.base import ASGIResponse
 from trueup.authority.standing import outside, require
 from trueup.core import json
 from trueup.core.database import Connection
-from trueup.core.errors import Refused
+from trueup.core.errors import Refusal, Refused
+from trueup.core.policy import Known, read_document
+from trueup.sourcing.policy import Routing
+from trueup.sourcing.simulate import ORDERS_MAX, Simulation, simulate
 from trueup.stock import promising
 from trueup.stock.promising import Available, Basket, Promised
 from trueup.web.api.access import UNAUTHENTICATED
@@ -21,16 +24,24 @@ from trueup.web.api.handlers import demand_json, headers_of
 from trueup.web.api.problems import refusal_of_body, refuse
 from trueup.web.site import Site, site_of
 
-Answering = Callable[[Site, Connection, Basket], Awaitable[Any]]
+Answering = Callable[[Site, Connection, Any], Awaitable[Any]]
 
 
 class Question(msgspec.Struct, frozen=True):
-    """One address that takes a basket and answers."""
+    """One address that takes a body and answers. takes: the body; only a basket can be asked about within a scope."""
 
     path: str
     summary: str
     returns: Any
     answer: Answering
+    takes: type[msgspec.Struct] = Basket
+
+
+class RoutingProposal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A routing policy to compare with the one in force, on the latest so many orders that were sourced."""
+
+    document: Routing
+    orders: Annotated[int, msgspec.Meta(ge=1, le=ORDERS_MAX)] = 500
 
 
 async def _promised(site: Site, connection: Connection, basket: Basket) -> Promised:
@@ -42,16 +53,31 @@ async def _available(site: Site, connection: Connection, basket: Basket) -> Avai
     return await promising.available(connection, basket, site.now())
 
 
+async def _simulated(site: Site, connection: Connection, proposal: RoutingProposal) -> Simulation:
+    standing = await site.access.standing()
+    proposed = read_document(
+        {Routing.kind: Routing}, Routing.kind, json.to_plain(proposal.document), Known(commands={})
+    )
+    if isinstance(proposed, Refusal):
+        raise Refused(proposed)
+    current = standing.policies.get(Routing)
+    return await simulate(connection, current, proposal.document, site.now(), proposal.orders)
+
+
 QUESTIONS = (
     Question("/v1/promises", "Promise a basket: delivery dates by method, pickup days by store", Promised, _promised),
     Question(
         "/v1/availabilities", "Tell what a basket can have at each location, and from when", Available, _available
     ),
-)
+    Question(
+        "/v1/sourcing/simulations", "Source recent orders anew under another routing policy, writing nothing",
+        Simulation, _simulated, RoutingProposal,
+    ),
+)  # fmt: skip
 
 
 def questions() -> list[HTTPRouteHandler]:
-    """Return the handlers of the addresses that take a basket."""
+    """Return the handlers of these addresses."""
     return [_question(row) for row in QUESTIONS]
 
 
@@ -69,17 +95,19 @@ def _question(row: Question) -> HTTPRouteHandler:
             return refuse(refusal, 403)
         demand_json(headers)
         try:
-            basket = json.decode(await request.body(), Basket)
+            asked: Any = json.decode(await request.body(), row.takes)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise Refused(refusal_of_body(error)) from None
         scope = standing.within(actor)
+        if scope is not None and not isinstance(asked, Basket):
+            return refuse(outside(actor), 403)
         if scope is not None:
-            mine = basket.locations or tuple(sorted(scope.sites))
+            mine = asked.locations or tuple(sorted(scope.sites))
             if not mine or not scope.sites.issuperset(mine):
                 return refuse(outside(actor), 403)
-            basket = msgspec.structs.replace(basket, locations=mine)
+            asked = msgspec.structs.replace(asked, locations=mine)
         async with site.reading() as connection:
-            found = await row.answer(site, connection, basket)
+            found = await row.answer(site, connection, asked)
         return ASGIResponse(body=json.encode(found), media_type="application/json")
 
     return ask
