@@ -15,6 +15,8 @@ from tests.orders.capturing import channel, lines, money, publish, taxed
 from tests.proof import prove
 from tests.requests import figures, order_of, person, rows
 
+from trueup.authority.organisation import SetNode
+from trueup.authority.register import RegisterActor
 from trueup.authority.standing import SYSTEM
 from trueup.catalogue.register import RegisterItem
 from trueup.core import json
@@ -23,7 +25,7 @@ from trueup.core.database import connect
 from trueup.core.door import Door
 from trueup.core.money import Amount
 from trueup.core.quantity import Quantity
-from trueup.core.verb import Outcome
+from trueup.core.verb import Actor, Outcome
 from trueup.orders.draft import ConfirmDraft, DiscardDraft, ExpireDraft, SaveDraft, due_drafts
 from trueup.orders.place import PlaceLine
 from trueup.orders.workflow import TRANSITIONS
@@ -253,4 +255,31 @@ async def test_it_refuses_a_price_nobody_knows(door: Door, url: str):
     assert refused.refusal is not None
     assert refused.refusal.rule == "orders.price_unknown"
     assert await rows(url, "select * from orders") == []
+    await prove(url)
+
+
+async def test_a_quote_holds_stock_no_longer_than_its_prices(door: Door, url: str, clock: TurnedClock):
+    await stocked(door, MUG=5)
+    saved = await save(door, draft_of(mugs=4, valid_until=TOMORROW, reserve_minutes=9999))
+    assert datetime.fromisoformat(saved.result["reserved_until"]) == TOMORROW
+    clock.turn(timedelta(days=1))
+    assert (await door.submit(SYSTEM, order_of(MUG=5), "all")).status == "applied"
+    await prove(url)
+
+
+async def test_only_who_may_see_its_channel_may_change_or_confirm_a_draft(door: Door, url: str):
+    await stocked(door, MUG=5)
+    for code, kind in (("web", "channel"), ("shop", "channel")):
+        expect_all([await door.submit(SYSTEM, SetNode(code=code, name=code, kind=kind), f"node {code}")])  # type: ignore[arg-type]
+    outcome = await door.submit(SYSTEM, RegisterActor(name="Ida", roles=("Order Agent",), scope=("shop",)), "ida")
+    ida = Actor(outcome.result["actor"], "person", "Ida", frozenset({"Order Agent"}), ("shop",))
+    draft = (await save(door, draft_of())).result["draft"]
+    theirs = (await door.submit(ida, draft_of(channel="shop"), "theirs")).result["draft"]
+    for number, command in enumerate((draft_of(), draft_of(draft=draft, channel="shop"), ConfirmDraft(draft=draft),
+                                      DiscardDraft(draft=draft), draft_of(draft=theirs))):  # fmt: skip
+        refused = await door.submit(ida, command, f"{number}")
+        assert refused.refusal is not None, number
+        assert refused.refusal.rule == "authority.outside_scope"
+    assert await rows(url, "select id from orders") == []
+    assert (await door.submit(ida, ConfirmDraft(draft=theirs), "own")).status == "applied"
     await prove(url)

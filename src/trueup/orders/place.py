@@ -288,13 +288,8 @@ def trimmed(claims: tuple[Claim, ...], lines: tuple[Line, ...]) -> tuple[Claim, 
 
 def _pegs(state: State, order: str, missing: Sequence[Missing], place: str, context: Context) -> list[Event]:
     """Peg what stock does not cover to what is to come to the place it must come from, or to the first that serves."""
-    by_place: dict[str, list[Demand]] = {}
-    for m in missing:
-        where = m.demand.location or place
-        by_place.setdefault(where, []).append(msgspec.structs.replace(m.demand, quantity=m.quantity))
-    return [
-        event for where, demands in by_place.items() for event in peg_events(state, order, demands, where, context.now)
-    ]
+    demands = [msgspec.structs.replace(m.demand, quantity=m.quantity) for m in missing]
+    return peg_events(state, order, demands, place, context.now)
 
 
 def _captured(
