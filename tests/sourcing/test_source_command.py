@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 import tempfile
+from datetime import timedelta
 from typing import Any
 
 from tests.conftest import stocked
@@ -14,6 +15,7 @@ from tests.proof import prove
 from tests.requests import rows
 from tests.sourcing.words import act, by, placed, publish
 
+from trueup.core.clock import TurnedClock
 from trueup.core.door import Door
 from trueup.orders.channel import Channel
 from trueup.orders.hold import PlaceHold
@@ -33,7 +35,7 @@ async def as_json(url: str, *arguments: str) -> Any:
     return json.loads(done.stdout)
 
 
-async def test_it_sources_what_waits_and_tells_how_it_ended(door: Door, url: str):
+async def test_it_sources_what_waits_and_tells_how_it_ended(door: Door, url: str, clock: TurnedClock):
     await stocked(door, location="A", MUG=3, CUP=1)
     await stocked(door, location="B", CUP=1)
     await publish(door, "web", Channel(locations=("A", "B"), short="backorder"))
@@ -41,7 +43,9 @@ async def test_it_sources_what_waits_and_tells_how_it_ended(door: Door, url: str
     await publish(door, "default", by(whole))
     held = await placed(door, "held", MUG=1)
     assert (await act(door, PlaceHold(order=held, type="manual", reason="ask first"))).status == "applied"
-    fits, queued = await placed(door, "fits", MUG=2), await placed(door, "queued", CUP=2)
+    fits = await placed(door, "fits", MUG=2)
+    clock.turn(timedelta(seconds=1))
+    queued = await placed(door, "queued", CUP=2)
     report = await as_json(url, "run", "--limit", "1")
     assert (report["asked"], report["outcomes"]) == (1, {"assigned": 1}), "first in first, held ones not at all"
     report = await as_json(url, "run")

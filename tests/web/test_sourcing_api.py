@@ -132,11 +132,12 @@ async def test_units_are_allocated_and_released_by_hand(lead: Client, door: Door
     await prove(url)
 
 
-async def test_what_waits_is_listed_by_queue(lead: Client, door: Door):
+async def test_what_waits_is_listed_by_queue(lead: Client, door: Door, clock: TurnedClock):
     await publish(door, "default", by(Rule("whole", complete="order", otherwise="queue", queue="by hand")))
     order = await placed(door, MUG=6)
     reply = await lead.post(f"/v1/orders/{order}/source", {}, by=LEAD)
     assert (reply.status, reply.body["status"]) == (202, "queued")
+    clock.turn(timedelta(seconds=1))
     short = await placed(door, "later", MUG=1)
     queued = (await lead.get("/v1/sourcing/queues?queue=by+hand", LEAD)).body["items"]
     assert [(row["order"], row["units"], row["queue"]) for row in queued] == [(order, "6", "by hand")]
