@@ -76,7 +76,7 @@ def expired_claims_still_count(patch: pytest.MonkeyPatch) -> None:
 
 
 def expired_claims_are_never_looked_for(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(rows, "READ_EXPIRING", rows.READ_EXPIRING + " and false")
+    patch.setattr(rows, "READ_EXPIRING", rows.READ_EXPIRING.replace("expires_at <= %s", "expires_at <= %s and false"))
 
 
 def expiry_goes_by_the_databases_clock(patch: pytest.MonkeyPatch) -> None:
@@ -84,8 +84,8 @@ def expiry_goes_by_the_databases_clock(patch: pytest.MonkeyPatch) -> None:
 
 
 def cancelling_releases_the_whole_line(patch: pytest.MonkeyPatch) -> None:
-    def whole(state: Any, order: str, chosen: Any) -> tuple[Claim, ...]:
-        held = {c.line: c for c in state.of(Stock).open_claims(order)}
+    def whole(state: Any, row: Any, chosen: Any) -> tuple[Claim, ...]:
+        held = {c.line: c for c in state.of(Stock).open_claims(row.captured.id)}
         return tuple(held[c.line].units()
                      for c in chosen if c.line in held)  # fmt: skip
 
