@@ -148,6 +148,9 @@ class Slice:
         """
         yield from ()
 
+    def meet(self, state: State) -> None:
+        """Let other slices see what of these rows they ask about; called once, before anything is loaded."""
+
     def under(self, policies: Policies) -> None:
         """Take what the policies in force say about these rows, before they are loaded."""
 
@@ -185,6 +188,8 @@ class State:
         self._slices: dict[type[Slice], Slice] = {kind: kind() for kind in slices}
         self._taken = [part.takes() for part in self._slices.values()]
         self._takers: dict[type[Event], list[Callable[[Any], None]]] = {}
+        for part in self._slices.values():
+            part.meet(self)
 
     def of(self, kind: type[S]) -> S:
         """Return the slice of this class."""

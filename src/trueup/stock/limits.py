@@ -1,11 +1,11 @@
-"""What keeps units that are there from being claimed: channel pools, confidence buffers, and freezes.
+"""What keeps units that are there from being claimed: channel pools, confidence buffers, freezes, and who waits.
 
 They concern few places; where none does, a batch pays one test for each kind and no row is read.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
@@ -21,6 +21,7 @@ from trueup.stock.freeze_state import FreezeCancelled, FreezeStarted, FreezeThaw
 
 if TYPE_CHECKING:
     from trueup.stock.state import Balance, OpenClaim, Place
+    from trueup.stock.supply_state import OpenPeg
 
 PoolMode = Literal["reserve", "cap"]
 PoolKey = tuple[str, PoolMode]
@@ -134,6 +135,15 @@ class Limits:
         self.scopes: dict[str, tuple[str, ...]] = {}
         self.uses: dict[tuple[str, str, str], Decimal] = {}
         self._uses: set[tuple[str, str, str]] = set()
+        self.waiting: dict[Place, Decimal] = {}
+        # Those of the slice of supply, which is met: what the batch locked and changed goes before what was read here.
+        self.backlogs: Mapping[Place, Decimal] = {}
+        self.pegs: Mapping[str, Mapping[tuple[int, int], OpenPeg]] = {}
+
+    @property
+    def found(self) -> bool:
+        """Whether anything may limit a claim of this batch; where nothing does, a balance says it all."""
+        return self.any or bool(self.backlogs)
 
     def under(self, policies: Policies) -> None:
         """Take the buffers that are in force."""
@@ -182,16 +192,38 @@ class Limits:
             at += 1
         if self._read_uses:
             self.uses.update({(item, location, channel): units for item, location, channel, units in answers[at]})
-        self.any = bool(self.pools or self.frozen or self._buffers)
+        self.any = bool(self.pools or self.frozen or self._buffers or self.waiting)
 
-    def available(self, balance: Balance, place: Place, channel: str) -> Decimal:
+    def available(self, balance: Balance, place: Place, channel: str, mine: Decimal = ZERO) -> Decimal:
         """Return what this channel may still claim: the balance's available, less what is kept back, at most the caps.
 
-        Its own ring-fence counts for it; those of other channels do not, as far as they are not used up.
+        Its own ring-fence counts for it; those of other channels do not, as far as they are not used up. mine: units
+        that the one who asks waits for here: whose turn it is takes what came in, whoever else waits.
         """
         kept, caps = self.reasons(balance, place, channel)
         free = balance.available() - sum((units for units, _ in kept), ZERO)
+        if mine:
+            free = max(free + mine, min(mine, free + self.waiting_at(place)))
         return min([free, *(units for units, _ in caps)])
+
+    def waiting_at(self, place: Place) -> Decimal:
+        """Return the units that wait at a place and that no supply to come covers: stock that comes is theirs first."""
+        known = self.backlogs.get(place)
+        return self.waiting.get(place, ZERO) if known is None else known
+
+    def waits(self, holder: str, place: Place, lines: Collection[int] | None) -> Decimal:
+        """Return the units of a place's backlog that are a holder's; lines: only theirs count."""
+        held = self.pegs.get(holder)
+        if not held:
+            return ZERO
+        return sum(
+            (
+                peg.quantity
+                for peg in held.values()
+                if peg.supply is None and (peg.item, peg.location) == place and (lines is None or peg.line in lines)
+            ),
+            ZERO,
+        )
 
     def reasons(
         self, balance: Balance, place: Place, channel: str
@@ -209,6 +241,9 @@ class Limits:
         buffer = self._buffer(balance, place)
         if buffer:
             kept.append((buffer, "confidence buffer"))
+        waiting = self.waiting_at(place)
+        if waiting:
+            kept.append((waiting, "for those who wait already"))
         for frozen in self._holding(place):
             left = frozen.left(balance)
             if left is not None:

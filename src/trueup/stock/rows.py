@@ -31,8 +31,9 @@ READ_CLAIMS = f"""select holder, line, item, location, kind, lot, sum(quantity),
         (max(max(number)) over (partition by holder, line))::int, {EXPIRY}, max(channel), max(kit)
     from stock_claim where holder = any(%s::text[]) group by holder, line, item, location, kind, lot"""
 
-# What has expired on these balances: claims that nobody released yet, and lots past their date. Read after the balances
-# are locked, which guards both. Whether there is any such lot at all is asked first: nearly always there is none.
+# What has expired on these balances: claims that nobody released yet, and lots past their date; and the units that wait
+# there for nothing that is to come. Read after the balances are locked, which guards it. Whether there is any such lot,
+# or anybody who waits, is asked first: nearly always there is none.
 READ_EXPIRING = f"""{_WANTED}
     select '' as holder, 0, l.item, l.location, 'lot', l.lot, l.on_hand, 0, null::timestamptz, '', ''
     from ({_PLACES}) p cross join (select %s::date as today) d join stock_lot l using (item, location)
@@ -41,7 +42,10 @@ READ_EXPIRING = f"""{_WANTED}
     union all select e.holder, e.line, e.item, e.location, 'reservation', '', e.quantity,
         (select max(number)::int from stock_claim c where c.holder = e.holder and c.line = e.line), e.expires_at,
         e.channel, e.kit
-    from ({_PLACES}) p join stock_expiring e using (item, location) where e.expires_at <= %s"""
+    from ({_PLACES}) p join stock_expiring e using (item, location) where e.expires_at <= %s
+    union all select '', 0, b.item, b.location, 'waiting', '', b.waiting, 0, null, '', ''
+    from ({_PLACES}) p join stock_backlog b using (item, location)
+    where (select exists (select from stock_backlog where waiting > 0)) and b.waiting > 0"""
 
 # What limits claims at these places; where there is no pool and no freeze at all, no place is looked at.
 READ_POOLS = f"""{_WANTED} select o.item, o.location, o.channel, o.mode, o.quantity, o.used, o.part, o.per

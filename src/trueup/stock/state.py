@@ -258,10 +258,10 @@ class Stock(Slice):
         """Return the balance; a place that never had this item has an empty one."""
         return self.balances.get((item, location)) or Balance()
 
-    def available(self, item: str, location: str, channel: str = "") -> Decimal:
-        """Return the units that a request of this channel may still claim at a place: the one answer all rules use."""
-        balance = self.balance(item, location)
-        return self.limits.available(balance, (item, location), channel) if self.limits.any else balance.available()
+    def available(self, item: str, location: str, channel: str = "", mine: Decimal = ZERO) -> Decimal:
+        """Return the units that a request of this channel may still claim at a place; mine: that it waits for there."""
+        balance, limits = self.balance(item, location), self.limits
+        return limits.available(balance, (item, location), channel, mine) if limits.found else balance.available()
 
     def under(self, policies: Policies) -> None:
         """Take the confidence buffers in force."""
@@ -274,14 +274,15 @@ class Stock(Slice):
     def available_to(
         self, holder: str, item: str, location: str, channel: str = "", lines: Collection[int] | None = None
     ) -> Decimal:
-        """Return the units that a holder may allocate at a place: what is free, and what it reserved there itself.
+        """Return the units that a holder may allocate at a place: what is free to it, and what it reserved there.
 
         Its own count as far as stock covers them, even if safety stock was raised over them. lines: only theirs count.
         """
         held = [c for c in self.claims.get(holder, {}).values() if lines is None or c.line in lines]
         here = (item, location, "reservation")
         own = sum((c.quantity for c in held if (c.item, c.location, c.kind) == here), ZERO)
-        return max(self.available(item, location, channel) + own, min(own, own - self.balance(item, location).owed))
+        free = self.available(item, location, channel, self.limits.waits(holder, (item, location), lines))
+        return max(free + own, min(own, own - self.balance(item, location).owed))
 
     def places_of(self, item: str) -> list[str]:
         """Return the locations that have a balance of an item, as far as this batch loaded them."""
@@ -302,8 +303,7 @@ class Stock(Slice):
         places, self._places = sorted(self._places), set()
         holders, self._holders = sorted(self._holders), set()
         wanted: list[Any] = [[key for key, _ in places], [code for _, code in places], holders]
-        balances = rows.LOCK_BALANCES if lock else rows.READ_BALANCES
-        expiring = rows.READ_EXPIRING
+        balances, expiring = (rows.LOCK_BALANCES if lock else rows.READ_BALANCES), rows.READ_EXPIRING
         if self._ids:
             ids, self._ids = sorted(self._ids), set()
             wanted += [[item for item, _ in ids], [location for _, location in ids]]
@@ -311,7 +311,7 @@ class Stock(Slice):
         answers = yield [
             Statement(balances, wanted),
             Statement(rows.READ_CLAIMS, [holders]),
-            Statement(expiring, [*wanted, now.date().isoformat(), *wanted[2:], now]),
+            Statement(expiring, [*wanted, now.date().isoformat(), *wanted[2:], now, *wanted[2:]]),
             *self.limits.reads(wanted, now, lock=lock),
         ]
         for item, location, *columns in answers[0]:
@@ -323,6 +323,9 @@ class Stock(Slice):
 
     def _take_claims(self, claims: Rows) -> None:
         for holder, line, item, location, kind, lot, quantity, number, expires_at, channel, kit in claims:
+            if kind == "waiting":
+                self.limits.waiting[item, location] = quantity
+                continue
             if kind == "lot":
                 self.balances[item, location].expired += quantity
                 self._expired_lots.setdefault((item, location), set()).add(lot)
@@ -338,11 +341,8 @@ class Stock(Slice):
         self.limits.at(now)
         events: list[Event] = []
         for holder in sorted(self.claims):
-            expired = tuple(
-                claim.units()
-                for claim in self.open_claims(holder)
-                if claim.expires_at is not None and claim.expires_at <= now
-            )
+            held = self.open_claims(holder)
+            expired = tuple(c.units() for c in held if c.expires_at is not None and c.expires_at <= now)
             if expired:
                 events.append(ClaimsReleased(holder=holder, claims=expired, reason="expired", at=now))
         return events

@@ -15,9 +15,9 @@ import msgspec
 
 from trueup.core.batch import Reload
 from trueup.core.quantity import ZERO
-from trueup.core.verb import Batch, Event, Loading, Rebuilt, Rows, Slice, Statement, Takes
+from trueup.core.verb import Batch, Event, Loading, Rebuilt, Rows, Slice, State, Statement, Takes
 from trueup.stock import supply_rows as rows
-from trueup.stock.state import Place
+from trueup.stock.state import Place, Stock
 
 
 class Expected(msgspec.Struct, frozen=True):
@@ -226,6 +226,11 @@ class Supply(Slice):
         self._changed_supplies: set[str] = set()
         self._peg_rows: list[tuple[Any, ...]] = []
         self._changed_pegs: set[tuple[str, int, int]] = set()
+
+    def meet(self, state: State) -> None:
+        """Let the stock see who waits: what comes in is theirs before anybody else may claim it."""
+        limits = state.of(Stock).limits
+        limits.backlogs, limits.pegs = self.backlogs, self.pegs
 
     def want(self, key: str, code: str) -> None:
         """Ask for the open supply of the item that answers to `key` at the location of this code."""
