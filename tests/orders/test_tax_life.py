@@ -314,6 +314,8 @@ async def test_an_outage_of_the_provider_goes_by_the_channels_policy(
         assert await rows(url, "select * from stock_claim") == []
     else:
         assert outcome.result["flags"] == flags
+        held = await rows(url, "select type, reason from order_hold where order_id = %s", outcome.result["order"])
+        assert [kind for kind, _ in held] == (["data"] if on_outage == "hold" else [])
         assert (await money(url, outcome.result["order"]))["tax"] == Decimal("1.90"), "as the table has it"
     await prove(url)
 

@@ -17,6 +17,7 @@ from trueup.house import build
 from trueup.orders.cancel import CancelOrder
 from trueup.orders.channel import Channel
 from trueup.sourcing.allocate import AllocateUnits, ReleaseAllocation
+from trueup.sourcing.assign import AssignOrder
 from trueup.sourcing.parts import MergeParts, MovePart, PartUnits, SplitPart
 from trueup.sourcing.policy import Group, LocationFilter, OrderFilter, Routing, Rule
 from trueup.sourcing.reject import RejectPart
@@ -298,4 +299,17 @@ async def test_each_group_has_rules_of_its_own_and_a_failing_rule_leads_to_the_n
     express = await assigned(door, str(outcome.result["order"]))
     assert (express["outcome"], express["fulfilment_orders"]) == ("queued", [])
     assert await rows(url, "select queue from sourcing_queue") == [("by hand",)]
+    await prove(url)
+
+
+async def test_an_order_that_should_have_ended_unpaid_is_not_sourced_any_more(door: Door, url: str, clock: TurnedClock):
+    """Behaviour 15: the order's own unpaid expiry ends its claims, swept or not."""
+    await stocked(door, MUG=5)
+    await publish(door, "web", Channel(unpaid_minutes=30))
+    order = await placed(door, MUG=2)
+    clock.turn(timedelta(minutes=31))
+    late = await act(door, AssignOrder(order=order))
+    assert late.refusal is not None
+    assert late.refusal.rule == "orders.overdue"
+    assert (await stands(url, "MUG", "MAIN"))["allocated"] == 0
     await prove(url)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.conftest import expect_all, stocked
 from tests.proof import prove
+from tests.requests import until
 from tests.web.conftest import ADMINISTRATOR, PLANNER, Client
 from tests.web.console_visitor import console, person, signed_in
 
@@ -27,6 +28,11 @@ async def test_the_api_takes_and_shows_what_an_item_is(client: Client, door: Doo
     found = (await client.get("/v1/items/SET")).body["item"]
     assert (found["phantom"], found["units"], found["fields"]) == (True, {"case": "12"}, {"colour": "red"})
     assert [part[1] for part in found["components"]] == ["2"]
+
+    async def known() -> bool:
+        return (await client.get("/v1/items?field=colour:red")).status == 200
+
+    await until(known)  # a process reads policies at most a second late
     listed = await client.get("/v1/items?field=colour:red")
     assert [row["sku"] for row in listed.body["items"]] == ["SET"]
     wrong = await client.get("/v1/items?field=size:red")

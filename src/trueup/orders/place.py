@@ -21,7 +21,7 @@ from trueup.orders.basket import Charge as Charge
 from trueup.orders.basket import PlaceLine as PlaceLine
 from trueup.orders.business import business_of
 from trueup.orders.channel import Channel, channel_of
-from trueup.orders.holds import hold_events, wants_customer
+from trueup.orders.holds import hold_events, placing, rules_of, wants_customer
 from trueup.orders.price import Sums, prices_of, sums_of
 from trueup.orders.state import Captured, Line, LineKind, OrderPlaced, Orders
 from trueup.orders.suspect import mark_contact, suspicion, want_earlier
@@ -118,8 +118,16 @@ def taken(state: State, command: PlaceOrder, context: Context, begun: Begun | No
     if missing and channel.short == "backorder":
         events += _pegs(state, order.id, missing, places[0], context)
     events += suspected
-    events += hold_events(state, context, order, lines)
+    events += [*_tax_hold(context, order), *hold_events(state, context, order, lines)]
     return Accepted(events, order.id, _result(order, missing))
+
+
+def _tax_hold(context: Context, order: Captured) -> list[Event]:
+    """Return the hold of an order whose tax is only an estimate, where the channel asks for it."""
+    if "tax_hold" not in order.flags:
+        return []
+    kind = next(kind for kind in rules_of(context.policies, order.channel).types if kind.name == "data")
+    return [placing(context, kind, order.id, "no tax provider answered; the tax is an estimate")]
 
 
 def _result(order: Captured, missing: Sequence[Missing]) -> dict[str, Any]:

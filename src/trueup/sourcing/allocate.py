@@ -20,7 +20,15 @@ from trueup.orders.holds import blocking, held_refusal
 from trueup.orders.state import OrderRow, Orders
 from trueup.orders.workflow import advance, allows
 from trueup.sourcing import state as sourcing
-from trueup.sourcing.assign import allocation, loads_of, open_units, parts_of, then_wants_order, wants_order
+from trueup.sourcing.assign import (
+    allocation,
+    loads_of,
+    open_units,
+    overdue,
+    parts_of,
+    then_wants_order,
+    wants_order,
+)
 from trueup.sourcing.policy import Routing
 from trueup.sourcing.route import Share
 from trueup.sourcing.state import OrderSourced
@@ -69,7 +77,7 @@ def allocate_units(state: State, command: AllocateUnits, context: Context) -> De
     row = order_row(state, command.order, command.version)
     if isinstance(row, Refusal):
         return row
-    refusal = allows(row, "sourced", context.policies)
+    refusal = allows(row, "sourced", context.policies) or overdue(row, context.now)
     if refusal is not None:
         return refusal
     place = state.of(Catalogue).location(command.location)

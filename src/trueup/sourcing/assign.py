@@ -20,6 +20,7 @@ from trueup.orders.held import Hold
 from trueup.orders.hold import concerns_order
 from trueup.orders.hold_state import Holds
 from trueup.orders.holds import blocking, held_refusal
+from trueup.orders.lapse import is_overdue
 from trueup.orders.state import Line, OrderRow, Orders
 from trueup.orders.tax import Place
 from trueup.orders.tax_state import OrderTaxes
@@ -69,7 +70,7 @@ def assign_order(state: State, command: AssignOrder, context: Context) -> Decisi
     if row is None or not row.captured.managed:
         return Refusal("orders.unknown", f"There is no order {command.order!r} of ours to source.",
                        "Look it up by its number.", "order", command.order)  # fmt: skip
-    refusal = allows(row, "sourced", context.policies)
+    refusal = allows(row, "sourced", context.policies) or overdue(row, context.now)
     if refusal is not None:
         return refusal
     needs, held = unheld(state, row, needs_of(state, row))
@@ -199,6 +200,15 @@ def from_there(state: State, row: OrderRow, found: Route, context: Context) -> l
     invoiced = state.of(OrderTaxes).lines(row.captured.id)
     taxed = retaxed(state, row, context, ship_from=Place(place.country), invoiced=invoiced)
     return taxed if isinstance(taxed, list) else []
+
+
+def overdue(row: OrderRow, now: datetime) -> Refusal | None:
+    """Return why an order that should have ended unpaid is not sourced any more, or None. Source: behaviour 15."""
+    until = row.captured.unpaid_until
+    if until is None or not is_overdue(row, now):
+        return None
+    return Refusal("orders.overdue", f"It had to be paid by {until:%Y-%m-%d %H:%M} UTC, and ends unpaid.",
+                   "Take a new order.", "order", row.captured.id)  # fmt: skip
 
 
 def unheld(state: State, row: OrderRow, needs: list[Need]) -> tuple[list[Need], tuple[Hold, ...]]:

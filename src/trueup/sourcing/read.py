@@ -129,7 +129,7 @@ QueuePage = Page[Queued]
 async def waiting_for(
     connection: Connection, items: Sequence[str], fill: Sequence[FillSort], limit: int = WAITING_MAX
 ) -> tuple[str, ...]:
-    """Return the orders that wait for any of the items, in the order in which their turn comes.
+    """Return the orders that were sourced in part and wait for any of the items, in the order of their turn.
 
     Looks through the orders that are not allocated in full, which are few beside those that are.
     """
@@ -138,6 +138,7 @@ async def waiting_for(
         f"""select o.id from orders o where {_UNASSIGNED} and exists (
             select from order_line l where l.order_id = o.id and l.item = any(%s)
                 and l.allocated + l.shipped + l.cancelled < l.quantity)
+            and exists (select from sourcing_decision d where d.order_id = o.id)
         order by {sorts} limit %s""",
         [list(items), limit],
     )
