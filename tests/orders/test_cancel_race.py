@@ -46,7 +46,8 @@ async def test_control_without_the_lock_some_are(
     await stocked(door, MUG=1000)
     monkeypatch.setattr(order_rows, "LOCK_ORDERS", order_rows.READ_ORDERS)
     # Between reading the order and reading its claims others commit; naps of any length make sure that they do.
-    nap = f"with nap as materialized (select pg_sleep(0.1 * random())) select b.* from ({stock_rows.READ_BALANCES}) b, nap"
+    nap = "with nap as materialized (select pg_sleep(0.1 * random()))"
+    nap += f" select b.* from ({stock_rows.READ_BALANCES}) b, nap"
     monkeypatch.setattr(stock_rows, "LOCK_BALANCES", nap)
     applied = 5
     for turn in range(20):

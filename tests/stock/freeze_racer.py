@@ -2,9 +2,9 @@
 
     python -m tests.stock.freeze_racer URL mover|starter lock|flag
 
-One site's code comes per line on standard input. The mover receives new items there, several at once, each batch napping
-between what it read and what it writes, until it is stopped; the starter waits a moment, announces a freeze and starts
-it. Each answers with one line. `flag` takes the lock away: a movement only looks whether there is a freeze.
+One site's code comes per line on standard input. The mover receives new items there, several at once, each batch
+napping between what it read and what it writes, until it is stopped; the starter waits a moment, announces a freeze and
+starts it. Each answers with one line. `flag` takes the lock away: a movement only looks whether there is a freeze.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def _nap() -> None:
         time.sleep(random.uniform(0, 0.03))
         return decide(*arguments)
 
-    batches._decide_all = napping
+    vars(batches)["_decide_all"] = napping
 
 
 async def main(url: str, role: str, protection: str) -> None:
