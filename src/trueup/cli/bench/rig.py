@@ -18,10 +18,12 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from trueup import house
+from trueup.authority.publish import PublishPolicy
 from trueup.authority.register import RegisterActor
 from trueup.authority.standing import SYSTEM
 from trueup.catalogue.register import RegisterItem, RegisterLocation
@@ -35,10 +37,21 @@ from trueup.stock.receive import ReceivedLine, ReceiveStock
 
 SKUS = 10_000
 _PLENTY = 100_000_000
+_POLICIES: tuple[tuple[str, str, dict[str, Any]], ...] = (
+    ("tax", "default", {
+        "home": "DE",
+        "entries": [{"country": "DE", "tax_class": "standard", "rate": "19", "valid_from": "2020-01-01"}],
+    }),
+    ("channel", "web", {"tax": "table"}),
+    ("sourcing", "default", {"when": {"on_placement": False}}),
+)  # fmt: skip
 
 
 class Rig(msgspec.Struct):
-    """A running database with a stocked shop, and the key that may place orders. postmaster: its process id."""
+    """A running database with a stocked shop, and the key that may place orders. postmaster: its process id.
+
+    Its web channel taxes orders by a table, holds and workflow are as shipped, and orders are sourced later.
+    """
 
     url: str
     token: str
@@ -71,6 +84,10 @@ async def _stock(url: str, skus: int) -> str:
         names = [f"SKU-{number}" for number in range(skus)]
         items: list[tuple[str, Command]] = [(sku, RegisterItem(sku=sku, name=sku)) for sku in names]
         await door.submit_all(SYSTEM, items)
+        for number, (kind, name, document) in enumerate(_POLICIES):
+            command = PublishPolicy(policy_kind=kind, policy_name=name, document=document, reason="benchmark")
+            outcome = await door.submit(SYSTEM, command, f"policy {number}")
+            assert outcome.refusal is None, outcome.refusal
         receipts: list[tuple[str, Command]] = []
         for first in range(0, skus, 500):
             lines = tuple(ReceivedLine(sku, Quantity(_PLENTY)) for sku in names[first : first + 500])
@@ -88,6 +105,7 @@ def bodies(count: int, skus: int, seed: int, lines: int = 3) -> bytes:
         chosen = sorted(chance.sample(range(skus), lines)) if skus >= lines else [0] * lines
         order = {
             "currency": "EUR",
+            "ship_country": "DE",
             "external_ids": {"shop": f"{run}-{number}"},
             "lines": [{"sku": f"SKU-{at}", "quantity": "1", "unit_price": "12.50"} for at in chosen],
         }
