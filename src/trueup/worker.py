@@ -67,7 +67,7 @@ async def working(url: str, house: House, door: Door) -> AsyncIterator[App]:
     for notice in NOTICES:
         register_notice(app, url, door, notice)
     register_freezes(app, url, door, house)
-    register_brokering(app, url, door)
+    register_brokering(app, url, door, house)
     async with app.open_async(), following(door, url, house):
         task = asyncio.create_task(app.run_worker_async(concurrency=1), name="worker")
         try:
@@ -117,7 +117,7 @@ async def notice_now(url: str, door: Door, notice: Notice) -> int:
     return len(due)
 
 
-def register_brokering(app: App, url: str, door: Door) -> None:
+def register_brokering(app: App, url: str, door: Door, house: House) -> None:
     """Declare the job that runs the brokered groups of the routing policy, when its schedule says so."""
 
     @app.periodic(cron="* * * * *")
@@ -125,7 +125,8 @@ def register_brokering(app: App, url: str, door: Door) -> None:
     async def run(timestamp: int) -> None:
         connection = await connect(url, default_transaction_read_only="on")
         try:
-            await broker_when_due(connection, door, SYSTEM)
+            standing = await house.load_standing(connection)
+            await broker_when_due(connection, door, SYSTEM, standing.policies)
         finally:
             await connection.close()
 

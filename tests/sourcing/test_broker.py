@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 import msgspec
@@ -28,6 +28,7 @@ from trueup.sourcing.finish_run import FinishRun
 from trueup.sourcing.optimise import Result, optimise
 from trueup.sourcing.policy import CostBand, Costs, Group, Routing, Rule, When
 from trueup.sourcing.problem import Problem
+from trueup.stock.promise import Lane, Method, ShippingMethods
 from trueup.stock.receive import AdjustStock
 from trueup.storyline import settled
 
@@ -62,20 +63,23 @@ async def two_cities(door: Door, east: int, west: int) -> None:
     await publish(door, "default", BROKERED)
 
 
-async def run(url: str, door: Door, policy: Routing = BROKERED) -> FinishRun:
+async def run(url: str, door: Door) -> FinishRun:
     """Run once; there must be something to run."""
     connection = await connect(url)
     try:
-        report = await broker(connection, door, SYSTEM, policy)
+        report = await broker(connection, door, SYSTEM, (await build().load_standing(connection)).policies)
     finally:
         await connection.close()
     assert report is not None
     return report
 
 
-async def going(door: Door, key: str, longitude: str) -> str:
+async def going(door: Door, key: str, longitude: str, promised_at: datetime | None = None) -> str:
     """Place an order of one mug that goes to this longitude."""
-    command = msgspec.structs.replace(wanted(MUG=1), latitude=Quantity("52.00"), longitude=Quantity(longitude))
+    command = msgspec.structs.replace(
+        wanted(MUG=1), latitude=Quantity("52.00"), longitude=Quantity(longitude), promised_at=promised_at,
+        ship_country="DE",
+    )  # fmt: skip
     outcome = await door.submit(SYSTEM, command, key)
     assert outcome.refusal is None, outcome.refusal
     return str(outcome.result["order"])
@@ -134,13 +138,14 @@ async def test_brokered_orders_wait_for_their_run_and_it_comes_on_schedule(door:
     await publish(door, "default", hourly)
     connection = await connect(url)
     try:
-        assert await broker_when_due(connection, door, SYSTEM) is None, "not this minute"
+        policies = (await build().load_standing(connection)).policies
+        assert await broker_when_due(connection, door, SYSTEM, policies) is None, "not this minute"
         clock.turn(timedelta(minutes=60 - int(clock.now().timestamp()) // 60 % 60))
-        report = await broker_when_due(connection, door, SYSTEM)
+        report = await broker_when_due(connection, door, SYSTEM, policies)
         assert report is not None
         assert report.assigned == 2
         clock.turn(timedelta(hours=1))
-        assert await broker_when_due(connection, door, SYSTEM) is None, "nothing is left to source"
+        assert await broker_when_due(connection, door, SYSTEM, policies) is None, "nothing is left to source"
     finally:
         await connection.close()
     await prove(url)
@@ -154,4 +159,27 @@ async def test_orders_on_hold_and_other_groups_are_left_out(door: Door, url: str
     report = await run(url, door)
     assert (report.orders, report.assigned) == (1, 1)
     assert await rows(url, "select order_id from fulfilment_order") == [(second,)]
+    await prove(url)
+
+
+async def test_a_promise_that_would_be_broken_costs_and_so_goes_from_where_it_is_kept(
+    door: Door, url: str, clock: TurnedClock
+):
+    """EAST would be cheaper for both; from there it takes five days, and the second was promised within two."""
+    await two_cities(door, east=10, west=10)
+    for code, country in (("EAST", "PL"), ("WEST", "DE")):
+        longitude = "13.40" if code == "EAST" else "6.96"
+        place = RegisterLocation(
+            code=code, name=code, country=country, latitude=Quantity("52.00"), longitude=Quantity(longitude)
+        )
+        expect_all([await act(door, place)])
+    lanes = (Lane(days=5, from_country="PL"), Lane(days=1, from_country="DE"))
+    await publish(door, "default", ShippingMethods(methods=(Method(name="road", carrier="any", lanes=lanes),)))
+    calm = await going(door, "calm", "13.40")
+    clock.turn(timedelta(minutes=1))
+    hurried = await going(door, "hurried", "13.40", promised_at=clock.now() + timedelta(days=2))
+    report = await run(url, door)
+    went = await rows(url, "select f.order_id, l.code from fulfilment_order f join location l on l.id = f.location")
+    assert dict(went) == {calm: "EAST", hurried: "WEST"}
+    assert report.report["lateness"] == "0.00"
     await prove(url)

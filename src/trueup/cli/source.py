@@ -169,8 +169,10 @@ async def _run(url: str, limit: int) -> dict[str, Any]:
 async def _brokered(url: str, limit: int) -> FinishRun | None:
     connection = await database.connect(url)
     try:
-        async with Door(url, house.build()) as door:
-            return await broker(connection, door, SYSTEM, await routing_in_force(connection), limit=limit)
+        built = house.build()
+        standing = await built.load_standing(connection)
+        async with Door(url, built) as door:
+            return await broker(connection, door, SYSTEM, standing.policies, limit=limit)
     finally:
         await connection.close()
 

@@ -59,7 +59,8 @@ class Basket(Command, frozen=True, kw_only=True):
     channel: names the policy it is taken under; type: the workflow. location: code of the only place that may serve it;
     with delivery `pickup`, where it is picked up. external_ids: system -> the number it knows this order by; each is
     unique for ever. customer: number in `customer_source`. contact: personal words, kept once; the journal gets their
-    id. ship_region, ship_postcode, latitude, longitude: of where it goes. priority: higher is sourced earlier.
+    id. promised_at: by when the customer was told to have it; sourcing heeds it. ship_region, ship_postcode, latitude,
+    longitude: of where it goes. priority: higher is sourced earlier.
     discount: of the whole order, shared over its lines. source_total: what the shop said; kept, flagged if it differs.
     business: what was agreed beside goods and prices. fields: custom ones; nothing personal belongs there.
     """
@@ -75,6 +76,7 @@ class Basket(Command, frozen=True, kw_only=True):
     ship_country: Annotated[str, msgspec.Meta(pattern=r"^[A-Z]{2}$")] | None = None
     source_total: Amount | None = None
     placed_at: datetime | None = None
+    promised_at: datetime | None = None
     type: Name = "sale"
     delivery: Delivery = "ship"
     ship_region: Annotated[str, msgspec.Meta(max_length=80)] | None = None
@@ -91,9 +93,10 @@ def basket_refusal(basket: Basket, currency: str, lines: tuple[PlaceLine, ...]) 
     if not is_currency(currency):
         return Refusal("orders.currency", f"{currency!r} is not a currency.", "Use an ISO 4217 code.",
                        "currency", currency)  # fmt: skip
-    if basket.placed_at is not None and basket.placed_at.tzinfo is None:
-        return Refusal("orders.time_without_zone", f"The time {basket.placed_at} has no zone.",
-                       "State the offset, as in 2026-03-01T10:00Z.", "placed_at", str(basket.placed_at))  # fmt: skip
+    for where, moment in (("placed_at", basket.placed_at), ("promised_at", basket.promised_at)):
+        if moment is not None and moment.tzinfo is None:
+            return Refusal("orders.time_without_zone", f"The time {moment} has no zone.",
+                           "State the offset, as in 2026-03-01T10:00Z.", where, str(moment))  # fmt: skip
     amounts = [(f"charges[{at}].amount", charge.amount) for at, charge in enumerate(basket.charges)]
     amounts.append(("discount", basket.discount))
     for where, amount in amounts:
@@ -134,9 +137,15 @@ def places_of(state: State, basket: Basket, channel: Channel) -> tuple[str, ...]
     for code in serving(basket, channel):
         location = state.of(Catalogue).location(code)
         if location is None:
-            return unknown_location(code)
+            return unknown_location(code) if basket.location is not None else _unserved(basket.channel, code)
         found.append(location.id)
     return tuple(found)
+
+
+def _unserved(channel: str, code: str) -> Refusal:
+    return Refusal("catalogue.unknown_location", f"Channel {channel!r} is served from {code!r}, which is no location.",
+                   "Use another channel, name a `location`, or say in the policy `channel` where this one is served.",
+                   "channel", channel)  # fmt: skip
 
 
 def discount_refusal(basket: Basket, worth: Decimal) -> Refusal | None:

@@ -345,6 +345,7 @@ def _captured(
         latitude=command.latitude,
         longitude=command.longitude,
         priority=command.priority,
+        promised_at=command.promised_at,
         business=business_of(command.business, [line.business for line in command.lines]),
         fields=fields,
         entered_by=begun.entered_by if begun else staff,

@@ -10,14 +10,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from datetime import datetime
 from decimal import Decimal
 from functools import partial
 from multiprocessing import get_context
 
+from trueup.catalogue.state import Location
 from trueup.core import ids
+from trueup.core.calendars import WorkCalendar
 from trueup.core.database import Connection
 from trueup.core.door import Door
 from trueup.core.money import minor_unit
+from trueup.core.policy import Policies
 from trueup.core.quantity import Quantity
 from trueup.core.verb import Actor
 from trueup.sourcing import problem as problems
@@ -27,7 +31,9 @@ from trueup.sourcing.optimise import Result, optimise
 from trueup.sourcing.picture import Picture, Sketch, unassigned_picture
 from trueup.sourcing.policy import Group, Routing
 from trueup.sourcing.route import dropped, need_blocks
-from trueup.sourcing.schedule import is_due, routing_in_force
+from trueup.sourcing.schedule import is_due
+from trueup.stock.delivery import Route
+from trueup.stock.promise import ShippingMethods, Site
 
 ORDERS_MAX = 10_000
 SECONDS_MAX = 30.0
@@ -38,19 +44,20 @@ async def broker(
     connection: Connection,
     door: Door,
     actor: Actor,
-    policy: Routing,
+    policies: Policies,
     *,
     limit: int = ORDERS_MAX,
     seconds_max: float = SECONDS_MAX,
     new_id: Callable[[str], str] = ids.new_id,
 ) -> FinishRun | None:
     """Run once over at most `limit` orders; return the report, or None where no order of a brokered group waits."""
+    policy = policies.get(Routing)
     picture = await unassigned_picture(connection, policy, door.now(), limit)
     groups = {order.id: policy.group_of(order.facts) for order in picture.orders}
     orders = [order for order in picture.orders if groups[order.id].brokered and _is_whole(order)]
     if not orders:
         return None
-    posed = pose(picture, orders, groups, policy)
+    posed = pose(picture, orders, groups, policies)
     result = await _solved(posed, seconds_max)
     run = new_id("run")
     outcomes = await door.submit_all(actor, [(f"{run}/{o.id}", assignment(o, result, run)) for o in orders])
@@ -104,10 +111,9 @@ def report_of(
     )
 
 
-def pose(
-    picture: Picture, orders: list[Sketch], groups: dict[str, Group], policy: Routing
-) -> problems.Problem:  # fmt: skip
+def pose(picture: Picture, orders: list[Sketch], groups: dict[str, Group], policies: Policies) -> problems.Problem:
     """Return the run's problem: whole units and minor units, as the solver wants them."""
+    policy = policies.get(Routing)
     unit = minor_unit(policy.costs.currency)
     items = {need.item for order in orders for need in order.needs}
     stock = {key: int(units) for key, units in picture.free.items() if key[0] in items and units >= 1}
@@ -120,16 +126,19 @@ def pose(
         late_day=int(policy.costs.late_day / unit),
         unserved=int(policy.costs.unserved / unit),
     )
-    posed = tuple(_posed(picture, order, groups[order.id], policy) for order in orders)
+    posed = tuple(_posed(picture, order, groups[order.id], policies) for order in orders)
     return problems.Problem(posed, places, stock, costs)
 
 
-def _posed(picture: Picture, order: Sketch, group: Group, policy: Routing) -> problems.BrokeredOrder:
+def _posed(picture: Picture, order: Sketch, group: Group, policies: Policies) -> problems.BrokeredOrder:
     """Return one order of the problem, offered by the locations its group's first rule allows."""
-    rule = group.rules[0]
+    policy, rule = policies.get(Routing), group.rules[0]
     unit = minor_unit(policy.costs.currency)
     offers = {
-        candidate.location.id: problems.Offer(int(policy.costs.of_distance(candidate.distance_km) / unit))
+        candidate.location.id: problems.Offer(
+            int(policy.costs.of_distance(candidate.distance_km) / unit),
+            days_late(order, candidate.location, policies, picture.at),
+        )
         for candidate in picture.candidates(order, picture.free, {})
         if dropped(order.needs, candidate, rule.where) is None
     }
@@ -146,6 +155,20 @@ def _posed(picture: Picture, order: Sketch, group: Group, policy: Routing) -> pr
     )
 
 
+def days_late(order: Sketch, place: Location, policies: Policies, now: datetime) -> int:
+    """Return how many days after its promise an order would arrive from a place, by the first way of shipping.
+
+    0 where nothing was promised, and where the carrier says nothing of that way.
+    """
+    if order.promised_at is None:
+        return 0
+    method = policies.get(ShippingMethods).methods[0]
+    calendar = policies.find(WorkCalendar, method.calendar) or WorkCalendar()
+    site = Site(place, policies.find(WorkCalendar, place.calendar) or WorkCalendar())
+    leg = Route(method, calendar, order.to).leg(site, now)
+    return 0 if leg is None else max(0, (leg.delivers_on - order.promised_at.date()).days)
+
+
 def _is_whole(order: Sketch) -> bool:
     """Tell whether the solver can have an order: whole units, and no line bound to a place or rejected somewhere."""
     return all(
@@ -154,9 +177,9 @@ def _is_whole(order: Sketch) -> bool:
     )
 
 
-async def broker_when_due(connection: Connection, door: Door, actor: Actor) -> FinishRun | None:
+async def broker_when_due(connection: Connection, door: Door, actor: Actor, policies: Policies) -> FinishRun | None:
     """Run where the policy's minute has come and a group is brokered; see `schedule.due_to_source`."""
-    policy = await routing_in_force(connection)
+    policy = policies.get(Routing)
     if not any(group.brokered for group in policy.groups) or not is_due(policy, door.now()):
         return None
-    return await broker(connection, door, actor, policy)
+    return await broker(connection, door, actor, policies)

@@ -20,18 +20,20 @@ from trueup.core.database import Connection
 from trueup.core.quantity import ZERO
 from trueup.sourcing.policy import OrderFacts, Routing
 from trueup.sourcing.route import Candidate, Need, distance_km
+from trueup.stock.promise import Destination
 
 Place = tuple[str, str]
 
 
 class Sketch(msgspec.Struct, frozen=True):
-    """One order as sourcing sees it. parts: (location, line, units) it is allocated now."""
+    """One order as sourcing sees it. point, to: where it goes. parts: (location, line, units) it is allocated now."""
 
     id: str
     number: str
     facts: OrderFacts
     needs: tuple[Need, ...]
     point: tuple[Decimal | None, Decimal | None]
+    to: Destination
     promised_at: datetime | None
     placed_at: datetime
     parts: tuple[tuple[str, int, Decimal], ...] = ()
@@ -95,7 +97,7 @@ async def recent_picture(connection: Connection, policy: Routing, now: datetime,
 
 
 _ORDERS = """select o.id, o.number, o.channel, o.type, o.delivery, o.ship_country, o.priority, o.total, o.latitude,
-    o.longitude, o.promised_at, o.placed_at from orders o"""
+    o.longitude, o.ship_postcode, o.promised_at, o.placed_at from orders o"""
 
 
 async def _picture(
@@ -105,9 +107,10 @@ async def _picture(
     needs = await _needs(connection, ids, allocated=allocated)
     parts = await _parts(connection, ids)
     sketches = tuple(
-        Sketch(id_, number, OrderFacts(*facts), tuple(needs.get(id_, ())), (latitude, longitude), promised, placed,
+        Sketch(id_, number, OrderFacts(*facts), tuple(needs.get(id_, ())), (latitude, longitude),
+               Destination(facts[3], postcode), promised, placed,
                tuple(parts.get(id_, ())))
-        for id_, number, *facts, latitude, longitude, promised, placed in rows
+        for id_, number, *facts, latitude, longitude, postcode, promised, placed in rows
         if id_ in needs
     )  # fmt: skip
     items = sorted({need.item for order in sketches for need in order.needs})
