@@ -117,9 +117,10 @@ def announce_freeze(state: State, command: AnnounceFreeze, context: Context) -> 
         if at.tzinfo is None:
             return Refusal("stock.freeze_time", f"The time {at} has no zone.", "State the offset.", name, str(at))
     if from_at < context.now or command.to_at <= from_at:
+        where, at = ("from_at", from_at) if from_at < context.now else ("to_at", command.to_at)
         return Refusal("stock.freeze_time", "A freeze begins now or later, and ends after it began.",
                        "Leave `from_at` out to begin at once; `to_at` is when it ends by itself.",
-                       "from_at" if from_at < context.now else "to_at", str(from_at))  # fmt: skip
+                       where, str(at))  # fmt: skip
     found = [(sku, state.of(Catalogue).item(sku)) for sku in command.skus]
     unknown = tuple(
         RefusalDetail(f"skus[{at}]", sku, "no item answers to this") for at, (sku, item) in enumerate(found)

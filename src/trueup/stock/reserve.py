@@ -221,7 +221,8 @@ def bad_line(where: str, sku: str, quantity: Decimal, item: Item | None) -> Refu
     """Return the refusal for a line whose item is unknown or whose quantity is not above zero."""
     if item is None:
         return Refusal("catalogue.unknown_item", f"No item answers to {sku!r}.",
-                       "Register the item, or add this spelling as its alias.", f"{where}.sku", sku)  # fmt: skip
+                       "Correct it, register the item, or add this spelling as its alias.",
+                       f"{where}.sku", sku)  # fmt: skip
     return Refusal("stock.quantity", f"The quantity of {sku!r} is not above zero.", "Ask for at least one unit.",
                    f"{where}.quantity", plain(quantity))  # fmt: skip
 
