@@ -14,7 +14,7 @@ from tests.trade.watching import CAPPED, HOWS, How
 from trueup.authority.publish import PublishPolicy
 from trueup.catalogue.register import KitPart, RegisterItem, RegisterLocation
 from trueup.core import json
-from trueup.core.policy import Policy
+from trueup.core.policy import Policies, Policy
 from trueup.core.quantity import Quantity
 from trueup.core.verb import Command, Outcome
 from trueup.orders.channel import Channel
@@ -68,7 +68,7 @@ class Goods(RuleBasedStateMachine):
         assert outcome.status in ("applied", "merged"), outcome
 
     @initialize(
-        short=st.sampled_from(("refuse", "backorder", "partial")),
+        short=st.sampled_from(("refuse", "backorder", "backorder", "partial")),
         how=st.sampled_from(HOWS),
         units=st.lists(st.integers(0, 6), min_size=6, max_size=6),
     )
@@ -194,7 +194,7 @@ class Goods(RuleBasedStateMachine):
             assert found.available == shop.kits(place), (KIT, place)
 
     def everywhere(self, item: str) -> dict[str, Any]:
-        found = self.bench.runner.run(read.everywhere(self.bench.reads, self.name(item), self.shop.now))
+        found = self.bench.runner.run(read.everywhere(self.bench.reads, Policies([]), self.name(item), self.shop.now))
         return {row.location_name: row for row in found}
 
     def demand_conserved(self) -> None:

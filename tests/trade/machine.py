@@ -55,6 +55,8 @@ class Trade(Goods):
         """Take over where an order's claims lie; no request may have claimed beyond what there was."""
         before = {(item, place): self.shop.counting(item, place) for item in STOCKED for place in PLACES}
         self.shop.claims = [claim for claim in self.shop.claims if claim.holder != order] + seen.claims
+        pegged = {number: line.pegged for number, line in self.shop.orders[order].lines.items() if line.pegged}
+        assert seen.pegs == pegged, ("waits for supply", seen.pegs, pegged)
         self.demand_covered(before)
         demand_whole(self.shop, order, seen)
 
@@ -85,7 +87,6 @@ class Trade(Goods):
         assert not seen.by_place("allocation")
         for number, line in self.shop.orders[order].goods().items():
             assert seen.lines[number][1] == line.open - line.waiting, (number, "reserved", seen.lines[number])
-            assert seen.pegs.get(number, 0) == line.waiting, (number, "pegged", seen.pegs)
         self.adopt(order, seen)
 
     @precondition(lambda self: self.shop.orders)
@@ -183,6 +184,9 @@ class Trade(Goods):
             (number, self.name(place)): units for (number, place), units in gains.items()
         }
         demand_gave_way(self.shop, id_, seen, gains)
+        for need in needs:
+            line = order.lines[need.line]
+            line.pegged = min(line.pegged, need.units - sum(u for (of, _), u in gains.items() if of == need.line))
         self.expect_outcome(outcome, sum(need.units for need in needs) - sum(gains.values()), bool(gains), seen)
         order.state = "waiting" if unallocated(order, seen) else "sourced"
         self.adopt(id_, seen)
@@ -236,6 +240,7 @@ class Trade(Goods):
         for number, line in order.goods().items():
             _, reserved, allocated = seen.lines[number]
             line.waiting = line.open - reserved - allocated
+            line.pegged = seen.pegs.get(number, 0)
         left = unallocated(order, seen)
         if seen.by_place("allocation") != was["allocation"]:
             order.state = "waiting" if left else "sourced"
@@ -265,25 +270,41 @@ class Trade(Goods):
             self.told(command, "refused", "orders.unknown_line")
         elif order.held(line):
             self.told(command, "refused", "orders.held")
-        elif (
-            not 0
-            < units
-            <= min(
-                known.open - self.shop.held_by(id_, line, "allocation"),
-                self.shop.available_to(id_, known.item, place, (line,)),
-            )
-        ):
+        elif not 0 < units <= self.may_have(id_, line, place):
             self.told(command, "refused", "sourcing.too_many")
         else:
             reserved = self.shop.held_by(id_, line, "reservation")
             self.told(command)
             known.waiting -= max(0, units - reserved)
+            known.pegged = min(known.pegged, known.waiting)
             seen = self.see(id_)
             assert seen.by_place("allocation") - self.shop.by_place(id_, "allocation") == {(line, place): units}
             assert seen.lines[line][1] == max(0, reserved - units)
             order.state = "waiting" if unallocated(order, seen) else "sourced"
             self.shop.loads[place, self.shop.now.date()] += 1
             self.adopt(id_, seen)
+
+    def may_have(self, id_: str, line: int, place: str) -> int:
+        """Units of a line that are to be had at a place and not allocated yet."""
+        known = self.shop.orders[id_].lines[line]
+        wanted = known.open - self.shop.held_by(id_, line, "allocation")
+        return min(wanted, self.shop.available_to(id_, known.item, place, (line,)))
+
+    @precondition(lambda self: self.shop.orders)
+    @rule(which=NUMBERS, place=WHERE, short=st.integers(0, 2))
+    def fill_by_hand(self, which: int, place: str, short: int) -> None:
+        """Allocate what a line may have, less some units."""
+        lines = [(at, n) for at, id_ in enumerate(self.shop.orders) for n in self.shop.orders[id_].goods()]
+        at, line = lines[which % len(lines)]
+        units = self.may_have(list(self.shop.orders)[at], line, place) - short
+        if units > 0:
+            self.allocate_by_hand(at, line, place, units)
+
+    @precondition(lambda self: self.shop.orders)
+    @rule(which=NUMBERS, line=st.integers(1, 3))
+    def source_around_a_hold(self, which: int, line: int) -> None:
+        self.hold(which, "manual", line)
+        self.source(which)
 
     @precondition(lambda self: self.shop.orders)
     @rule(which=NUMBERS, line=st.integers(1, 4), place=WHERE, units=st.integers(0, 4))

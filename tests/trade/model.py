@@ -41,7 +41,10 @@ class Claim:
 
 @dataclass
 class Line:
-    """Units ordered; how many were cancelled, how many wait; who rejected it. parent: of a kit's part, the kit's."""
+    """Units ordered; how many were cancelled, how many wait; who rejected it. parent: of a kit's part, the kit's.
+
+    pegged: of those that wait, the units that wait at the first place for what is to come.
+    """
 
     item: str
     units: int
@@ -49,6 +52,7 @@ class Line:
     cancelled: int = 0
     waiting: int = 0
     rejected: set[str] = field(default_factory=set)
+    pegged: int = 0
 
     @property
     def open(self) -> int:
@@ -124,9 +128,21 @@ class Shop:
         """Whether a claim still counts."""
         return claim.until is None or claim.until > self.now
 
+    def backlog(self, item: str, place: str, order: str | None = None, lines: Collection[int] | None = None) -> int:
+        """Units that wait at a place, which is the first one: of every order, or of lines of one."""
+        if place != PLACES[0]:
+            return 0
+        return sum(
+            line.pegged
+            for id_, known in self.orders.items()
+            for number, line in known.lines.items()
+            if line.item == item and order in (None, id_) and (lines is None or number in lines)
+        )
+
     def available(self, item: str, place: str) -> int:
-        """Units that may still be promised at a place."""
-        return self.on_hand[item, place] - self.safety[item, place] - self.counting(item, place)
+        """Units that may still be promised at a place; what is there belongs first to those who wait."""
+        free = self.on_hand[item, place] - self.safety[item, place] - self.counting(item, place)
+        return free - self.backlog(item, place)
 
     def kits(self, place: str) -> int:
         """How many kits their parts at a place make."""
@@ -146,7 +162,10 @@ class Shop:
             for c in self.claims
             if (c.holder, c.item, c.place, c.kind) == (order, item, place, "reservation") and c.line in lines
         )
-        return max(self.available(item, place) + own, min(own, own - self.owed(item, place)))
+        free, mine = self.available(item, place), self.backlog(item, place, order, lines)
+        if mine:
+            free = max(free + mine, min(mine, free + self.backlog(item, place)))
+        return max(free + own, min(own, own - self.owed(item, place)))
 
     # --- orders -----------------------------------------------------------------------------------------------
 
@@ -168,7 +187,7 @@ class Shop:
         short = [f"lines[{(lines[number].parent or number) - 1}].quantity" for number in missing]
         if self.short == "backorder":
             for number, units in missing.items():
-                lines[number].waiting = units
+                lines[number].waiting = lines[number].pegged = units
         elif self.short == "partial":
             _without(lines, missing)
         claimed = any(line.good and line.open > line.waiting for line in lines.values())
@@ -208,6 +227,7 @@ class Shop:
             reserved, allocated = (self.held_by(order, number, kind) for kind in KINDS)
             waits = min(line.waiting, gone)
             line.waiting -= waits
+            line.pegged = max(0, line.pegged - waits)
             freed = min(reserved, gone - waits)
             left[number] = (reserved - freed, allocated - (gone - waits - freed))
             wanted += line.open - left[number][1]

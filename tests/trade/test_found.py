@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 from tests.conftest import stocked
 from tests.proof import prove
 from tests.requests import rows
@@ -16,7 +17,7 @@ from trueup.orders.hold import PlaceHold
 from trueup.orders.place import PlaceLine, PlaceOrder
 from trueup.sourcing.allocate import AllocateUnits, ReleaseAllocation
 from trueup.sourcing.reject import RejectPart
-from trueup.stock.receive import AdjustStock
+from trueup.stock.receive import AdjustStock, ReceivedLine, ReceiveStock
 
 
 async def mugs(door: Door, *lines: int, short: str = "refuse") -> str:
@@ -110,4 +111,27 @@ async def test_a_part_with_two_lines_of_one_item_is_rejected_when_the_shelf_is_e
     main = await stands(url, "MUG", "MAIN")
     assert (main["on_hand"], main["damaged"], main["allocated"]) == (0, 2, 0)
     assert await rows(url, "select sum(quantity) from stock_movement where from_account = 'shortage'") == [(1,)]
+    await prove(url)
+
+
+async def test_what_is_allocated_by_hand_waits_no_more(door: Door, url: str):
+    await stocked(door, MUG=1)
+    order = await mugs(door, 3, short="backorder")
+    more = ReceiveStock(location="MAIN", lines=(ReceivedLine("MUG", Quantity(2)),), reference="more")
+    assert (await act(door, more)).refusal is None
+    by_hand = AllocateUnits(order=order, line=1, location="MAIN", quantity=Quantity(2))
+    assert (await act(door, by_hand)).refusal is None
+    assert await rows(url, "select line, quantity from stock_waiting") == [(1, 1)]
+    assert (await act(door, msgspec.structs.replace(by_hand, quantity=Quantity(1)))).refusal is None
+    assert await rows(url, "select line, quantity from stock_waiting") == []
+    await prove(url)
+
+
+async def test_a_line_that_a_hold_keeps_back_keeps_its_turn(door: Door, url: str):
+    await stocked(door, MUG=1)
+    order = await mugs(door, 2, 2, short="backorder")
+    assert (await act(door, PlaceHold(order=order, type="manual", reason="look", line=2))).refusal is None
+    await assigned(door, order)
+    waiting = await rows(url, "select line, quantity from stock_waiting order by line")
+    assert waiting == [(1, 1), (2, 2)]
     await prove(url)

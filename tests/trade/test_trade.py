@@ -9,8 +9,8 @@ from tests.machine.machine import bench_on
 from tests.trade.machine import Trade
 
 QUICK = settings(
-    max_examples=12,
-    stateful_step_count=20,
+    max_examples=16,
+    stateful_step_count=25,
     deadline=None,
     database=None,
     derandomize=True,

@@ -23,6 +23,7 @@ from trueup.sourcing import state as sourcing
 from trueup.sourcing.assign import (
     allocation,
     loads_of,
+    no_longer_waits,
     open_units,
     overdue,
     parts_of,
@@ -176,10 +177,12 @@ def _by_hand(
 ) -> list[Event]:  # fmt: skip
     decision = decision_by_hand(state, row, shares, context, reason, short)
     order = row.captured.id
+    left = {share.line: dict(short).get(share.line, ZERO) for share in shares}
     return [
         OrderSourced(order=order, decision=decision, at=context.now),
         allocation(state, row, shares, {share.line for share in shares}, context.now),
         FulfilmentOrdered(order=order, parts=parts_of(shares, context, decision.id), at=context.now),
+        *no_longer_waits(state, order, left, context.now),
         *advance(row, "partly_sourced" if short else "sourced", context, reason if short else None),
     ]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Annotated
@@ -169,24 +169,35 @@ def _outcome(found: Route) -> Outcome:
 def waits(state: State, order: str, needs: Sequence[Need], found: Route, context: Context) -> list[Event]:
     """Return what no longer waits for supply, and where a location owes the rest, that it waits there from now on.
 
-    Source: behaviours 11 and 13.
+    What a hold keeps back waits on as it did. Source: behaviours 11 and 13.
     """
     short = dict(found.short)
+    left = {need.line: short.get(need.line, ZERO) for need in needs}
     if found.owed_by is None:
-        pegged: dict[tuple[int, str], Decimal] = {}
-        for peg in state.of(Supply).pegs_of(order):
-            pegged[peg.line, peg.item] = pegged.get((peg.line, peg.item), ZERO) + peg.quantity
-        filled = {key: units - short.get(key[0], ZERO) for key, units in pegged.items()}
-        filled = {key: units for key, units in filled.items() if units > 0}
-        return release_events(state, order, filled, "filled", context.now) if filled else []
+        return no_longer_waits(state, order, left, context.now)
     by_line = {need.line: need for need in needs}
     demands = []
     for line, units in found.short:
         item = state.of(Catalogue).item_of(by_line[line].item)
         assert item is not None, "its items were asked for with the order"
         demands.append(Demand(line, item, units, f"line {line}"))
-    moved = release_events(state, order, None, "moved", context.now)
+    moved = release_events(state, order, _pegged(state, order, left), "moved", context.now)
     return [*moved, *peg_events(state, order, demands, found.owed_by, context.now)]
+
+
+def no_longer_waits(state: State, order: str, left: Mapping[int, Decimal], at: datetime) -> list[Event]:
+    """Return what of these lines waits for supply no longer: all but the units that are left. Source: behaviour 13."""
+    filled = {key: units - left[key[0]] for key, units in _pegged(state, order, left).items() if units > left[key[0]]}
+    return release_events(state, order, filled, "filled", at) if filled else []
+
+
+def _pegged(state: State, order: str, lines: Collection[int]) -> dict[tuple[int, str], Decimal]:
+    """Return the units of these lines that wait for supply, by (line, item's id)."""
+    pegged: dict[tuple[int, str], Decimal] = {}
+    for peg in state.of(Supply).pegs_of(order):
+        if peg.line in lines:
+            pegged[peg.line, peg.item] = pegged.get((peg.line, peg.item), ZERO) + peg.quantity
+    return pegged
 
 
 def from_there(state: State, row: OrderRow, found: Route, context: Context) -> list[Event]:
