@@ -24,6 +24,7 @@ from trueup.core.clock import TurnedClock
 from trueup.core.database import Connection, connect
 from trueup.core.door import Door
 from trueup.core.money import Amount
+from trueup.core.policy import Policies
 from trueup.core.quantity import Quantity
 from trueup.core.verb import Command, Outcome
 from trueup.orders.cancel import CancelLine, CancelOrder
@@ -200,7 +201,8 @@ class Trading(RuleBasedStateMachine):
 
     @rule(name=st.sampled_from(SKUS), change=st.integers(-9, 6).filter(bool))
     def adjust(self, name: str, change: int) -> None:
-        command = AdjustStock(location="MAIN", sku=self.sku(name), change=Quantity(change), reason="found", reference="x")
+        change_by = Quantity(change)
+        command = AdjustStock(location="MAIN", sku=self.sku(name), change=change_by, reason="found", reference="x")
         self.expect(self.submit(command)[0], "applied")
         self.shop.adjust(name, change)
 
@@ -237,7 +239,7 @@ class Trading(RuleBasedStateMachine):
                 ), name
 
     async def read(self, name: str) -> Any:
-        return await read.availability(self.bench.reads, self.sku(name), "MAIN", self.bench.clock.now())
+        return await read.availability(self.bench.reads, Policies([]), self.sku(name), "MAIN", self.bench.clock.now())
 
     def teardown(self) -> None:
         totals = {order: self.shop.total(order) for order in self.shop.orders}

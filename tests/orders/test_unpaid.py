@@ -15,6 +15,7 @@ from trueup.core import json
 from trueup.core.clock import TurnedClock
 from trueup.core.database import connect
 from trueup.core.door import Door
+from trueup.core.policy import Policies
 from trueup.orders.advance import ReportEvent
 from trueup.orders.expire import ExpireUnpaid, due_unpaid
 from trueup.orders.workflow import TRANSITIONS
@@ -25,7 +26,7 @@ from trueup.worker import NOTICES, notice_now
 async def available(url: str, clock: TurnedClock) -> int:
     connection = await connect(url)
     try:
-        found = await read.availability(connection, "MUG", "MAIN", clock.now())
+        found = await read.availability(connection, Policies([]), "MUG", "MAIN", clock.now())
     finally:
         await connection.close()
     assert found is not None

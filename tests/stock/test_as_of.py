@@ -17,6 +17,7 @@ from trueup.core.clock import TurnedClock
 from trueup.core.database import connect
 from trueup.core.door import Door
 from trueup.core.errors import Refused
+from trueup.core.policy import Policies
 from trueup.core.quantity import Quantity
 from trueup.stock import read
 from trueup.stock.as_of import balances_as_of
@@ -32,7 +33,7 @@ async def told(url: str, now: datetime, at: datetime | None = None, **query: Any
     connection = await connect(url)
     try:
         if at is None:
-            page = await read.balances(connection, StockQuery(**query), now)
+            page = await read.balances(connection, Policies([]), StockQuery(**query), now)
         else:
             page = await balances_as_of(connection, StockQuery(as_of=at, **query), now)
     finally:
@@ -101,15 +102,14 @@ async def test_behaviour_14_three_hundred_mugs_make_150_pairs(door: Door, url: s
     await item(door, "PAIR", kind="kit", phantom=True, parts={"MUG": 2, "CARD": 1})
     connection = await connect(url)
     try:
-        at_main = await read.availability(connection, "PAIR", "MAIN", START)
+        at_main = await read.availability(connection, Policies([]), "PAIR", "MAIN", START)
         assert at_main is not None
         assert at_main.available == 150
         assert at_main.explanation == "200 CARD at 1 each, 300 MUG at 2 each make 150 available"
-        assert [(row.location, row.available) for row in await read.everywhere(connection, "PAIR", START)] == [
-            ("MAIN", Decimal(150))
-        ]
+        places = await read.everywhere(connection, Policies([]), "PAIR", START)
+        assert [(row.location, row.available) for row in places] == [("MAIN", Decimal(150))]
         await done(door, order_of(MUG=1))
-        at_main = await read.availability(connection, "PAIR", "MAIN", START)
+        at_main = await read.availability(connection, Policies([]), "PAIR", "MAIN", START)
         assert at_main is not None
         assert at_main.available == 149
     finally:

@@ -67,7 +67,7 @@ async def test_only_its_channel_sells_what_is_kept_for_it(door: Door, url: str, 
     assert short.refusal is not None
     assert "4 available" in short.refusal.what
     said = await may_claim(url, clock, "web")
-    assert said.explanation == "10 on hand - 6 kept for channel store: 4 available"
+    assert said.explanation == "10 on hand - 6 kept for channel store = 4 available"
     expect_all([await buys(door, "web", MUG=4), await buys(door, "store", MUG=5)])
     assert await used(url) == {("store", "reserve"): 5}
     assert rule_of(await buys(door, "web", MUG=1)) == "stock.short"

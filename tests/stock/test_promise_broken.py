@@ -22,7 +22,7 @@ from tests.stock.pegging import Yard, pegging_house
 from trueup.core import calendars
 from trueup.core.clock import TurnedClock
 from trueup.core.door import Door
-from trueup.stock import delivery, peg, promise, promising, supply
+from trueup.stock import delivery, peg, promise, promising, shelves, supply
 from trueup.stock.supply_state import OpenSupply
 
 Breaking = Callable[[pytest.MonkeyPatch], None]
@@ -179,12 +179,12 @@ def test_a_broken_date_is_caught(monkeypatch: pytest.MonkeyPatch, breaking: Brea
 
 
 def without(patch: pytest.MonkeyPatch, *changes: tuple[str, str]) -> None:
-    for name in ("_FREE_BY_KEY", "_FREE_BY_ID", "_PLACES_AND_FREE"):
-        sql = getattr(promising, name)
+    for name in ("_BY_KEY", "_BY_ID"):
+        sql = getattr(shelves, name)
         for old, new in changes:
             assert old in sql
             sql = sql.replace(old, new)
-        patch.setattr(promising, name, sql)
+        patch.setattr(shelves, name, sql)
 
 
 def pegs_are_ignored(patch: pytest.MonkeyPatch) -> None:
@@ -204,7 +204,6 @@ def expired_carts_still_hold(patch: pytest.MonkeyPatch) -> None:
 
 
 def overdue_supply_counts(patch: pytest.MonkeyPatch) -> None:
-    without(patch, ("s.due_at > %s", "s.due_at > least(%s, timestamptz '2000-01-01')"))
     steps = promise.steps_of
 
     def in_any_case(shelf: Any, part: Any, timezone: str, now: Any, **options: Any) -> Any:
@@ -214,16 +213,13 @@ def overdue_supply_counts(patch: pytest.MonkeyPatch) -> None:
 
 
 def places_without_a_row_shift_the_others(patch: pytest.MonkeyPatch) -> None:
-    made = promising._stocked_of
+    made = shelves._at_places
 
-    def shifted(row: Any, position: Any) -> Any:
-        figures = row[5]
-        if row[6] is not None and figures is not None:
-            known = figures[1:-1].split(",")
-            figures = "{" + ",".join(known + ["0"] * (len(position) - len(known))) + "}"
-        return made((*row[:5], figures, None, *row[7:]), position)
+    def shifted(at: Any, free: Any, places: Any) -> Any:
+        known = free[1:-1].split(",") if free is not None else []
+        return made(places.ids, "{" + ",".join(known + ["0"] * (len(places.all) - len(known))) + "}", places)
 
-    patch.setattr(promising, "_stocked_of", shifted)
+    patch.setattr(shelves, "_at_places", shifted)
 
 
 def supply_is_promised_twice(patch: pytest.MonkeyPatch) -> None:

@@ -44,7 +44,7 @@ def basket(*locations: str, methods: tuple[str, ...] = (), **units: int) -> Bask
 async def ask(url: str, wanted: Basket, clock: TurnedClock) -> Available:
     connection = await connect(url, default_transaction_read_only="on")
     try:
-        return await promising.available(connection, wanted, clock.now())
+        return await promising.available(connection, wanted, Policies([]), clock.now())
     finally:
         await connection.close()
 

@@ -13,6 +13,7 @@ from trueup.authority.standing import SYSTEM
 from trueup.core.clock import TurnedClock
 from trueup.core.database import connect
 from trueup.core.door import Door
+from trueup.core.policy import Policies
 from trueup.core.quantity import Quantity
 from trueup.stock import read
 from trueup.stock.receive import SetSafetyStock
@@ -24,7 +25,7 @@ SOON = START + timedelta(minutes=15)
 async def available(url: str, clock: TurnedClock, sku: str = "MUG") -> int:
     connection = await connect(url)
     try:
-        found = await read.availability(connection, sku, "MAIN", clock.now())
+        found = await read.availability(connection, Policies([]), sku, "MAIN", clock.now())
     finally:
         await connection.close()
     assert found is not None

@@ -17,6 +17,7 @@ from trueup.authority.standing import SYSTEM
 from trueup.core.clock import TurnedClock
 from trueup.core.database import connect
 from trueup.core.door import Door
+from trueup.core.policy import Policies
 from trueup.core.quantity import Quantity
 from trueup.stock import supply_read
 from trueup.stock.promise import PromisePolicy
@@ -267,7 +268,7 @@ async def test_what_waits_and_what_comes_is_read_and_explained(yard: Yard, url: 
     try:
         page = await supply_read.supplies(connection, supply_read.SupplyQuery(sku="MUG"), START)
         queue = await supply_read.waiting(connection, "MUG", "MAIN")
-        told = await supply_read.explain(connection, "MUG", "MAIN", START)
+        told = await supply_read.explain(connection, Policies([]), "MUG", "MAIN", START)
     finally:
         await connection.close()
     assert [(int(row.open), int(row.pegged)) for row in page.items] == [(5, 2)]

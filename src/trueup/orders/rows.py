@@ -97,8 +97,7 @@ _INSERT_LINES = _insert("order_line", {"order_id": "text", **_LINE, **_HELD})
 _REVISE_ORDERS = _update("orders", {"id": "text"}, _REVISED)
 _UPDATE_ORDERS = _update("orders", {"id": "text"}, _COUNTED)
 _UPDATE_LINES = _update("order_line", {"order_id": "text", "line": "int"}, _LINE_COUNTED) + (
-    f" and ({', '.join(f't.{name}' for name in _LINE_COUNTED)})"
-    f" is distinct from ({', '.join(_values(_LINE_COUNTED))})"
+    f" and ({', '.join(f't.{name}' for name in _LINE_COUNTED)}) is distinct from ({', '.join(_values(_LINE_COUNTED))})"
 )
 
 

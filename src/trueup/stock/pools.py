@@ -9,12 +9,12 @@ from typing import Annotated
 import msgspec
 
 from trueup.catalogue.state import Catalogue, Item
-from trueup.core.batch import roundtrip
 from trueup.core.database import Connection
 from trueup.core.errors import Refusal
 from trueup.core.policy import Policies
 from trueup.core.quantity import ZERO, Quantity, plain
 from trueup.core.verb import Accepted, Command, Concerns, Context, Decision, State, Verb
+from trueup.stock.asking import in_words, stock_at
 from trueup.stock.limits import PoolMode, PoolSet
 from trueup.stock.reserve import bad_line, unknown_location
 from trueup.stock.state import Stock
@@ -144,39 +144,10 @@ async def claimable(
     if row is None:
         return None
     item, name, place, code, kind = row
-    stock = Stock()
-    stock.under(policies)
-    stock.want(sku, location)
-    loading = stock.load(lock=False, now=now)
-    try:
-        statements = next(loading)
-        while True:
-            statements = loading.send(await roundtrip(connection, statements))
-    except StopIteration:
-        pass
-    for event in stock.due(now):
-        stock.evolve(event)
-    return Claimable(name, code, channel, stock.available(item, place, channel), kind != "supplier",
-                     _explain(stock, (item, place), channel, kind))  # fmt: skip
-
-
-def _explain(stock: Stock, place: tuple[str, str], channel: str, kind: str) -> str:
-    """Say in words how the figure comes about, leaving out what is zero."""
-    balance = stock.balance(*place)
-    kept, caps = stock.limits.reasons(balance, place, channel)
-    there = "reported by the supplier, not ours" if kind == "supplier" else "on hand"
-    less = (
-        (balance.expired, "expired"),
-        (balance.reserved, "reserved"),
-        (balance.allocated, "allocated"),
-        (balance.safety, "safety stock"),
-        *kept,
-    )
-    parts = [f"{plain(balance.on_hand)} {there}", *(f"- {plain(units)} {what}" for units, what in less if units)]
-    text = " ".join(parts)
-    for units, what in caps:
-        text += f"; at most {plain(max(units, ZERO))} {what}"
-    return f"{text}: {plain(stock.available(*place, channel))} available"
+    stock = await stock_at(connection, policies, now, (), [(sku, location)])
+    owned = kind != "supplier"
+    words = in_words(stock, (item, place), channel, owned=owned)
+    return Claimable(name, code, channel, stock.available(item, place, channel), owned, words)
 
 
 def _wants(state: State, command: SetPool, policies: Policies) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -10,8 +11,11 @@ import msgspec
 
 from trueup.core.database import Connection
 from trueup.core.paging import Limit, Page, bounded, page_of, prefix_range, read_cursor, write_cursor
+from trueup.core.policy import Policies
 from trueup.core.quantity import ZERO, plain
+from trueup.stock.asking import in_words, stock_at, words_of
 from trueup.stock.rows import EXPIRY
+from trueup.stock.state import Balance, Place, Stock
 
 CLAIM_ROWS_READ_MAX = 1000
 
@@ -19,8 +23,8 @@ CLAIM_ROWS_READ_MAX = 1000
 class StockQuery(msgspec.Struct, frozen=True, kw_only=True):
     """Which balances. search: the beginning of a SKU or alias. location: a code. item: id.
 
-    short: only where less than nothing is available, or something is owed. as_of: as the ledgers stood then, with a
-    zone; None is now. cursor: `next` of the page before.
+    short: only where claims and safety stock are more than is on hand, or something is owed. as_of: as the ledgers
+    stood then, with a zone; None is now. cursor: `next` of the page before.
     """
 
     search: str | None = None
@@ -35,10 +39,12 @@ class StockQuery(msgspec.Struct, frozen=True, kw_only=True):
 class Availability(msgspec.Struct, frozen=True):
     """What may still be promised of one item at one location, in units, and how it comes about.
 
-    available = on_hand - expired_lots - reserved - allocated - safety. reserved: claims that count. expired: claims
+    available = on_hand - expired_lots - reserved - allocated - safety - waiting - kept, or what a freeze lets be sold
+    where that is less: what a request of no channel in particular gets. reserved: claims that count. expired: claims
     that ended and are not written off yet; they do not count. owed: promised and no longer covered, since a fact took
-    stock away. damaged, quality, quarantined: there, and not promised. in_transit: shipped here from other locations.
-    A phantom kit has only `available`: as many as its components make.
+    stock away. waiting: for those who wait for stock without a date. kept: for channels, and as confidence buffer.
+    damaged, quality, quarantined: there, and not promised. in_transit: shipped here from other locations.
+    A phantom kit has only `available`: as many as its components make. A past time's knows neither waiting nor kept.
     """
 
     item: str
@@ -60,6 +66,8 @@ class Availability(msgspec.Struct, frozen=True):
     quarantined: Decimal = ZERO
     expired_lots: Decimal = ZERO
     in_transit: Decimal = ZERO
+    waiting: Decimal = ZERO
+    kept: Decimal = ZERO
 
 
 class OpenClaimRow(msgspec.Struct, frozen=True):
@@ -100,7 +108,7 @@ _IN_TRANSIT = """coalesce((select sum(x.open) from stock_transfer_line x join st
 _HELD = f"""coalesce(b.damaged, 0), coalesce(b.quality, 0), coalesce(b.quarantined, 0),
         {_EXPIRED_LOTS}, {_IN_TRANSIT}"""
 _BALANCES = f"""select i.id, i.sku, i.name, l.code, l.name, b.on_hand, b.reserved, coalesce(e.expired, 0), b.allocated,
-        b.safety, b.owed, b.version, {_HELD}
+        b.safety, b.owed, b.version, {_HELD}, b.location
     from stock_balance b join item i on i.id = b.item join location l on l.id = b.location
     left join lateral (
         select sum(quantity) as expired from stock_expiring x
@@ -109,7 +117,7 @@ _BALANCES = f"""select i.id, i.sku, i.name, l.code, l.name, b.on_hand, b.reserve
 
 
 async def balances(
-    connection: Connection, query: StockQuery, now: datetime, sites: frozenset[str] | None = None
+    connection: Connection, policies: Policies, query: StockQuery, now: datetime, sites: frozenset[str] | None = None
 ) -> StockPage:
     """Return one page of balances by SKU and location. Claims that expired before `now` do not count.
 
@@ -127,7 +135,7 @@ async def balances(
         [now.date(), now, *parameters, limit + 1],
         prepare=False,
     )
-    found = [availability_of(row) for row in await rows.fetchall()]
+    found = await _told(connection, policies, await rows.fetchall(), now)
     return page_of(found, limit, lambda row: write_cursor(row.sku, row.location))
 
 
@@ -153,14 +161,16 @@ def filters(query: StockQuery, sites: frozenset[str] | None) -> tuple[list[str],
     return conditions, parameters
 
 
-async def availability(connection: Connection, sku: str, location: str, now: datetime) -> Availability | None:
+async def availability(
+    connection: Connection, policies: Policies, sku: str, location: str, now: datetime
+) -> Availability | None:
     """Return what may be promised of an item (any of its keys) at a location (its code); None if either is unknown."""
     cursor = await connection.execute(
         f"""select i.id, i.sku, i.name, l.code, l.name, coalesce(b.on_hand, 0), coalesce(b.reserved, 0),
             coalesce((select sum(quantity) from stock_expiring x
                       where x.item = i.id and x.location = l.id and x.expires_at <= %s), 0),
             coalesce(b.allocated, 0), coalesce(b.safety, 0), coalesce(b.owed, 0), coalesce(b.version, 0), {_HELD},
-            i.phantom
+            l.id, i.phantom
         from item_key k join item i on i.id = k.item cross join location l
         left join stock_balance b on b.item = i.id and b.location = l.id
         where k.key = %s and l.code = %s""",
@@ -169,14 +179,12 @@ async def availability(connection: Connection, sku: str, location: str, now: dat
     row = await cursor.fetchone()
     if row is None:
         return None
-    if not row[-1]:
-        return availability_of(row[:-1])
-    made = await _phantom(connection, row[0], now, frozenset({location}))
-    return made[0] if made else availability_of(row[:-1])
+    made = await _phantom(connection, policies, row[0], now, frozenset({location})) if row[-1] else ()
+    return made[0] if made else (await _told(connection, policies, [row[:-1]], now))[0]
 
 
 async def everywhere(
-    connection: Connection, sku: str, now: datetime, sites: frozenset[str] | None = None
+    connection: Connection, policies: Policies, sku: str, now: datetime, sites: frozenset[str] | None = None
 ) -> tuple[Availability, ...]:
     """Return what may be promised of an item at each location that ever had it, by location code."""
     rows = await connection.execute(
@@ -190,12 +198,12 @@ async def everywhere(
             "select i.id from item_key k join item i on i.id = k.item where k.key = %s and i.phantom", [sku]
         )
         kit = await cursor.fetchone()
-        return await _phantom(connection, kit[0], now, sites) if kit else ()
-    return tuple(availability_of(row) for row in found)
+        return await _phantom(connection, policies, kit[0], now, sites) if kit else ()
+    return tuple(await _told(connection, policies, found, now))
 
 
 async def _phantom(
-    connection: Connection, kit: str, now: datetime, sites: frozenset[str] | None
+    connection: Connection, policies: Policies, kit: str, now: datetime, sites: frozenset[str] | None
 ) -> tuple[Availability, ...]:
     """Return how many of a phantom kit the components at each location make. Source: behaviour 14."""
     cursor = await connection.execute("select sku, name, components from item where id = %s", [kit])
@@ -208,7 +216,7 @@ async def _phantom(
         [now.date(), now, list(per_kit), *_both(sites)],
     )
     places: dict[str, list[Availability]] = {}
-    for part in map(availability_of, await rows.fetchall()):
+    for part in await _told(connection, policies, await rows.fetchall(), now):
         places.setdefault(part.location, []).append(part)
     return tuple(
         _made_of(kit, row[0], row[1], parts, per_kit) for parts in places.values() if len(parts) == len(per_kit)
@@ -279,35 +287,38 @@ def _both(sites: frozenset[str] | None) -> list[Any]:
     return [None if sites is None else sorted(sites)] * 2
 
 
+async def _told(
+    connection: Connection, policies: Policies, rows: Sequence[tuple[Any, ...]], now: datetime
+) -> list[Availability]:
+    """Make answers of rows, with what the rule itself says is available; the last column is the location's id."""
+    stock = await stock_at(connection, policies, now, [(row[0], row[-1]) for row in rows])
+    return [_as_granted(availability_of(row[:-1]), stock, (row[0], row[-1])) for row in rows]
+
+
+def _as_granted(told: Availability, stock: Stock, place: Place) -> Availability:
+    balance = stock.balance(*place)
+    kept, _ = stock.limits.reasons(balance, place, "")
+    waiting = stock.limits.waiting_at(place)
+    return msgspec.structs.replace(
+        told,
+        on_hand=balance.on_hand,
+        reserved=balance.reserved,
+        allocated=balance.allocated,
+        safety=balance.safety,
+        expired_lots=balance.expired,
+        available=stock.available(*place),
+        explanation=in_words(stock, place, "", lapsed=told.expired, owed=told.owed),
+        waiting=waiting,
+        kept=sum((units for units, _ in kept), ZERO) - waiting,
+    )
+
+
 def availability_of(row: tuple[Any, ...]) -> Availability:
     """Make an answer of a row: names, on hand, reserved, expired claims, allocated, safety, owed, version, the rest."""
     on_hand, reserved, expired, allocated, safety, owed, version = row[5:12]
-    live, lots = reserved - expired, row[15]
-    available = on_hand - lots - live - allocated - safety
-    explanation = _explain(on_hand, live, expired, allocated, safety, owed, lots, available)
-    figures = (on_hand, live, expired, allocated, safety, owed, available)
-    return Availability(*[*row[:5], *figures, version, explanation, *row[12:17]])
-
-
-def _explain(
-    on_hand: Decimal, reserved: Decimal, expired: Decimal, allocated: Decimal, safety: Decimal, owed: Decimal,
-    lots: Decimal, available: Decimal,
-) -> str:  # fmt: skip
-    """Say in words how the figure comes about, leaving out what is zero."""
-    parts = [f"{plain(on_hand)} on hand"]
-    parts += [
-        f"- {plain(units)} {what}"
-        for units, what in (
-            (lots, "in expired lots"),
-            (reserved, "reserved"),
-            (allocated, "allocated"),
-            (safety, "safety stock"),
-        )
-        if units
-    ]
-    text = f"{' '.join(parts)} = {plain(available)} available"
-    if expired:
-        text += f"; {plain(expired)} reserved until a time that has passed, which no longer count"
-    if owed:
-        text += f"; {plain(owed)} promised but no longer covered"
-    return text
+    lots = row[15]
+    balance = Balance(on_hand, reserved - expired, allocated, safety=safety)
+    balance.expired = lots
+    figures = (on_hand, balance.reserved, expired, allocated, safety, owed, balance.available())
+    words = words_of(balance, (), (), balance.available(), lapsed=expired, owed=owed)
+    return Availability(*[*row[:5], *figures, version, words, *row[12:17]])

@@ -11,6 +11,7 @@ import msgspec
 
 from trueup.core.database import Connection
 from trueup.core.paging import Limit, Page, bounded, page_of, read_cursor, write_cursor
+from trueup.core.policy import Policies
 from trueup.core.quantity import ZERO, plain
 from trueup.stock import read
 from trueup.stock.promise import PromisePolicy
@@ -157,27 +158,19 @@ async def due_to_notice(connection: Connection, now: datetime) -> list[tuple[str
     return [(f"stock/late/{id_}/{now:%Y-%m-%dT%H}", NoticeLateSupply(supply=id_)) for id_ in late]
 
 
-async def explain(connection: Connection, sku: str, location: str, now: datetime) -> Explained | None:
+async def explain(
+    connection: Connection, policies: Policies, sku: str, location: str, now: datetime
+) -> Explained | None:
     """Say why so much of an item is available at a location, now and later; None for a name nobody registered."""
-    found = await read.availability(connection, sku, location, now)
+    found = await read.availability(connection, policies, sku, location, now)
     if found is None:
         return None
     page = await supplies(connection, SupplyQuery(sku=sku, location=location, limit=200), now)
-    row = await (
-        await connection.execute(
-            """select b.waiting from item_key k cross join location l
-            join stock_backlog b on b.item = k.item and b.location = l.id where k.key = %s and l.code = %s""",
-            [sku, location],
-        )
-    ).fetchone()
-    queue = row[0] if row is not None else ZERO
     words = [found.explanation]
-    if queue:
-        words.append(f"{plain(queue)} wait here for what is on hand or comes without a date, and go first")
     for entry in page.items:
         pegged = f", {plain(entry.pegged)} of them promised to those who wait" if entry.pegged else ""
         late = ": overdue, so it promises nothing" if entry.due_at <= now else ""
         words.append(f"{plain(entry.open)} to come with {entry.reference}, due {entry.due_at:%Y-%m-%d %H:%M} UTC"
                      f"{pegged}{late}")  # fmt: skip
     to_come = sum((entry.open - entry.pegged for entry in page.items if entry.due_at > now), ZERO)
-    return Explained(found.sku, location, found.available, queue, to_come, tuple(words))
+    return Explained(found.sku, location, found.available, found.waiting, to_come, tuple(words))

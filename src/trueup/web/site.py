@@ -13,15 +13,16 @@ from psycopg_pool import AsyncConnectionPool
 
 from trueup.core.clock import Clock
 from trueup.core.database import Connection
-from trueup.core.policy import Policy
 from trueup.core.door import Door
+from trueup.core.policy import Policy
+from trueup.stock.kept_shelves import Shelves
 from trueup.web.api.access import Access
 
 
 class Site(msgspec.Struct, frozen=True):
     """One process' shared things. reads: read-only sessions; sign_in: a few that may write the sign-in tables.
 
-    kinds: the policy documents that can be published.
+    kinds: the policy documents that can be published. shelves: what availability was read and still holds.
     """
 
     door: Door
@@ -30,6 +31,7 @@ class Site(msgspec.Struct, frozen=True):
     access: Access
     clock: Clock
     kinds: dict[str, type[Policy]] = {}
+    shelves: Shelves = msgspec.field(default_factory=Shelves)
 
     def now(self) -> datetime:
         """Return the current time with zone UTC."""

@@ -7,26 +7,35 @@ import os
 import random
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Sequence
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any
 
 import msgspec
 import psycopg
 
+from trueup import house
+from trueup.authority.standing import SYSTEM
 from trueup.cli.bench.measure import Figure, cpu_seconds, median
 from trueup.cli.bench.rig import SKUS, Rig, rig
 from trueup.core.database import connect
+from trueup.core.door import Door
+from trueup.core.policy import Policies
 from trueup.core.quantity import Quantity
+from trueup.core.verb import Command
 from trueup.stock import promising
+from trueup.stock.kept_shelves import Shelves
 from trueup.stock.promising import Available, Basket, BasketLine
+from trueup.stock.receive import AdjustStock
 
 LOCATIONS, ITEMS = 50, 20
 ROUNDS = 5
-ANSWERS = 800
 WARM_UP = 50
+CHANGES = 200
 PROCESSES = max(1, min(4, os.cpu_count() or 1))
 TARGET = 1000
 
@@ -49,7 +58,7 @@ _FILL = (
 
 
 class Run(msgspec.Struct):
-    """What one process did: answers, seconds, its own CPU seconds, and each answer's milliseconds."""
+    """What one process did in one round: answers, seconds, its own CPU seconds, and each answer's milliseconds."""
 
     answers: int
     seconds: float
@@ -57,43 +66,58 @@ class Run(msgspec.Struct):
     milliseconds: list[float]
 
 
+class Way(msgspec.Struct, frozen=True):
+    """How a round is asked. kept: whether a process keeps shelves. answers: of each process. changes: per second."""
+
+    name: str
+    answers: int
+    kept: bool = True
+    changes: int = 0
+
+
+WAYS = (
+    Way("availability", 3000),
+    Way(f"availability, while {CHANGES} balances change a second", 1000, changes=CHANGES),
+    Way("availability, nothing kept", 300, kept=False),
+)
+
+
 def availability() -> list[Figure]:
     """Measure answers per second with as many processes as cores, each asking one after another on one connection.
 
-    First with balances as receipts left them, location by location, so that each of an answer's thousand rows lies on a
-    page of its own; then after `cluster`, with an item's rows together, as they stay while they are updated in place.
+    Balances lie as receipts left them, location by location, so that each of an answer's thousand rows is on a page of
+    its own. A process keeps shelves, as a server does, and has been asked about every item before it is measured; then
+    the same while the door changes balances, whose cost counts in `database`; then from the tables alone.
     """
     with rig() as on:
         _fill(on)
         _check(on)
-        scattered = _measure(on, "availability, rows as received")
-        _run(on, ("cluster stock_balance using stock_balance_pkey", "analyze stock_balance"))
+        figures = [_measure(on, way) for way in WAYS]
         _check(on)
-        together = _measure(on, "availability, an item's rows together")
-    return [scattered, together]
+    return figures
 
 
-def _measure(on: Rig, name: str) -> Figure:
-    _round(on, 4 * WARM_UP, seed=0)
+def _measure(on: Rig, way: Way) -> Figure:
     rates, ours, theirs, latencies = [], [], [], []
-    for number in range(ROUNDS):
-        before = cpu_seconds(on.postmaster)
-        runs, seconds = _round(on, ANSWERS, seed=number + 1)
-        done = sum(run.answers for run in runs)
-        rates.append(done / seconds)
-        theirs.append((cpu_seconds(on.postmaster) - before) / (done + PROCESSES * WARM_UP) * 1e6)
-        ours.append(sum(run.cpu_seconds for run in runs) / done * 1e6)
-        latencies += [taken for run in runs for taken in run.milliseconds]
+    with _asking(on, way) as processes:
+        for _ in range(ROUNDS):
+            before = cpu_seconds(on.postmaster)
+            runs, seconds = _round(on, way, processes)
+            done = sum(run.answers for run in runs)
+            rates.append(done / seconds)
+            theirs.append((cpu_seconds(on.postmaster) - before) / done * 1e6)
+            ours.append(sum(run.cpu_seconds for run in runs) / done * 1e6)
+            latencies += [taken for run in runs for taken in run.milliseconds]
     latencies.sort()
     return Figure(
-        name=name,
+        name=way.name,
         figure=median(rates),
         unit=f"answers/s ({ITEMS} items, {LOCATIONS} locations)",
         p50_ms=latencies[len(latencies) // 2],
         p99_ms=latencies[len(latencies) * 99 // 100],
         cpu_us_per_unit={"asking process": median(ours), "database": median(theirs)},
-        target=f"{TARGET:,} answers/s",
-        met=median(rates) >= TARGET,
+        target=f"{TARGET:,} answers/s" if way is WAYS[0] else "",
+        met=median(rates) >= TARGET if way is WAYS[0] else None,
         beside={
             "processes": float(PROCESSES),
             "lowest round": min(rates),
@@ -134,23 +158,65 @@ def _check(on: Rig) -> None:
     assert found == expected
 
 
-def _round(on: Rig, answers: int, seed: int) -> tuple[list[Run], float]:
-    """Let all processes ask at once; return what each did, and the seconds from the first start to the last end."""
-    program = [sys.executable, "-m", "trueup.cli.bench.availability", on.url, str(answers)]
+@contextmanager
+def _asking(on: Rig, way: Way) -> Iterator[list[subprocess.Popen[bytes]]]:
+    """Start the processes that ask; they have warmed up when this begins, and end with it."""
+    program = [sys.executable, "-m", "trueup.cli.bench.availability", on.url, str(way.answers), str(int(way.kept))]
     running = [
-        subprocess.Popen([*program, str(seed * 100 + number)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        subprocess.Popen([*program, str(number)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         for number in range(PROCESSES)
     ]
-    for process in running:
-        assert process.stdout is not None
-        process.stdout.readline()
+    try:
+        for process in running:
+            _line_of(process)
+        yield running
+    finally:
+        for process in running:
+            process.communicate()
+
+
+def _line_of(process: subprocess.Popen[bytes]) -> bytes:
+    assert process.stdout is not None
+    return process.stdout.readline()
+
+
+def _round(on: Rig, way: Way, processes: Sequence[subprocess.Popen[bytes]]) -> tuple[list[Run], float]:
+    """Let all processes ask at once; return what each did, and the seconds from the first start to the last end."""
+    over = threading.Event()
+    changing = threading.Thread(target=lambda: asyncio.run(_change(on.url, way.changes, over)))
+    changing.start()
     began = time.perf_counter()
-    for process in running:
+    for process in processes:
         assert process.stdin is not None
         process.stdin.write(b"go\n")
         process.stdin.flush()
-    runs = [msgspec.json.decode(process.communicate()[0], type=Run) for process in running]
-    return runs, max(time.perf_counter() - began, *(run.seconds for run in runs))
+    runs = [msgspec.json.decode(_line_of(process), type=Run) for process in processes]
+    seconds = max(time.perf_counter() - began, *(run.seconds for run in runs))
+    over.set()
+    changing.join()
+    return runs, seconds
+
+
+async def _change(url: str, changes: int, over: threading.Event) -> None:
+    """Adjust so many balances a second through the door until it is over."""
+    if not changes:
+        return
+    chance = random.Random(0)
+    async with Door(url, house.build()) as door:
+        while not over.is_set():
+            began = time.monotonic()
+            batch: list[tuple[str, Command]] = [
+                (
+                    uuid.uuid4().hex,
+                    AdjustStock(
+                        location=f"SITE-{chance.randint(2, LOCATIONS)}", sku=f"SKU-{chance.randrange(SKUS)}",
+                        change=Quantity(1), reason="found", reference="bench",
+                    ),
+                )
+                for _ in range(max(1, changes // 10))
+            ]  # fmt: skip
+            await door.submit_all(SYSTEM, batch)
+            await asyncio.sleep(max(0.0, 0.1 - (time.monotonic() - began)))
 
 
 def _basket(chance: random.Random) -> Basket:
@@ -161,32 +227,37 @@ def _basket(chance: random.Random) -> Basket:
 async def _one(url: str, wanted: Basket) -> Available:
     connection = await connect(url, default_transaction_read_only="on")
     try:
-        return await promising.available(connection, wanted, datetime.now(UTC))
+        return await promising.available(connection, wanted, Policies(()), datetime.now(UTC))
     finally:
         await connection.close()
 
 
-async def _ask(url: str, answers: int, seed: int) -> Run:
-    """Warm up, say so, wait for the start, and ask."""
-    chance = random.Random(seed)
-    baskets = [_basket(chance) for _ in range(answers)]
-    taken: list[float] = []
-    connection: Any = await connect(url, default_transaction_read_only="on")
+async def _ask(url: str, answers: int, seed: int, *, kept: bool) -> None:
+    """Warm up, say so; then at each line that comes ask, and say what it took."""
+    chance, policies = random.Random(seed), Policies(())
+    shelves = Shelves() if kept else None
+    connection = await connect(url, default_transaction_read_only="on")
+
+    async def ask(basket: Basket) -> None:
+        await promising.available(connection, basket, policies, datetime.now(UTC), shelves)
+
     try:
-        for basket in baskets[:WARM_UP]:
-            await promising.available(connection, basket, datetime.now(UTC))
+        for first in range(0, SKUS if kept else ITEMS * WARM_UP, ITEMS):
+            await ask(Basket(lines=tuple(BasketLine(f"SKU-{first + at}", Quantity(1)) for at in range(ITEMS))))
         print("ready", flush=True)
-        sys.stdin.readline()
-        began, cpu = time.perf_counter(), time.process_time()
-        for basket in baskets:
-            asked = time.perf_counter()
-            await promising.available(connection, basket, datetime.now(UTC))
-            taken.append((time.perf_counter() - asked) * 1000)
-        return Run(answers, time.perf_counter() - began, time.process_time() - cpu, taken)
+        for _ in sys.stdin:
+            baskets = [_basket(chance) for _ in range(answers)]
+            taken: list[float] = []
+            began, cpu = time.perf_counter(), time.process_time()
+            for basket in baskets:
+                asked = time.perf_counter()
+                await ask(basket)
+                taken.append((time.perf_counter() - asked) * 1000)
+            run = Run(answers, time.perf_counter() - began, time.process_time() - cpu, taken)
+            print(msgspec.json.encode(run).decode(), flush=True)
     finally:
         await connection.close()
 
 
 if __name__ == "__main__":
-    run = asyncio.run(_ask(sys.argv[1], int(sys.argv[2]), int(sys.argv[3])))
-    sys.stdout.write(msgspec.json.encode(run).decode())
+    asyncio.run(_ask(sys.argv[1], int(sys.argv[2]), int(sys.argv[4]), kept=sys.argv[3] == "1"))

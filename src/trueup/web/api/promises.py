@@ -46,11 +46,12 @@ class RoutingProposal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 async def _promised(site: Site, connection: Connection, basket: Basket) -> Promised:
     standing = await site.access.standing()
-    return await promising.promise(connection, basket, standing.policies, site.now())
+    return await promising.promise(connection, basket, standing.policies, site.now(), site.shelves)
 
 
 async def _available(site: Site, connection: Connection, basket: Basket) -> Available:
-    return await promising.available(connection, basket, site.now())
+    standing = await site.access.standing()
+    return await promising.available(connection, basket, standing.policies, site.now(), site.shelves)
 
 
 async def _simulated(site: Site, connection: Connection, proposal: RoutingProposal) -> Simulation:

@@ -114,10 +114,10 @@ async def availability(connection: Connection, asked: Asked) -> Listed[stock.Ava
     """Answer with what may be promised at one location, or at all that had the item."""
     sku, location = asked.query.sku, asked.query.location
     if location is None:
-        return Listed(await stock.everywhere(connection, sku, asked.now, asked.sites))
+        return Listed(await stock.everywhere(connection, asked.policies, sku, asked.now, asked.sites))
     if asked.sites is not None and location not in asked.sites:
         return Listed(())
-    found = await stock.availability(connection, sku, location, asked.now)
+    found = await stock.availability(connection, asked.policies, sku, location, asked.now)
     return Listed((found,) if found is not None else ())
 
 
@@ -148,7 +148,7 @@ async def explained(connection: Connection, asked: Asked) -> supply_read.Explain
     query = asked.query
     if asked.sites is not None and query.location not in asked.sites:
         return None
-    return await supply_read.explain(connection, query.sku, query.location, asked.now)
+    return await supply_read.explain(connection, asked.policies, query.sku, query.location, asked.now)
 
 
 WRITES: tuple[Write, ...] = (

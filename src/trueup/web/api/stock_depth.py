@@ -18,7 +18,7 @@ async def stock(connection: Connection, asked: Asked) -> StockPage:
     """Answer with balances as they are, or as they stood."""
     if asked.query.as_of is not None:
         return await balances_as_of(connection, asked.query, asked.now, asked.sites)
-    return await balances(connection, asked.query, asked.now, asked.sites)
+    return await balances(connection, asked.policies, asked.query, asked.now, asked.sites)
 
 
 WRITES: tuple[Write, ...] = (

@@ -132,7 +132,7 @@ async def _page(
     why = _by_row(refusal, rows) if refusal is not None else {}
     async with visit.reading() as connection:
         available = {
-            row["sku"]: await stock.everywhere(connection, row["sku"], visit.now, visit.sites)
+            row["sku"]: await stock.everywhere(connection, visit.standing.policies, row["sku"], visit.now, visit.sites)
             for row in rows
             if row["sku"]
         }

@@ -34,7 +34,9 @@ async def overview(request: Request[Any, Any, Any]) -> Response[Any]:
         dearest = await cases.cases(connection, CaseQuery(limit=CASES_SHOWN), visit.now)
         totals = await cases.totals(connection)
         overdue = await cases.cases(connection, CaseQuery(overdue=True, limit=COUNTED_MAX), visit.now)
-        short = await stock.balances(connection, StockQuery(short=True, limit=COUNTED_MAX), visit.now)
+        short = await stock.balances(
+            connection, visit.standing.policies, StockQuery(short=True, limit=COUNTED_MAX), visit.now
+        )
         head = await journal.head(connection)
         seal = await figures.last_seal(connection)
         checks = await figures.checks(connection)

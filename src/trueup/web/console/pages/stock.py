@@ -39,7 +39,7 @@ async def list_stock(request: Request[Any, Any, Any]) -> Response[Any]:
     async with visit.reading() as connection:
         page = await _balances(connection, visit, query, as_of)
         shortfalls = StockQuery(search=query.search, location=query.location, short=True, limit=SHORTFALLS_FIRST)
-        short = await stock.balances(connection, shortfalls, visit.now, visit.sites) if on_top else None
+        short = await _balances(connection, visit, shortfalls, None) if on_top else None
         places = _shown(visit, await catalogue.locations(connection))
     return await visit.show(
         "stock.html",
@@ -102,7 +102,7 @@ async def _stock_page(
             raise unknown(f"No item answers to {sku!r}.")
         item = found.item
         as_of = _as_of(visit)
-        places = await stock.everywhere(connection, item.sku, visit.now, visit.sites)
+        places = await stock.everywhere(connection, visit.standing.policies, item.sku, visit.now, visit.sites)
         if as_of is not None:
             places = (await _balances(connection, visit, StockQuery(item=item.id, limit=100), as_of)).items
         claims = {
@@ -144,7 +144,7 @@ def _as_of(visit: Visit) -> datetime | None:
 
 async def _balances(connection: Connection, visit: Visit, query: StockQuery, as_of: datetime | None) -> StockPage:
     if as_of is None:
-        return await stock.balances(connection, query, visit.now, visit.sites)
+        return await stock.balances(connection, visit.standing.policies, query, visit.now, visit.sites)
     return await balances_as_of(connection, msgspec.structs.replace(query, as_of=as_of), visit.now, visit.sites)
 
 
