@@ -173,7 +173,7 @@ def _stocked_of(row: tuple[Any, ...], places: Places, now: datetime, *, buffered
         tuple(figures),
         dated,
         min((moment for moment in (lapses, thaws, tomorrow) if moment is not None), default=None),
-        pooled or perishes or thaws is not None,
+        pooled or perishes or thaws is not None or buffered,
         tuple(supplies or ()),
     )
 
