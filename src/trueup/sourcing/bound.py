@@ -20,23 +20,15 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable
 
 import msgspec
 
-from trueup.sourcing.layout import Block, Layout, blocks, lay_out
-from trueup.sourcing.pricing import Answers, Prices, answer
+from trueup.sourcing.layout import blocks, lay_out
 from trueup.sourcing.problem import Problem
-
-if TYPE_CHECKING:
-    from trueup.sourcing.layout import Floats
+from trueup.sourcing.search import search
 
 ROUNDS_MAX = 400
-GRAIN = 64.0  # prices are multiples of 1/64
-PATIENCE = 10  # rounds without a better bound before the aim comes nearer
-WORTH = 0.02  # of the aim: a better bound by less than that does not count against patience
-AIM, AIM_MIN = 0.1, 0.00005  # how far above the best bound a step aims, as a share of it: at first, and at last
 
 
 class Bound(msgspec.Struct, frozen=True):
@@ -45,22 +37,6 @@ class Bound(msgspec.Struct, frozen=True):
     total: int
     rounds: int
     seconds: float
-
-
-class Relaxed(NamedTuple):
-    """What prices give: the bound; and by how much the orders' own wishes exceed each stock, and each place's room."""
-
-    bound: float
-    units: Floats
-    orders: Floats
-
-
-class Found(NamedTuple):
-    """The best prices found, their bound, and how many were tried."""
-
-    prices: Prices
-    bound: float
-    rounds: int
 
 
 def lower_bound(
@@ -75,74 +51,6 @@ def lower_bound(
         waiting = sum(line.units * order.priority for order in problem.orders for line in order.lines)
         return Bound(waiting * problem.costs.unserved, 0, clock() - start)
     layout = lay_out(problem)
-    all_orders = blocks(layout, np.arange(len(problem.orders)), layout.stock)
-    found = search(layout, all_orders, rounds_max, start + seconds_max, clock, bound=True)
+    those = blocks(layout, np.arange(len(problem.orders)), layout.stock)
+    found = search(layout, those, rounds_max, start + seconds_max, clock, bound=True)
     return Bound(math.ceil(found.bound), found.rounds, clock() - start)
-
-
-def search(
-    layout: Layout, those: list[Block], rounds_max: int, until: float, clock: Callable[[], float], *, bound: bool
-) -> Found:
-    """Look for the prices with the highest bound, by steps along the excess, each to reach an aim above the best yet.
-
-    A step weighs each excess by the size of its stock or room, so that a price moves by the relative excess. With
-    `bound` off the prices are good ones all the same, and what is returned as their bound may not be one.
-    """
-    import numpy as np
-
-    weight, weight_orders = 1 / (1.0 + layout.stock), 1 / (1.0 + np.where(np.isfinite(layout.room), layout.room, 0.0))
-    here = Prices(np.zeros(layout.stock.shape), np.zeros(len(layout.room)))
-    best, highest, aim, since, rounds = here, -math.inf, AIM, 0, 0
-    along = Prices(np.zeros_like(here.unit), np.zeros_like(here.order))
-    while rounds < rounds_max and aim >= AIM_MIN and (rounds == 0 or clock() < until):
-        rounds, relaxed = rounds + 1, relax(layout, those, here, bound=bound)
-        since += 1
-        if relaxed.bound > highest:
-            since = since if relaxed.bound < highest + aim * abs(highest) * WORTH else 0
-            best, highest = here, relaxed.bound
-        if since >= PATIENCE:
-            here, aim, since = best, aim / 2, 0
-            along = Prices(np.zeros_like(here.unit), np.zeros_like(here.order))
-            continue
-        units = np.where((relaxed.units < 0) & (here.unit <= 0), 0.0, relaxed.units)
-        orders = np.where((relaxed.orders < 0) & (here.order <= 0), 0.0, relaxed.orders)
-        along = Prices(units + 0.6 * along.unit, orders + 0.6 * along.order)
-        square = float((along.unit**2 * weight).sum() + (along.order**2 * weight_orders).sum())
-        if square == 0:
-            break
-        step = (highest - relaxed.bound + aim * max(1.0, abs(highest))) / square
-        here = moved(layout, here, along.unit * weight * step, along.order * weight_orders * step)
-    return Found(best, highest, rounds)
-
-
-def relax(layout: Layout, those: list[Block], prices: Prices, *, bound: bool) -> Relaxed:
-    """Return what prices give when every order is served by itself out of all the stock."""
-    import numpy as np
-
-    answers = [answer(layout, block, prices, layout.stock, bound=bound) for block in those]
-    cost = sum(float(found.cost.sum()) for found in answers)
-    units, orders = usage(layout, answers)
-    limited = np.isfinite(layout.room)
-    room = np.where(limited, layout.room, 0.0)
-    cost -= float((prices.unit * layout.stock).sum() + (prices.order * room).sum())
-    return Relaxed(cost, units - layout.stock, np.where(limited, orders - room, 0.0))
-
-
-def usage(layout: Layout, answers: Sequence[Answers]) -> tuple[Floats, Floats]:
-    """Return the units that answers take of each item at each place, and the orders that they give each place."""
-    import numpy as np
-
-    items, places = layout.stock.shape
-    order, line, place, sent = (np.concatenate([found[column] for found in answers]) for column in range(1, 5))
-    units: Floats = np.bincount(layout.line_item[line] * places + place, sent, items * places).astype(np.float64)
-    parcels = np.unique(order * places + place)
-    return units.reshape(items, places), np.bincount(parcels % places, minlength=places).astype(np.float64)
-
-
-def moved(layout: Layout, prices: Prices, units: Floats, orders: Floats) -> Prices:
-    """Return prices after a step: none below zero, none of an order above an extra order's cost, all in grains."""
-    import numpy as np
-
-    unit = np.where(layout.stock > 0, np.maximum(0.0, prices.unit + units), 0.0)
-    order = np.clip(prices.order + orders, 0.0, layout.extra)
-    return Prices(np.round(unit * GRAIN) / GRAIN, np.floor(order * GRAIN) / GRAIN)

@@ -1,29 +1,16 @@
-"""A plan in the making: each order's shares, and what they leave of stock and room; at first built by prices.
-
-Built by prices: the hardest orders first, some at a time, each takes its cheapest way out of what is left; after each
-such turn the prices move with what the orders still to come would take too much, or leave.
-"""
+"""A plan in the making: each order's shares, by number, and what they leave of stock and room."""
 
 from __future__ import annotations
 
-from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
-from itertools import groupby
-from operator import itemgetter
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
-from trueup.sourcing.bound import moved, usage
-from trueup.sourcing.layout import Block, Layout, blocks, kept
-from trueup.sourcing.pricing import Answers, Prices, answer
+from trueup.sourcing.layout import Layout
+from trueup.sourcing.pricing import Answers
 from trueup.sourcing.problem import Plan, Share
 
 if TYPE_CHECKING:
     from trueup.sourcing.layout import Floats, Ints
-
-TURNS = 60  # turns in which all orders are served
-TURN_MIN = 20  # orders in a turn, at least
-TRIES = 4  # an order's shares were taken by others of its turn so often: it then gets what is left of them
-STEP = 0.05  # of a unit's waiting cost: how far a price moves for an excess as large as the stock
 
 
 class Sent(NamedTuple):
@@ -34,6 +21,9 @@ class Sent(NamedTuple):
     units: int
 
 
+Way = tuple[Sent, ...]  # one order's shares, sorted
+
+
 class Draft:
     """Shares by order number; left[item, place]: units; room[place]: orders it still takes, below zero for extra."""
 
@@ -41,26 +31,35 @@ class Draft:
         self.layout = layout
         self.left: Ints = layout.stock.copy()
         self.room: Floats = layout.room.copy()
-        self.shares: dict[int, tuple[Sent, ...]] = {}
+        self.shares: dict[int, Way] = {}
+        self._items: list[int] = layout.line_item.tolist()
+        self._wait: list[float] = layout.wait.tolist()
+        self._none: list[float] = _sums(layout.wait * layout.line_units, layout).tolist()
 
-    def take(self, order: int, shares: tuple[Sent, ...]) -> None:
+    def take(self, order: int, shares: Way) -> None:
         """Give an order without shares these."""
         self.shares[order] = tuple(sorted(shares))
         self._move(shares, -1)
 
-    def release(self, order: int) -> tuple[Sent, ...]:
+    def release(self, order: int) -> Way:
         """Take an order's shares away, and return them."""
         shares = self.shares.pop(order, ())
         self._move(shares, 1)
         return shares
 
-    def fits(self, shares: Iterable[Sent]) -> bool:
+    def wants(self, shares: Way) -> dict[tuple[int, int], int]:
+        """Return the units of each (item, place) that shares take."""
+        wanted: dict[tuple[int, int], int] = {}
+        for line, place, units in shares:
+            key = self._items[line], place
+            wanted[key] = wanted.get(key, 0) + units
+        return wanted
+
+    def fits(self, shares: Way) -> bool:
         """Whether what is left suffices for shares."""
-        wanted: Counter[tuple[int, int]] = Counter()
-        for sent in shares:
-            wanted[int(self.layout.line_item[sent.line]), sent.place] += sent.units
+        wanted = self.wants(shares)
         return all(self.left[key] >= units for key, units in wanted.items()) and all(
-            self.open(place) for place in {place for _, place in wanted}
+            self.open(place) for _, place in wanted
         )
 
     def open(self, place: int) -> bool:
@@ -73,15 +72,12 @@ class Draft:
 
         return np.where(self.room >= 1, prices, np.maximum(prices, self.layout.extra))
 
-    def cost(self, order: int, shares: tuple[Sent, ...]) -> float:
+    def cost(self, order: int, shares: Way) -> float:
         """Return what an order costs with shares, but for extra orders of places."""
-        layout = self.layout
-        used = {sent.place for sent in shares}
-        lines = range(layout.first_line[layout.first_part[order]], layout.first_line[layout.first_part[order + 1]])
-        cost = sum(float(layout.line_units[line] * layout.wait[line]) for line in lines)
-        cost -= sum(sent.units * float(layout.wait[sent.line]) for sent in shares)
-        cost += sum(float(layout.fixed[order, place]) for place in used)
-        return cost + max(0, len(used) - 1) * layout.split
+        used = {place for _, place, _ in shares}
+        cost = self._none[order] - sum(units * self._wait[line] for line, _, units in shares)
+        cost += sum(self.layout.fixed[order, place] for place in used)
+        return float(cost) + max(0, len(used) - 1) * self.layout.split
 
     def total(self) -> float:
         """Return what all of it costs."""
@@ -102,7 +98,7 @@ class Draft:
             }
         )
 
-    def _move(self, shares: tuple[Sent, ...], sign: int) -> None:
+    def _move(self, shares: Way, sign: int) -> None:
         for sent in shares:
             self.left[self.layout.line_item[sent.line], sent.place] += sign * sent.units
         for place in {sent.place for sent in shares}:
@@ -121,64 +117,27 @@ def read(layout: Layout, plan: Plan) -> Draft:
     return draft
 
 
-def build(
-    layout: Layout, those: list[Block], prices: Prices, until: float, clock: Callable[[], float]
-) -> tuple[Draft, list[int]]:
-    """Return a draft built by prices, and the orders that it did not come to in time."""
+def by_order(answers: Answers) -> Iterator[tuple[int, Way]]:
+    """Yield each order that is served, with its shares."""
     import numpy as np
 
-    draft = Draft(layout)
-    orders = range(len(layout.problem.orders))
-    sizes = np.diff(layout.first_part)
-    hard = (layout.places_max == 1) | layout.whole
-    waiting = deque(sorted(orders, key=lambda order: (not hard[order], -sizes[order], order)))
-    size = max(TURN_MIN, len(waiting) // TURNS)
-    tries: Counter[int] = Counter()
-    while waiting and clock() < until:
-        prices, those = _reprice(draft, those, prices)
-        turn = [waiting.popleft() for _ in range(min(size, len(waiting)))]
-        entrance = Prices(prices.unit, draft.entrance(prices.order))
-        found: dict[int, tuple[Sent, ...]] = {}
-        for block in blocks(layout, np.array(turn), draft.left):
-            found.update(by_order(answer(layout, block, entrance, draft.left)))
-        again = []
-        for order in turn:
-            shares = found.get(order, ())
-            tries[order] += 1
-            if draft.fits(shares):
-                draft.take(order, shares)
-            elif tries[order] < TRIES:
-                again.append(order)
-            else:
-                draft.take(order, ())
-        waiting.extendleft(reversed(again))
-    return draft, list(waiting)
+    if not len(answers.order):
+        return
+    sequence = np.lexsort((answers.place, answers.line, answers.order))
+    order, line, place, units = (column[sequence] for column in answers[1:])
+    same = (np.diff(line) == 0) & (np.diff(place) == 0)
+    firsts = np.flatnonzero(np.concatenate(([True], ~same)))
+    sums = np.add.reduceat(units, firsts)
+    rows = list(map(Sent._make, zip(line[firsts].tolist(), place[firsts].tolist(), sums.tolist(), strict=True)))
+    orders = order[firsts]
+    starts = np.flatnonzero(np.diff(orders, prepend=-1))
+    ends = np.append(starts[1:], len(orders))
+    for number, start, end in zip(orders[starts].tolist(), starts.tolist(), ends.tolist(), strict=True):
+        yield number, tuple(rows[start:end])
 
 
-def by_order(answers: Answers) -> Iterator[tuple[int, tuple[Sent, ...]]]:
-    """Yield each order that is served, with its shares, sorted."""
-    columns = (answers.order, answers.line, answers.place, answers.units)
-    rows = zip(*(column.tolist() for column in columns), strict=True)
-    for order, own in groupby(rows, key=itemgetter(0)):
-        units: dict[tuple[int, int], int] = {}
-        for _, line, place, count in own:
-            units[line, place] = units.get((line, place), 0) + count
-        yield order, tuple(Sent(line, place, count) for (line, place), count in sorted(units.items()))
-
-
-def _reprice(draft: Draft, those: list[Block], prices: Prices) -> tuple[Prices, list[Block]]:
-    """One step of the prices along what the orders to come would take too much of, or leave; and those orders."""
+def _sums(figures: Floats, layout: Layout) -> Floats:
+    """A figure per line, as sums per order."""
     import numpy as np
 
-    layout = draft.layout
-    to_come = [block for block in (kept(block, draft.shares.keys()) for block in those) if len(block.orders)]
-    if not to_come:
-        return prices, to_come
-    entrance = Prices(prices.unit, draft.entrance(prices.order))
-    units, orders = usage(layout, [answer(layout, block, entrance, draft.left) for block in to_come])
-    step = STEP * layout.problem.costs.unserved
-    limited = np.isfinite(layout.room)
-    room = np.where(limited, layout.room, 0.0)
-    over = np.where(limited, orders - np.where(limited, draft.room, 0.0), 0.0)
-    by = step * (units - draft.left) / (1.0 + layout.stock), step * over / (1.0 + room)
-    return moved(layout, prices, *by), to_come
+    return np.bincount(layout.line_order, figures, len(layout.problem.orders)).astype(np.float64)

@@ -8,7 +8,6 @@ that sums of them are exact.
 from __future__ import annotations
 
 import math
-from collections.abc import Container
 from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -142,20 +141,6 @@ def blocks(layout: Layout, orders: Ints, stock: Ints) -> list[Block]:
         shape, parts = _shape(layout, order, range(start, end), steps)
         shaped.setdefault(shape, []).append((order, parts))
     return [block for shape, members in shaped.items() for block in _blocks_of(layout, shape, members, steps)]
-
-
-def kept(block: Block, without: Container[int]) -> Block:
-    """Return a block without some of its orders."""
-    import numpy as np
-
-    keep = np.array([order not in without for order in block.orders.tolist()], dtype=np.bool_)
-    if keep.all():
-        return block
-    parts = np.repeat(keep, block.fine.shape[1])
-    counts = np.diff(block.starts, append=len(block.lines))
-    lines = block.lines[np.repeat(parts, counts)]
-    left = counts[parts]
-    return Block(block.shape, block.orders[keep], lines, np.cumsum(left) - left, block.fine[keep])
 
 
 def ranges(starts: Ints, ends: Ints) -> Ints:

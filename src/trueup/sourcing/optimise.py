@@ -1,9 +1,11 @@
 """A brokering run's plan: of all ways to serve many orders out of one stock, the cheapest found in the time given.
 
 1. The sequential rule's plan, which is what is returned if nothing better is found.
-2. Prices of stock and room at which the orders, each by itself, want about what there is (`bound.search`).
-3. A draft built by those prices, the hardest orders first (`draft.build`); the rest in time by the sequential rule.
-4. In rolling batches, orders again, together, by HiGHS (`batches.again`); never for more cost than before.
+2. Prices of stock and room at which the orders, each by itself, want about what there is, and the ways to serve them
+   that came up meanwhile (`search.search`).
+3. A draft from those by linear programmes of HiGHS, the surest orders first (`dive.dive`); orders that there is no time
+   for are served by the sequential rule.
+4. In rolling batches, orders again, together, in whole ways, by HiGHS (`batches.again`); never for more cost.
 
 Steps 2 to 4 end when their share of the time is used. Source: issue "brokering run"; prices and ways taken up by them
 after Dantzig and Wolfe, Decomposition principle for linear programs (1960).
@@ -19,17 +21,18 @@ from typing import Literal
 
 import msgspec
 
-from trueup.sourcing.batches import Way, again
-from trueup.sourcing.bound import search
-from trueup.sourcing.draft import Draft, build, by_order, read
+from trueup.sourcing.batches import again
+from trueup.sourcing.dive import Dived, dive
+from trueup.sourcing.draft import Draft, Way, by_order, read
 from trueup.sourcing.layout import Layout, blocks, lay_out
 from trueup.sourcing.pricing import Prices, answer
 from trueup.sourcing.problem import Plan, Problem, cost_of
+from trueup.sourcing.search import search
 from trueup.sourcing.sequential import Room, sequential
 
 SECONDS_MAX = 30.0
-PRICES_UNTIL, BUILD_UNTIL, END = 0.25, 0.45, 0.95  # of the time: when each step ends at the latest
-ROUNDS_MAX = 40  # of looking for prices
+SEARCH_UNTIL, DIVE_UNTIL, END = 0.2, 0.7, 0.95  # of the time: when each step ends at the latest
+ROUNDS_MAX = 25  # of looking for prices
 BATCH = 800  # orders again together
 BATCHES = 6  # of a pass
 SEEDS_MIN = 20  # of a batch: for fewer no batch of its own
@@ -66,9 +69,9 @@ def optimise(
     rule_total = cost_of(problem, rule).total
     everyone = tuple(order.id for order in problem.orders)
     best, best_total, batches, fell_back = rule, rule_total, 0, everyone
-    if problem.orders and problem.places and clock() < start + PRICES_UNTIL * seconds_max:
+    if problem.orders and problem.places and clock() < start + SEARCH_UNTIL * seconds_max:
         layout = lay_out(problem)
-        draft, prices, left_over = _drafted(layout, rule, rule_total, start, seconds_max, clock)
+        draft, left_over, prices = _drafted(layout, rule, rule_total, start, seconds_max, clock)
         batches, reached, done = _roll(draft, prices, start + END * seconds_max, clock)
         plan = draft.plan()
         total = cost_of(problem, plan).total
@@ -85,23 +88,26 @@ def optimise(
 
 def _drafted(
     layout: Layout, rule: Plan, rule_total: int, start: float, seconds_max: float, clock: Callable[[], float]
-) -> tuple[Draft, Prices, list[int]]:
-    """The draft to start from, its prices, and the orders in it that the sequential rule served for lack of time."""
+) -> Dived:
+    """The draft to start from; its left over orders are served by the sequential rule."""
     import numpy as np
 
     problem = layout.problem
     those = blocks(layout, np.arange(len(problem.orders)), layout.stock)
-    prices = search(layout, those, ROUNDS_MAX, start + PRICES_UNTIL * seconds_max, clock, bound=False).prices
-    draft, left_over = build(layout, those, prices, start + BUILD_UNTIL * seconds_max, clock)
-    if left_over:
+    ways: list[tuple[int, Way]] = []
+    until = start + SEARCH_UNTIL * seconds_max
+    found = search(layout, those, ROUNDS_MAX, until, clock, bound=False, seen=ways.extend)
+    dived = dive(layout, ways, found.prices, start + DIVE_UNTIL * seconds_max, clock)
+    draft = dived.draft
+    if dived.left_over:
         room, plan = Room(problem), draft.plan()
         for order in problem.orders:
-            room.take(order, plan.shares.get(order.id, ()))
-        rest = sequential(problem, [problem.orders[order] for order in sorted(left_over)], room)
+            room.take(order, plan.shares[order.id])
+        rest = sequential(problem, [problem.orders[order] for order in sorted(dived.left_over)], room)
         draft = read(layout, Plan(shares={**plan.shares, **rest.shares}))
-    if cost_of(problem, draft.plan()).total >= rule_total:
-        return read(layout, rule), prices, list(range(len(problem.orders)))
-    return draft, prices, left_over
+    if draft.total() >= rule_total:
+        return Dived(read(layout, rule), list(range(len(problem.orders))), dived.prices)
+    return dived._replace(draft=draft)
 
 
 def _roll(draft: Draft, prices: Prices, until: float, clock: Callable[[], float]) -> tuple[int, set[int], bool]:
