@@ -114,7 +114,7 @@ async def test_a_pool_is_set_and_what_a_channel_may_claim_is_told(client: Client
     listed = (await client.get("/v1/stock/pools?channel=store")).body["items"]
     assert [(row["sku"], row["mode"], row["quantity"], row["used"]) for row in listed] == [("MUG", "reserve", "6", "0")]
     web = (await client.get("/v1/claimable?sku=MUG&location=MAIN&channel=web")).body
-    assert (web["available"], web["explanation"]) == ("4", "10 on hand - 6 kept for channel store: 4 available")
+    assert (web["available"], web["explanation"]) == ("4", "10 on hand - 6 kept for channel store = 4 available")
     store = (await client.get("/v1/claimable?sku=MUG&location=MAIN&channel=store")).body
     assert store["available"] == "10"
     assert (await client.post("/v1/stock/pools", {**pool, "quantity": None})).status == 200
