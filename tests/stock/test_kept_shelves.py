@@ -89,8 +89,8 @@ class Day:
             order("web", "PAIR", 1),
             ExpectSupply(location=place, sku=sku, quantity=self.units(9), due=due, reference=f"PO {sku}", source="us"),
             SetPool(
-                location=place, sku=chance.choice(("MUG", "PAIR")), channel="web", mode=chance.choice(("cap", "reserve")),
-                quantity=chance.choice((None, self.units())),
+                location=place, sku=chance.choice(("MUG", "PAIR")), channel="web",
+                mode=chance.choice(("cap", "reserve")), quantity=chance.choice((None, self.units())),
             ),
             RegisterItem(sku=sku, name=sku, aliases=(f"{sku} {self.number}",), lead_days=chance.randint(1, 9)),
             RegisterLocation(code=place, name=place, timezone=chance.choice(("UTC", "Asia/Tokyo"))),
