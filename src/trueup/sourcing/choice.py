@@ -57,8 +57,10 @@ class Choice:
             self.add(order, ())
 
     def add(self, order: int, way: Way) -> bool:
-        """Take up a way to serve an order, if it is new and fits into what is left."""
-        if (order, way) in self._known or not self._draft.fits(way):
+        """Take up a way to serve an order, or as much of it as fits into what is left, if that is new."""
+        if (order, way) not in self._known and not self._draft.fits(way):
+            way = self._draft.cut(order, way)
+        if (order, way) in self._known:
             return False
         wanted = self._draft.wants(way)
         rows, values = [self._order_rows[order]], [1.0]

@@ -64,8 +64,8 @@ def dive(
 def _take_surest(draft: Draft, choice: Choice, solved: Solved, hurry: float) -> list[int]:
     """Give the orders that are sure their ways, and of the others a share; return those left.
 
-    hurry: what a turn takes per order, as a part of the time left. Turns get shorter with the orders left, so a share of
-    hurry times these about comes to the end in time.
+    hurry: what a turn takes per order, as a part of the time left. Turns get shorter with the orders left, so a share
+    of hurry times these about comes to the end in time.
     """
     surest = choice.surest(solved.chosen)
     unsure = sum(part < SURE for part, _, _ in surest)

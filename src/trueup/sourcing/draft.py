@@ -62,6 +62,21 @@ class Draft:
             self.open(place) for _, place in wanted
         )
 
+    def cut(self, order: int, shares: Way) -> Way:
+        """Return what of shares fits, where lines of one order want the same units: kits first, then line by line."""
+        if self.layout.whole[order]:
+            return ()
+        kits = tuple(sent for sent in shares if not self.layout.lone[sent.line])
+        found = list(kits) if self.fits(kits) else []
+        wanted = self.wants(tuple(found))
+        for sent in (sent for sent in shares if self.layout.lone[sent.line] and self.open(sent.place)):
+            key = self._items[sent.line], sent.place
+            units = min(sent.units, int(self.left[key]) - wanted.get(key, 0))
+            if units > 0:
+                found.append(sent._replace(units=units))
+                wanted[key] = wanted.get(key, 0) + units
+        return tuple(sorted(found))
+
     def open(self, place: int) -> bool:
         """Whether a place takes another order, for an extra cost or not."""
         return bool(self.room[place] >= 1 or self.layout.extra[place] < float("inf"))

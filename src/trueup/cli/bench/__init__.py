@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from trueup.cli.bench.availability import availability
+from trueup.cli.bench.broker import broker
 from trueup.cli.bench.feed import stock_feed
 from trueup.cli.bench.growth import growth
 from trueup.cli.bench.hot import hot
@@ -33,6 +34,7 @@ class Name(StrEnum):
     STOCK_FEED = "stock-feed"
     AVAILABILITY = "availability"
     SOURCED = "sourced"
+    BROKER = "broker"
     GROWTH = "growth"
     ALL = "all"
 
@@ -45,6 +47,7 @@ _BENCHES: dict[Name, Callable[[], list[Figure]]] = {
     Name.STOCK_FEED: stock_feed,
     Name.AVAILABILITY: availability,
     Name.SOURCED: sourced,
+    Name.BROKER: broker,
 }
 
 
