@@ -10,7 +10,7 @@ from tests.sourcing.instances import cheapest, crowd, small
 
 from trueup.sourcing.batches import again
 from trueup.sourcing.bound import lower_bound
-from trueup.sourcing.draft import read
+from trueup.sourcing.draft import Draft, Sent, read
 from trueup.sourcing.layout import STATES_MAX, blocks, lay_out
 from trueup.sourcing.optimise import Result, optimise
 from trueup.sourcing.pricing import Prices
@@ -234,6 +234,26 @@ def test_however_short_the_time_a_plan_holds_and_says_who_decided_it(step: float
     result = optimise(posed, seconds_max=30.0, clock=clock_of(step))
 
     holds(posed, result)
+
+
+def test_a_draft_takes_no_more_units_and_no_more_orders_than_are_left():
+    places = (Place("north", 1), Place("south", 1, 200))
+    posed = problem(
+        order(("lamp", 2)),
+        order(("lamp", 2), id="b"),
+        stock={("lamp", "north"): 3, ("lamp", "south"): 3},
+        places=places,
+    )
+    draft = Draft(lay_out(posed))
+    north, south = (Sent(0, 0, 2),), (Sent(0, 1, 2),)
+
+    assert draft.fits(north)
+    assert not draft.fits((Sent(0, 0, 4),))
+    draft.take(0, (Sent(0, 0, 1), Sent(0, 1, 1)))
+    assert draft.fits(south)
+    assert not draft.fits(north)
+    draft.release(0)
+    assert draft.fits(north)
 
 
 def test_orders_of_a_batch_served_again_exchange_what_they_hold_and_never_for_more():
