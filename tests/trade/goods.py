@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any, ClassVar
 
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from tests.machine.machine import NUMBERS, Bench
 from tests.trade.model import KIT, PARTS, PLACES, STOCKED, Claim, Shop, Short, Transfer, Wanted
 from tests.trade.watching import CAPPED, HOWS, How
@@ -26,7 +26,8 @@ from trueup.stock.transfer import ReceivedTransferLine, ReceiveTransfer, ShipTra
 
 ITEMS = st.sampled_from(STOCKED)
 WHERE = st.sampled_from(PLACES)
-CART = st.lists(st.tuples(ITEMS, st.integers(1, 5)), min_size=1, max_size=2).map(tuple)
+WANTED = st.lists(st.tuples(st.sampled_from((*STOCKED, KIT)), st.integers(1, 5)), min_size=1, max_size=3).map(tuple)
+CART = st.lists(st.tuples(ITEMS, st.integers(1, 3)), min_size=1, max_size=2).map(tuple)
 LEDGER_SQL = """select i.name, a.account::text, sum(a.units) from stock_movement m
     cross join lateral (values (m.to_account, m.quantity), (m.from_account, -m.quantity)) a (account, units)
     join item i on i.id = m.item where i.sku = any(%s) group by i.name, a.account having sum(a.units) <> 0"""
@@ -70,9 +71,10 @@ class Goods(RuleBasedStateMachine):
     @initialize(
         short=st.sampled_from(("refuse", "backorder", "backorder", "partial")),
         how=st.sampled_from(HOWS),
-        units=st.lists(st.integers(0, 6), min_size=6, max_size=6),
+        units=st.lists(st.integers(0, 9), min_size=6, max_size=6),
+        orders=st.lists(WANTED, min_size=1, max_size=3),
     )
-    def stock_up(self, short: Short, how: How, units: list[int]) -> None:
+    def open_shop(self, short: Short, how: How, units: list[int], orders: list[Wanted]) -> None:
         self.shop.short, self.how = short, how
         for place in PLACES:
             code = self.name(place)
@@ -86,10 +88,38 @@ class Goods(RuleBasedStateMachine):
         for (item, place), received in zip(((i, p) for i in STOCKED for p in PLACES), units, strict=True):
             if received:
                 self.receive(item, place, received)
+        for wanted in orders:
+            self.place(wanted)
+
+    def place(self, wanted: Wanted) -> None:
+        """Place an order."""
+        raise NotImplementedError
+
+    @rule(wanted=CART, place=WHERE, minutes=st.integers(1, 30), which=NUMBERS, back=st.booleans())
+    def a_cart_comes_or_goes(self, wanted: Wanted, place: str, minutes: int, which: int, back: bool) -> None:
+        if back and self.carts:
+            self.give_a_cart_back(which)
+        else:
+            self.reserve(wanted, place, minutes)
+
+    @rule(what=st.sampled_from(("adjust", "count", "keep back")), item=ITEMS, place=WHERE, units=st.integers(-6, 8))
+    def the_shelf_is_looked_at(self, what: str, item: str, place: str, units: int) -> None:
+        if what == "adjust" and units:
+            self.adjust(item, place, units)
+        elif what == "count":
+            self.count(item, place, abs(units), minutes=5 * max(0, -units))
+        else:
+            self.keep_back(item, place, abs(units) % 4)
+
+    @rule(which=NUMBERS, item=ITEMS, place=WHERE, to=WHERE, units=st.integers(0, 5), arrive=st.booleans())
+    def goods_travel(self, which: int, item: str, place: str, to: str, units: int, arrive: bool) -> None:
+        if arrive and self.shop.transfers:
+            self.let_a_transfer_arrive(which, units, close=which % 2 == 0)
+        else:
+            self.send_elsewhere(item, place, to, units + 1)
 
     # --- carts and the clock --------------------------------------------------------------------------------------
 
-    @rule(wanted=CART, place=WHERE, minutes=st.integers(1, 30))
     def reserve(self, wanted: Wanted, place: str, minutes: int) -> None:
         until = self.shop.now + timedelta(minutes=minutes)
         lines = tuple(ReserveLine(self.name(item), Quantity(units)) for item, units in wanted)
@@ -110,8 +140,6 @@ class Goods(RuleBasedStateMachine):
             Claim(cart, line, item, place, units, until=until) for line, (item, units) in enumerate(wanted, 1)
         ]
 
-    @precondition(lambda self: self.carts)
-    @rule(which=NUMBERS)
     def give_a_cart_back(self, which: int) -> None:
         cart = self.carts[which % len(self.carts)]
         held = any(claim.holder == cart and self.shop.counts(claim) for claim in self.shop.claims)
@@ -120,18 +148,20 @@ class Goods(RuleBasedStateMachine):
 
     @rule(minutes=st.integers(1, 40))
     def turn_the_clock(self, minutes: int) -> None:
-        self.bench.clock.turn(timedelta(minutes=minutes))
+        self.pass_time(timedelta(minutes=minutes))
+
+    def pass_time(self, by: timedelta) -> None:
+        self.bench.clock.turn(by)
         self.shop.now = self.bench.clock.now()
 
     # --- goods ------------------------------------------------------------------------------------------------
 
-    @rule(item=ITEMS, place=WHERE, units=st.integers(1, 6))
+    @rule(item=ITEMS, place=WHERE, units=st.integers(1, 9))
     def receive(self, item: str, place: str, units: int) -> None:
         lines = (ReceivedLine(self.name(item), Quantity(units)),)
         self.told(ReceiveStock(location=self.name(place), lines=lines, reference=f"note {self.submitted}"))
         self.shop.post(item, place, units, "supplier")
 
-    @rule(item=ITEMS, place=WHERE, change=st.integers(-6, 4).filter(bool))
     def adjust(self, item: str, place: str, change: int) -> None:
         command = AdjustStock(
             location=self.name(place), sku=self.name(item), change=Quantity(change), reason="found", reference="x"
@@ -139,7 +169,6 @@ class Goods(RuleBasedStateMachine):
         self.told(command)
         self.shop.adjust(item, place, change)
 
-    @rule(item=ITEMS, place=WHERE, counted=st.integers(0, 8), minutes=st.integers(0, 30))
     def count(self, item: str, place: str, counted: int, minutes: int) -> None:
         at = self.shop.now - timedelta(minutes=minutes)
         lines = (CountedLine(self.name(item), Quantity(counted)),)
@@ -149,12 +178,10 @@ class Goods(RuleBasedStateMachine):
         if change:
             self.shop.adjust(item, place, change, at)
 
-    @rule(item=ITEMS, place=WHERE, units=st.integers(0, 3))
     def keep_back(self, item: str, place: str, units: int) -> None:
         self.told(SetSafetyStock(location=self.name(place), sku=self.name(item), quantity=Quantity(units)))
         self.shop.safety[item, place] = units
 
-    @rule(item=ITEMS, place=WHERE, to=WHERE, units=st.integers(1, 5))
     def send_elsewhere(self, item: str, place: str, to: str, units: int) -> None:
         lines = (TransferredLine(self.name(item), Quantity(units)),)
         command = ShipTransfer(from_location=self.name(place), to_location=self.name(to), lines=lines, reference="t")
@@ -166,8 +193,6 @@ class Goods(RuleBasedStateMachine):
             self.shop.transfers[self.told(command).result["transfer"]] = Transfer(item, to, units)
             self.shop.post(item, place, -units, "in_transit")
 
-    @precondition(lambda self: self.shop.transfers)
-    @rule(which=NUMBERS, units=st.integers(0, 5), close=st.booleans())
     def let_a_transfer_arrive(self, which: int, units: int, close: bool) -> None:
         id_ = list(self.shop.transfers)[which % len(self.shop.transfers)]
         transfer = self.shop.transfers[id_]

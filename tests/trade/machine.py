@@ -7,14 +7,15 @@ request claims more than there is, no place is asked again that rejected a line,
 from __future__ import annotations
 
 from collections import Counter
+from datetime import timedelta
 from decimal import Decimal
 
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 from tests.machine.machine import NUMBERS
 from tests.proof import problems_of
-from tests.trade.goods import WHERE, Goods
-from tests.trade.model import KINDS, KIT, PLACES, PRICE, STOCKED, Order, Wanted
+from tests.trade.goods import WANTED, WHERE, Goods
+from tests.trade.model import KINDS, PLACES, PRICE, STOCKED, Order, Wanted
 from tests.trade.watching import (
     CAPPED,
     Seen,
@@ -40,8 +41,6 @@ from trueup.sourcing.parts import MovePart, PartUnits
 from trueup.sourcing.reject import RejectPart
 from trueup.storyline import settled
 
-WANTED = st.lists(st.tuples(st.sampled_from((*STOCKED, KIT)), st.integers(1, 5)), min_size=1, max_size=3).map(tuple)
-
 
 class Trade(Goods):
     """Place, hold, source, move, reject, release, allocate by hand, cancel; beside all that happens to goods."""
@@ -66,13 +65,57 @@ class Trade(Goods):
             assert self.shop.counting(item, place) <= most, (item, place, "more was claimed than there is")
 
     def chosen(self, which: int) -> tuple[str, Order]:
-        order = list(self.shop.orders)[which % len(self.shop.orders)]
-        return order, self.shop.orders[order]
+        """One of the orders; those that are over now and then only."""
+        live = [id_ for id_, order in self.shop.orders.items() if order.state != "cancelled"]
+        orders = live if live and which % 12 else list(self.shop.orders)
+        id_ = orders[which % len(orders)]
+        return id_, self.shop.orders[id_]
+
+    @precondition(lambda self: self.shop.orders)
+    @rule(which=NUMBERS, line=st.integers(1, 4), units=st.integers(0, 3), whole=st.sampled_from((False, False, True)))
+    def somebody_cancels(self, which: int, line: int, units: int, whole: bool) -> None:
+        if whole:
+            self.cancel_the_rest(which)
+        else:
+            self.cancel(which, line, units)
+
+    @precondition(lambda self: self.shop.orders)
+    @rule(which=NUMBERS, type_=st.sampled_from(("manual", "compliance")), line=st.sampled_from((None, 1, 2, 3)))
+    def somebody_holds_or_releases(self, which: int, type_: str, line: int | None) -> None:
+        if any(order.holds for order in self.shop.orders.values()) and which % 2:
+            self.release_a_hold(which)
+        else:
+            self.hold(which, type_, line)
+
+    @precondition(lambda self: self.shop.orders)
+    @rule(at_once=st.booleans())
+    def everything_is_sourced(self, at_once: bool) -> None:
+        if at_once:
+            self.source_all_at_once()
+        else:
+            self.settle()
+
+    @precondition(lambda self: self.shop.orders)
+    @rule(
+        how=st.sampled_from(("allocate", "fill", "fill", "release", "release")),
+        which=NUMBERS,
+        line=st.integers(1, 4),
+        place=WHERE,
+        units=st.integers(0, 3),
+    )
+    def somebody_decides_by_hand(self, how: str, which: int, line: int, place: str, units: int) -> None:
+        if how == "allocate":
+            self.allocate_by_hand(self.chosen(which)[0], line, place, units)
+        elif how == "fill":
+            self.fill_by_hand(which, place, units // 2)
+        else:
+            self.release_by_hand(which, place, units)
 
     # --- orders -----------------------------------------------------------------------------------------------
 
     @rule(wanted=WANTED)
     def place(self, wanted: Wanted) -> None:
+        self.pass_time(timedelta(seconds=1))  # whose turn it is goes by the time, and then by ids, which are random
         taken = self.shop.taking(wanted)
         lines = tuple(PlaceLine(self.name(item), Quantity(units), Amount(PRICE)) for item, units in wanted)
         command = PlaceOrder(channel=self.name("shop"), currency="EUR", lines=lines)
@@ -89,8 +132,6 @@ class Trade(Goods):
             assert seen.lines[number][1] == line.open - line.waiting, (number, "reserved", seen.lines[number])
         self.adopt(order, seen)
 
-    @precondition(lambda self: self.shop.orders)
-    @rule(which=NUMBERS, line=st.integers(1, 4), units=st.integers(0, 4))
     def cancel(self, which: int, line: int, units: int) -> None:
         id_, order = self.chosen(which)
         command = CancelOrder(order=id_, lines=(CancelLine(line, Quantity(units)),))
@@ -104,8 +145,6 @@ class Trade(Goods):
         else:
             self.cancelling(command, id_, {line: units})
 
-    @precondition(lambda self: self.shop.orders)
-    @rule(which=NUMBERS)
     def cancel_the_rest(self, which: int) -> None:
         id_, order = self.chosen(which)
         rest = {number: line.open for number, line in order.lines.items() if line.open and line.parent is None}
@@ -130,8 +169,6 @@ class Trade(Goods):
             assert not seen.by_place(kind) - self.shop.by_place(id_, kind), "a cancellation claims nothing"
         self.adopt(id_, seen)
 
-    @precondition(lambda self: self.shop.orders)
-    @rule(which=NUMBERS, type_=st.sampled_from(("manual", "compliance")), line=st.sampled_from((None, None, 1, 2)))
     def hold(self, which: int, type_: str, line: int | None) -> None:
         id_, order = self.chosen(which)
         command = PlaceHold(order=id_, type=type_, line=line, reason=f"look {self.submitted}")
@@ -143,8 +180,6 @@ class Trade(Goods):
             order.holds[self.told(command).result["hold"]] = (type_, line)
             self.adopt(id_, self.see(id_))
 
-    @precondition(lambda self: any(order.holds for order in self.shop.orders.values()))
-    @rule(which=NUMBERS)
     def release_a_hold(self, which: int) -> None:
         held = [(id_, hold) for id_, order in self.shop.orders.items() for hold in order.holds]
         id_, hold = held[which % len(held)]
@@ -199,15 +234,11 @@ class Trade(Goods):
         else:
             assert (outcome.status, outcome.result["outcome"]) == ("applied", "partly" if served else "unserved")
 
-    @precondition(lambda self: self.shop.orders)
-    @rule()
     def source_all_at_once(self) -> None:
         outcomes = self.submit(*(AssignOrder(order=order) for order in self.shop.orders))
         assert all(outcome.status != "quarantined" for outcome in outcomes), outcomes
         self.look_at_all()
 
-    @precondition(lambda self: self.shop.orders)
-    @rule()
     def settle(self) -> None:
         self.bench.runner.run(settled(self.bench.door, self.bench.url, house.build()))
         self.look_at_all()
@@ -258,10 +289,8 @@ class Trade(Goods):
 
     # --- by hand ----------------------------------------------------------------------------------------------
 
-    @precondition(lambda self: self.shop.orders)
-    @rule(which=NUMBERS, line=st.integers(1, 4), place=WHERE, units=st.integers(0, 5))
-    def allocate_by_hand(self, which: int, line: int, place: str, units: int) -> None:
-        id_, order = self.chosen(which)
+    def allocate_by_hand(self, id_: str, line: int, place: str, units: int) -> None:
+        order = self.shop.orders[id_]
         command = AllocateUnits(order=id_, line=line, location=self.name(place), quantity=Quantity(units))
         known = order.goods().get(line)
         if order.state == "cancelled":
@@ -290,24 +319,47 @@ class Trade(Goods):
         wanted = known.open - self.shop.held_by(id_, line, "allocation")
         return min(wanted, self.shop.available_to(id_, known.item, place, (line,)))
 
-    @precondition(lambda self: self.shop.orders)
-    @rule(which=NUMBERS, place=WHERE, short=st.integers(0, 2))
     def fill_by_hand(self, which: int, place: str, short: int) -> None:
         """Allocate what a line may have, less some units."""
-        lines = [(at, n) for at, id_ in enumerate(self.shop.orders) for n in self.shop.orders[id_].goods()]
-        at, line = lines[which % len(lines)]
-        units = self.may_have(list(self.shop.orders)[at], line, place) - short
+        id_, order = self.chosen(which)
+        lines = list(order.goods())
+        line = lines[which % len(lines)]
+        units = self.may_have(id_, line, place) - short
         if units > 0:
-            self.allocate_by_hand(at, line, place, units)
+            self.allocate_by_hand(id_, line, place, units)
+
+    @precondition(lambda self: self.shop.orders)
+    @rule(which=NUMBERS, more=st.integers(0, 1), by_hand=st.booleans())
+    def goods_come_for_somebody_who_waits(self, which: int, more: int, by_hand: bool) -> None:
+        waiting = [(id_, n) for id_, order in self.shop.orders.items() for n, x in order.lines.items() if x.pegged]
+        if not waiting:
+            return
+        id_, number = waiting[which % len(waiting)]
+        line = self.shop.orders[id_].lines[number]
+        self.receive(line.item, PLACES[0], line.waiting + more)
+        units = self.may_have(id_, number, PLACES[0])
+        if by_hand and units > 0:
+            self.allocate_by_hand(id_, number, PLACES[0], units)
+        else:
+            self.settle()
 
     @precondition(lambda self: self.shop.orders)
     @rule(which=NUMBERS, line=st.integers(1, 3))
     def source_around_a_hold(self, which: int, line: int) -> None:
+        id_, order = self.chosen(which)
         self.hold(which, "manual", line)
+        for place in PLACES if line in order.goods() else ():
+            if (units := self.may_have(id_, line, place)) > 0:
+                self.allocate_by_hand(id_, line, place, units)
         self.source(which)
 
-    @precondition(lambda self: self.shop.orders)
-    @rule(which=NUMBERS, line=st.integers(1, 4), place=WHERE, units=st.integers(0, 4))
+    def release_by_hand(self, which: int, place: str, units: int) -> None:
+        """Give back units of a line that has some; or try to at a place where it has not."""
+        id_, _ = self.chosen(which)
+        there = sorted(self.shop.by_place(id_, "allocation"))
+        line, at = there[which % len(there)] if there and units else (1, place)
+        self.release_an_allocation(which, line, at, units)
+
     def release_an_allocation(self, which: int, line: int, place: str, units: int) -> None:
         id_, order = self.chosen(which)
         command = ReleaseAllocation(order=id_, line=line, location=self.name(place), quantity=Quantity(units))
@@ -341,6 +393,7 @@ class Trade(Goods):
             return
         id_, fulfilment_order, place, owed = part
         first = min(owed)
+        units = units % (owed[first] + 2)
         lines = (PartUnits(first, Quantity(units)),) if units else ()
         command = RejectPart(order=id_, fulfilment_order=fulfilment_order, reason=reason, lines=lines)  # type: ignore[arg-type]
         if units > owed[first]:
