@@ -1,4 +1,4 @@
-"""Sixteen buyers in two processes on scarce stock at three locations, placing and sourcing. Behaviour 16, with sourcing."""
+"""Sixteen buyers in two processes place and source scarce stock at three locations. Behaviour 16, with sourcing on."""
 
 from __future__ import annotations
 
