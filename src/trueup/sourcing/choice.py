@@ -42,7 +42,7 @@ class Choice:
         self.orders = tuple(orders)
         self._draft = draft
         self._infinite = float(highspy.kHighsInf)
-        self._whole = highspy.HighsVarType.kInteger
+        self._whole, self._late = highspy.HighsVarType.kInteger, highspy.HighsModelStatus.kTimeLimit
         self._solver = _solver()
         self._order_rows = {order: row for row, order in enumerate(orders)}
         for _ in orders:
@@ -78,7 +78,7 @@ class Choice:
     def solve(self, seconds: float, rough: float = ROUGH) -> Solved | None:
         """Choose, ways in part allowed; of many orders, by a first-order method to `rough`.
 
-        What is only nearly solved serves as well; None: nothing was found in the time.
+        What is only nearly solved serves as well; None: out of time.
         """
         import numpy as np
 
@@ -91,7 +91,8 @@ class Choice:
         _run(solver, seconds)
         solution = solver.getSolution()
         duals, chosen = np.array(solution.row_dual), np.array(solution.col_value)
-        if len(duals) < self._rows or len(chosen) < len(self._ways):
+        late = solver.getModelStatus() == self._late
+        if late or len(duals) < self._rows or len(chosen) < len(self._ways):
             return None
         layout = self._draft.layout
         unit, order = np.zeros(layout.stock.shape), np.zeros(len(layout.room))

@@ -46,7 +46,7 @@ def dive(
         start = clock()
         choice = Choice(draft, left)
         for order in left:
-            for way in ways[order]:
+            for way in ways[order] if clock() < until else ():
                 choice.add(order, way)
         those = blocks(layout, np.array(left), draft.left)
         rounds = ROUNDS_MAX if first else ROUNDS_FIRST

@@ -31,7 +31,11 @@ from trueup.sourcing.search import search
 from trueup.sourcing.sequential import Room, sequential
 
 SECONDS_MAX = 30.0
-SEARCH_UNTIL, DIVE_UNTIL, END = 0.2, 0.7, 0.95  # of the time: when each step ends at the latest
+SEARCH_UNTIL, DIVE_UNTIL = (
+    0.2,
+    0.7,
+)  # of the time after the rule and before the close: when each step ends at the latest
+CLOSE = 0.05  # of the time: kept for the close, or as much as the rule took, as both grow with the orders
 ROUNDS_MAX = 25  # of looking for prices
 BATCH = 800  # orders again together
 BATCHES = 6  # of a pass
@@ -69,10 +73,12 @@ def optimise(
     rule_total = cost_of(problem, rule).total
     everyone = tuple(order.id for order in problem.orders)
     best, best_total, batches, fell_back = rule, rule_total, 0, everyone
-    if problem.orders and problem.places and clock() < start + SEARCH_UNTIL * seconds_max:
+    took = clock() - start
+    end = start + seconds_max - max(CLOSE * seconds_max, took)
+    if problem.orders and problem.places and clock() + took < end:
         layout = lay_out(problem)
-        draft, left_over, prices = _drafted(layout, rule, rule_total, start, seconds_max, clock)
-        batches, reached, done = _roll(draft, prices, start + END * seconds_max, clock)
+        draft, left_over, prices = _drafted(layout, rule, rule_total, end, clock)
+        batches, reached, done = _roll(draft, prices, end, clock)
         plan = draft.plan()
         total = cost_of(problem, plan).total
         if total < rule_total:
@@ -86,18 +92,16 @@ def optimise(
     return Result(best, best_total, rule_total, by, clock() - start, batches, fell_back)
 
 
-def _drafted(
-    layout: Layout, rule: Plan, rule_total: int, start: float, seconds_max: float, clock: Callable[[], float]
-) -> Dived:
+def _drafted(layout: Layout, rule: Plan, rule_total: int, end: float, clock: Callable[[], float]) -> Dived:
     """The draft to start from; its left over orders are served by the sequential rule."""
     import numpy as np
 
-    problem = layout.problem
+    problem, start = layout.problem, clock()
     those = blocks(layout, np.arange(len(problem.orders)), layout.stock)
     ways: list[tuple[int, Way]] = []
-    until = start + SEARCH_UNTIL * seconds_max
+    until, dive_until = (start + part * (end - start) for part in (SEARCH_UNTIL, DIVE_UNTIL))
     found = search(layout, those, ROUNDS_MAX, until, clock, bound=False, seen=ways.extend)
-    dived = dive(layout, ways, found.prices, start + DIVE_UNTIL * seconds_max, clock)
+    dived = dive(layout, ways, found.prices, dive_until, clock)
     draft = dived.draft
     if dived.left_over:
         room, plan = Room(problem), draft.plan()
