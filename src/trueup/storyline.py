@@ -33,7 +33,7 @@ from trueup.sourcing.allocate import ReleaseShortage
 from trueup.sourcing.assign import AssignOrder
 from trueup.sourcing.policy import Routing
 from trueup.sourcing.state import FulfilmentRejected
-from trueup.stock.state import StockMoved
+from trueup.stock.state import ClaimsReleased, StockMoved
 
 LEASE = 7_205_759_405
 ROWS_MAX = 1000
@@ -89,12 +89,24 @@ async def settle_stock(row: Recorded, scene: Scene) -> Sequence[Command]:
     )
 
 
+async def give_to_who_waits(row: Recorded, scene: Scene) -> Sequence[Command]:
+    """After units became free, fill what waits for them. What somebody released by hand from an order stays free."""
+    freed = json.decode(row.body, ClaimsReleased)
+    by_hand = freed.reason == "released" and freed.holder.startswith("ord_")
+    if by_hand or freed.reason == "short":
+        return ()
+    items = sorted({claim.item for claim in freed.claims})
+    waiting = await sourcing.waiting_for(scene.connection, items, scene.policies.get(Routing).fill)
+    return tuple(AssignOrder(order=order, mode="receipt") for order in waiting)
+
+
 STORY: dict[str, tuple[Follow, ...]] = {
     OrderPlaced.name: (source_when_placed,),
     OrderMoved.name: (what_the_workflow_binds,),
     FulfilmentRejected.name: (source_again,),
     HoldReleased.name: (source_when_released,),
     StockMoved.name: (settle_stock,),
+    ClaimsReleased.name: (give_to_who_waits,),
 }
 
 

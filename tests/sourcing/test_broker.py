@@ -162,6 +162,21 @@ async def test_orders_on_hold_and_other_groups_are_left_out(door: Door, url: str
     await prove(url)
 
 
+async def test_a_run_gives_no_location_more_orders_than_it_takes_where_the_rule_heeds_that(
+    door: Door, url: str, clock: TurnedClock
+):
+    await two_cities(door, east=10, west=10)
+    east = RegisterLocation(
+        code="EAST", name="EAST", latitude=Quantity("52.00"), longitude=Quantity("13.40"), capacity_per_day=1
+    )
+    expect_all([await act(door, east)])
+    await two_orders(door, clock)
+    assert (await run(url, door)).fallen_back == 0
+    went = await rows(url, "select l.code from fulfilment_order f join location l on l.id = f.location order by 1")
+    assert went == [("EAST",), ("WEST",)]
+    await prove(url)
+
+
 async def test_a_promise_that_would_be_broken_costs_and_so_goes_from_where_it_is_kept(
     door: Door, url: str, clock: TurnedClock
 ):

@@ -82,7 +82,9 @@ def test_no_more_parts_than_the_rule_allows():
     rule = Rule("two", sort=("priority",), ranking=("A", "B", "C"), splits_max=2, otherwise="partial")
     sites = site("A", MUG=1), site("B", MUG=2), site("C", MUG=3)
     assert chosen(rule, [need(1, "MUG", 4)], *sites) == [("C", 1, 3), ("A", 1, 1)]
-    assert chosen(rule, [need(1, "MUG", 6)], *sites) == []
+    assert chosen(rule, [need(1, "MUG", 6)], *sites) == [("C", 1, 3), ("B", 1, 2)], "what two can give; the rest waits"
+    queued = msgspec.structs.replace(rule, otherwise="queue")
+    assert chosen(queued, [need(1, "MUG", 6)], *sites) == []
 
 
 def test_what_must_stay_stays():

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from tests.conftest import START, stocked
 from tests.proof import prove
-from tests.requests import adjust, order_of, receipt
+from tests.requests import adjust, cancel, cart_of, order_of, receipt
 from tests.stock.depth import balance, cases, done, item, lots, lots_of, places, refused, restate, ship, tell
 
+from trueup.core.clock import TurnedClock
 from trueup.core.door import Door
 from trueup.core.quantity import Quantity
 from trueup.stock.count import CountedLine, CountStock
@@ -79,4 +82,31 @@ async def test_tracked_components_go_first_expired_first_and_come_back_unidentif
     await done(door, take_apart(1))
     assert await lots_of(url) == {"?": 2, "L2": 4}
     assert await cases(url) == ["stock_lot"]
+    await prove(url)
+
+
+async def test_behaviour_14_a_phantom_kit_whole_300_mugs_are_150_kits(door: Door, url: str, clock: TurnedClock):
+    """Selling one leaves 298 mugs, cancelling restores 300; a cart holds a kit by its parts."""
+    await stocked(door, MUG=300)
+    await item(door, "PAIR", kind="kit", phantom=True, parts={"MUG": 2})
+    assert await refused(door, order_of(PAIR=151)) == "stock.short"
+    assert await balance(url) == {"on_hand": 300}
+    sold = await done(door, order_of(PAIR=1))
+    assert await balance(url) == {"on_hand": 300, "reserved": 2}, "298 are left to sell"
+    assert await refused(door, order_of(MUG=299)) == "stock.short"
+    await done(door, cancel(sold.result["order"]))
+    assert await balance(url) == {"on_hand": 300}
+    await done(door, cart_of(clock.now() + timedelta(minutes=5), PAIR=150))
+    assert await balance(url) == {"on_hand": 300, "reserved": 300}
+    assert await refused(door, cart_of(clock.now() + timedelta(minutes=5), PAIR=1)) == "stock.short"
+    clock.turn(timedelta(minutes=6))
+    await done(door, order_of(PAIR=150))
+    await prove(url)
+
+
+async def test_a_charge_is_not_reserved(door: Door, url: str, clock: TurnedClock):
+    await stocked(door, MUG=3)
+    await item(door, "WRAP", kind="charge")
+    assert await refused(door, cart_of(clock.now() + timedelta(minutes=5), MUG=1, WRAP=1)) == "stock.charge"
+    assert await balance(url) == {"on_hand": 3}
     await prove(url)

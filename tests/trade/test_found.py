@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import msgspec
 from tests.conftest import stocked
 from tests.proof import prove
 from tests.requests import rows
 from tests.sourcing.words import act, assigned, parts, publish, stands, state_of
 
+from trueup.core.clock import TurnedClock
 from trueup.core.door import Door
 from trueup.core.money import Amount
 from trueup.core.quantity import Quantity
+from trueup.house import build
 from trueup.orders.cancel import CancelLine, CancelOrder
 from trueup.orders.channel import Channel
 from trueup.orders.hold import PlaceHold
@@ -18,6 +22,7 @@ from trueup.orders.place import PlaceLine, PlaceOrder
 from trueup.sourcing.allocate import AllocateUnits, ReleaseAllocation
 from trueup.sourcing.reject import RejectPart
 from trueup.stock.receive import AdjustStock, ReceivedLine, ReceiveStock
+from trueup.storyline import settled
 
 
 async def mugs(door: Door, *lines: int, short: str = "refuse") -> str:
@@ -134,4 +139,39 @@ async def test_a_line_that_a_hold_keeps_back_keeps_its_turn(door: Door, url: str
     await assigned(door, order)
     waiting = await rows(url, "select line, quantity from stock_waiting order by line")
     assert waiting == [(1, 1), (2, 2)]
+    await prove(url)
+
+
+async def test_stock_that_a_cancellation_frees_goes_to_who_waits_for_it(door: Door, url: str, clock: TurnedClock):
+    await stocked(door, MUG=2)
+    first = await mugs(door, 2, short="backorder")
+    clock.turn(timedelta(minutes=1))
+    second = await mugs(door, 2, short="backorder")
+    await settled(door, url, build())
+    assert await state_of(url, second) == "waiting"
+    assert (await act(door, CancelOrder(order=first))).refusal is None
+    await settled(door, url, build())
+    assert await state_of(url, second) == "sourced"
+    assert (await stands(url, "MUG", "MAIN"))["allocated"] == 2
+    await prove(url)
+
+
+async def test_what_somebody_released_by_hand_stays_free_until_somebody_sources_it(door: Door, url: str):
+    await stocked(door, MUG=2)
+    order = await mugs(door, 2)
+    await settled(door, url, build())
+    release = ReleaseAllocation(order=order, line=1, location="MAIN", quantity=Quantity(2))
+    assert (await act(door, release)).refusal is None
+    await settled(door, url, build())
+    assert (await stands(url, "MUG", "MAIN"))["allocated"] == 0
+    await prove(url)
+
+
+async def test_a_rejection_while_the_order_waits_is_no_event_without_a_match(door: Door, url: str):
+    await stocked(door, MUG=1)
+    order = await mugs(door, 2, short="backorder")
+    part = (await assigned(door, order))["fulfilment_orders"][0]["fulfilment_order"]
+    assert await state_of(url, order) == "waiting"
+    assert (await act(door, RejectPart(order=order, fulfilment_order=part, reason="no_capacity"))).refusal is None
+    assert await rows(url, "select state, unmatched from orders") == [("waiting", 0)]
     await prove(url)

@@ -19,14 +19,14 @@ from trueup.orders.basket import basket_refusal, custom_fields, discount_refusal
 from trueup.orders.channel import Channel
 from trueup.orders.draft_state import Draft, DraftBasket, DraftConfirmed, DraftEnded, DraftRow, Drafts, DraftSaved
 from trueup.orders.holds import wants_customer
-from trueup.orders.place import Begun, PlaceLine, PlaceOrder, basket_concerns, stocked, taken, want_basket, wanted_of
+from trueup.orders.place import Begun, PlaceLine, PlaceOrder, basket_concerns, taken, want_basket, wanted_of
 from trueup.orders.price import prices_of, sums_of
 from trueup.orders.state import Captured, OrderPlaced, OrderRow
 from trueup.orders.suspect import want_earlier
 from trueup.orders.totals import Totals
 from trueup.orders.workflow import BusinessEvent, Workflow, advance, allows
 from trueup.parties.state import Parties, keep_contact
-from trueup.stock.reserve import Demand, short_refusal, spread
+from trueup.stock.reserve import Demand, short_refusal, spread, stocked
 from trueup.stock.state import ClaimsReleased, Place, Stock, StockReserved
 
 RESERVE_MINUTES_MAX = 43_200

@@ -29,7 +29,7 @@ from trueup.orders.totals import totals_of
 from trueup.orders.workflow import Workflow
 from trueup.parties.state import Parties, keep_contact
 from trueup.stock.peg import peg_events
-from trueup.stock.reserve import Demand, Missing, bad_line, short_refusal, spread
+from trueup.stock.reserve import Demand, Missing, bad_line, short_refusal, spread, stocked
 from trueup.stock.state import Claim, Place, Stock, StockReserved
 from trueup.stock.supply_state import Supply
 
@@ -164,27 +164,6 @@ def wanted_of(state: State, lines: Sequence[PlaceLine]) -> list[Demand] | Refusa
             return msgspec.structs.replace(units, where=f"{where}.unit")
         wanted.append(Demand(number, item, units, where))
     return wanted
-
-
-def stocked(state: State, wanted: Sequence[Demand], location: str | None) -> list[Demand]:
-    """Return what the lines want of stock: goods, assembled kits, and the parts of phantom kits on lines of their own.
-
-    An assembled kit has stock of its own, like a good; a phantom kit has none, and charges want none.
-    Source: behaviour 14.
-    """
-    demands = [
-        Demand(demand.line, demand.item, demand.quantity, demand.where, location)
-        for demand in wanted
-        if demand.item.kind != "charge" and not demand.item.phantom
-    ]
-    number = len(wanted)
-    for kit in wanted:
-        for part in kit.item.components if kit.item.phantom else ():
-            item = state.of(Catalogue).item_of(part.item)
-            assert item is not None, "the catalogue loads a phantom kit with its parts"
-            number += 1
-            demands.append(Demand(number, item, kit.quantity * part.quantity, kit.where, location, kit.item))
-    return demands
 
 
 def _lines(

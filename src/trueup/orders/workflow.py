@@ -71,6 +71,7 @@ TRANSITIONS = (
     Transition("waiting", "sourced", "sourced"),
     Transition("waiting", "partly_sourced", "waiting", "partly sourced"),
     Transition("waiting", "backordered", "waiting", "backordered"),
+    Transition("waiting", "rejected", "waiting", "rejected"),
     Transition("waiting", "unpaid", "cancelled", "unpaid"),
     Transition("waiting", "cancelled", "cancelled"),
     Transition("sourced", "sourced", "sourced"),

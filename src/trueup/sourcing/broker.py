@@ -116,9 +116,11 @@ def pose(picture: Picture, orders: list[Sketch], groups: dict[str, Group], polic
     policy = policies.get(Routing)
     unit = minor_unit(policy.costs.currency)
     items = {need.item for order in orders for need in order.needs}
+    # A run has one limit per place: where any of its rules heeds capacity, nobody goes beyond it.
+    hard = any(groups[order.id].rules[0].where.capacity for order in orders)
     stock = {key: int(units) for key, units in picture.free.items() if key[0] in items and units >= 1}
     places = tuple(
-        problems.Place(place.id, picture.capacity(place), int(policy.costs.over_capacity / unit))
+        problems.Place(place.id, picture.capacity(place), None if hard else int(policy.costs.over_capacity / unit))
         for place in sorted(picture.places.values(), key=lambda place: place.id)
     )
     costs = problems.Costs(

@@ -238,13 +238,13 @@ def _serve(needs: Sequence[Need], kept: Sequence[Candidate], rule: Rule) -> tupl
                 return shares, None
         return [], "no group of locations has all of it"
     shares = _split(kept, needs, rule)
-    if rule.splits_max is not None and len({share.location for share in shares}) > rule.splits_max:
-        return [], f"it would take more than {rule.splits_max} locations"
+    if _short(needs, shares) and not _short(needs, _from(kept, needs, rule)):
+        return shares, f"all of it would take more than {rule.splits_max} locations"
     return shares, None
 
 
 def _split(kept: Sequence[Candidate], needs: Sequence[Need], rule: Rule) -> list[Share]:
-    """Split in the sorted order; where that takes too many parts, the location that covers most goes first."""
+    """Split in the sorted order; where that takes too many parts, as many as may be, the one that covers most first."""
     shares = _from(kept, needs, rule)
     if rule.splits_max is None or len({share.location for share in shares}) <= rule.splits_max:
         return shares
@@ -255,8 +255,7 @@ def _split(kept: Sequence[Candidate], needs: Sequence[Need], rule: Rule) -> list
         best = max(covered, key=lambda entry: entry[0])[1]
         chosen.append(best)
         rest.remove(best)
-    fewest = _from(chosen, needs, rule)
-    return fewest if not _short(needs, fewest) else shares
+    return _from(chosen, needs, rule)
 
 
 def _from(kept: Sequence[Candidate], needs: Sequence[Need], rule: Rule) -> list[Share]:

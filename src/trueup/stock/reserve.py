@@ -69,7 +69,8 @@ class Missing(msgspec.Struct, frozen=True):
 def reserve_stock(state: State, command: ReserveStock, context: Context) -> Decision:
     """Hold every line until the expiry. Refuses the whole when a line is short, naming all short lines.
 
-    An expired reservation counts on no read, whether or not a worker swept it. Source: behaviours 3, 13, 15.
+    Of a phantom kit its parts are held. An expired reservation counts on no read, whether or not a worker swept it.
+    Source: behaviours 3, 13, 14, 15.
     """
     if command.expires_at.tzinfo is None or command.expires_at <= context.now:
         return Refusal("stock.expiry_past", "The expiry lies in the past or has no zone.", "State a time to come.",
@@ -83,8 +84,11 @@ def reserve_stock(state: State, command: ReserveStock, context: Context) -> Deci
         item = catalogue.item(line.sku)
         if item is None or line.quantity <= 0:
             return bad_line(f"lines[{number - 1}]", line.sku, line.quantity, item)
+        if item.kind == "charge":
+            return Refusal("stock.charge", f"{line.sku!r} is a charge, which has no stock.", "Leave it out.",
+                           f"lines[{number - 1}].sku", line.sku)  # fmt: skip
         demands.append(Demand(number, item, line.quantity, f"lines[{number - 1}]"))
-    claims, missing = spread(state, demands, (location.id,))
+    claims, missing = spread(state, stocked(state, demands, location.id), (location.id,))
     if missing:
         return short_refusal(missing)
     reservation = context.new_id("rsv")
@@ -103,6 +107,27 @@ def release_reservation(state: State, command: ReleaseReservation, context: Cont
     claims = tuple(claim.units() for claim in open_claims)
     event = ClaimsReleased(holder=command.reservation, claims=claims, reason="released", at=context.now)
     return Accepted([event], command.reservation, {"reservation": command.reservation})
+
+
+def stocked(state: State, wanted: Sequence[Demand], location: str | None) -> list[Demand]:
+    """Return what the lines want of stock: goods, assembled kits, and the parts of phantom kits on lines of their own.
+
+    An assembled kit has stock of its own, like a good; a phantom kit has none, and charges want none.
+    Source: behaviour 14.
+    """
+    demands = [
+        Demand(demand.line, demand.item, demand.quantity, demand.where, location)
+        for demand in wanted
+        if demand.item.kind != "charge" and not demand.item.phantom
+    ]
+    number = len(wanted)
+    for kit in wanted:
+        for part in kit.item.components if kit.item.phantom else ():
+            item = state.of(Catalogue).item_of(part.item)
+            assert item is not None, "the catalogue loads a phantom kit with its parts"
+            number += 1
+            demands.append(Demand(number, item, kit.quantity * part.quantity, kit.where, location, kit.item))
+    return demands
 
 
 def spread(
