@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import count
 from typing import Any
 
 from tests.conftest import expect_all
@@ -48,11 +49,10 @@ async def placed(door: Door, key: str = "order", **units: int) -> str:
 
 async def act(door: Door, command: Command) -> Outcome:
     """Submit a command under a key of its own."""
-    act.number += 1  # type: ignore[attr-defined]
-    return await door.submit(SYSTEM, command, f"act {act.number}")  # type: ignore[attr-defined]
+    return await door.submit(SYSTEM, command, f"act {next(_NUMBERS)}")
 
 
-act.number = 0  # type: ignore[attr-defined]
+_NUMBERS = count(1)
 
 
 async def stands(url: str, sku: str, code: str) -> dict[str, int]:

@@ -11,10 +11,10 @@ from trueup.core.policy import Policies
 from trueup.core.verb import Accepted, Command, Context, Decision, Event, State, Verb
 from trueup.orders.hold import concerns_order
 from trueup.orders.hold_state import Holds
-from trueup.orders.holds import OWN_EVENTS, blocking, held_refusal, hold_events, then_wants_rules
+from trueup.orders.holds import blocking, held_refusal, hold_events, then_wants_rules
 from trueup.orders.state import EventUnmatched, OrderMoved, OrderRow, Orders, version_after
 from trueup.orders.version import known_order, unknown_order
-from trueup.orders.workflow import advance, allows, workflow_of
+from trueup.orders.workflow import OWN_EVENTS, advance, allows, workflow_of
 
 EventName = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_]{0,59}$")]
 _BY_VERB = {

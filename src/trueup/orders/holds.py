@@ -10,7 +10,7 @@ import re
 from collections.abc import Collection, Sequence
 from datetime import timedelta
 from functools import cached_property
-from typing import Annotated, ClassVar, Literal, get_args
+from typing import Annotated, ClassVar, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
@@ -24,9 +24,8 @@ from trueup.orders.conditions import Condition, Facts, LineFacts, Test, conditio
 from trueup.orders.held import Hold, HoldPlaced
 from trueup.orders.hold_state import Holds
 from trueup.orders.state import Captured, Line, OrderRow
-from trueup.orders.workflow import BusinessEvent
+from trueup.orders.workflow import OWN_EVENTS
 
-OWN_EVENTS: frozenset[str] = frozenset(get_args(BusinessEvent))
 """The events that Trueup itself reports, each by a verb of its own."""
 PLACED = "placed"
 ONLY_PEOPLE = ("fraud", "manual", "compliance")

@@ -8,8 +8,9 @@ with `advance`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 import msgspec
 
@@ -23,13 +24,14 @@ BusinessEvent = Literal[
     "confirmed", "sourced", "partly_sourced", "backordered", "rejected", "cancelled", "expired", "unpaid"
 ]
 """What Trueup itself reports about an order; a workflow may bind more of its own."""
-_NAME = r"^[a-z][a-z0-9_]{0,59}$"
+OWN_EVENTS: frozenset[str] = frozenset(get_args(BusinessEvent))
+Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_]{0,59}$")]
 
 
 class WorkflowState(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One state. reasons: why an order may be in it, for people to choose from. final: no event leads out."""
 
-    name: str
+    name: Name
     label: str = ""
     reasons: tuple[str, ...] = ()
     final: bool = False
@@ -46,7 +48,7 @@ class Transition(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename
     """One edge: in the state `from_`, the event `on` leads to the state `to`; then `submit` follows."""
 
     from_: str
-    on: str
+    on: Name
     to: str
     reason: str | None = None
     submit: Binding | None = None
@@ -188,10 +190,19 @@ def allows(row: OrderRow, event: str, policies: Policies) -> Refusal | None:
     return Refusal(
         "orders.transition",
         f"The order is in state {state!r}{reason}, where {event!r} is not allowed.",
-        f"Allowed there: {', '.join(can)}." if can else "The state is final.",
+        _ways(can),
         "order",
         row.captured.id,
     )
+
+
+def _ways(events: Sequence[str]) -> str:
+    """Return what would be allowed, in words: what people may say, and what Trueup reports when it happens."""
+    said = [event for event in events if event not in OWN_EVENTS]
+    own = [event for event in events if event in OWN_EVENTS]
+    told = [f"Allowed there: {', '.join(said)}."] if said else []
+    told += [f"Trueup itself reports there: {', '.join(own)}."] if own else []
+    return " ".join(told) or "The state is final."
 
 
 def stays(row: OrderRow, event: str, policies: Policies) -> bool:

@@ -12,7 +12,7 @@ import msgspec
 from trueup.core import json
 from trueup.core.database import Connection
 from trueup.core.paging import Limit, Page, bounded, page_of, read_cursor, write_cursor
-from trueup.sourcing.policy import FillSort, OrderSort
+from trueup.sourcing.policy import FillSort
 from trueup.sourcing.state import Decision
 
 WAITING_MAX = 500
@@ -172,13 +172,6 @@ async def short_at(
         [[item for item, _ in places], [location for _, location in places], limit],
     )
     return tuple(Short(*row) for row in await rows.fetchall())
-
-
-async def unassigned(connection: Connection, sort: Sequence[OrderSort], limit: int) -> tuple[str, ...]:
-    """Return the orders that are not allocated in full, in the sequence in which they are to be sourced."""
-    sorts = ", ".join([*(_SORTS[one] for one in sort), "o.placed_at", "o.id"])
-    rows = await connection.execute(f"select o.id from orders o where {_UNASSIGNED} order by {sorts} limit %s", [limit])
-    return tuple(row[0] for row in await rows.fetchall())
 
 
 async def decisions(connection: Connection, order: str) -> tuple[DecisionRow, ...]:
