@@ -16,10 +16,10 @@ from trueup.orders import read as orders
 from trueup.orders.advance import AdvanceOrder
 from trueup.orders.cancel import CancelOrder
 from trueup.orders.hold import PlaceHold
-from trueup.orders.holds import OWN_EVENTS, rules_of
+from trueup.orders.holds import rules_of
 from trueup.orders.read import OrderDetail, OrderLine, OrderQuery
 from trueup.orders.suspect import DismissDuplicate
-from trueup.orders.workflow import Workflow
+from trueup.orders.workflow import OWN_EVENTS, Workflow
 from trueup.parties.state import Address, Contact
 from trueup.web.console import words
 from trueup.web.console.pages import sourcing
