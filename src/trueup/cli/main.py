@@ -3,34 +3,77 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from importlib import import_module
+from typing import Annotated, Any, NamedTuple
 
 import typer
+from typer.core import TyperCommand, TyperGroup
+from typer.main import get_command, get_group
 
 from trueup import __version__
-from trueup.cli import bench, demo, feed, migrate, operate, orders, people, source
 from trueup.core.errors import TrueupError
 from trueup.core.logs import configure_logs
 
+
+class Place(NamedTuple):
+    """Where a command is, below `trueup.cli`: a function, or an app with commands of its own; and what help says."""
+
+    module: str
+    name: str
+    summary: str
+
+
+COMMANDS = {
+    "demo": Place("demo", "demo", "Generate a legacy shop's export, migrate and reconcile it, and go on trading."),
+    "up": Place("operate", "up", "Serve API and console until interrupted."),
+    "do": Place("do", "do", "Do what a verb says: every act of the API."),
+    "show": Place("show", "show", "Show what the API answers: every read of it."),
+    "verbs": Place("verbs", "verbs", "List what can be asked for or reported; of one verb, its fields and an example."),
+    "orders": Place("orders", "app", "Take orders over from a file."),
+    "source": Place("source", "app", "Source what waits, explain where an order comes from, list the queues."),
+    "feed": Place("feed", "feed", "Send a stock feed from a file."),
+    "migrate": Place("migrate", "app", "Take a legacy system's data over: profile, map, load, control, undo."),
+    "person": Place("people", "person", "Let a person act, and print their id."),
+    "link": Place("people", "link", "Print a one-time sign-in link."),
+    "key": Place("people", "key", "Issue an API key and print it."),
+    "verify": Place("operate", "verify", "Walk the journal's seals and run every room's checks."),
+    "doctor": Place("operate", "doctor", "Say whether this machine and database can run Trueup."),
+    "bench": Place("bench", "bench", "Measure this machine on a throw-away database."),
+}
+
+
+class Commands(TyperGroup):
+    """The commands, each imported when it is run or asked for help: none pays for what another one needs."""
+
+    def __init__(self, **attributes: Any) -> None:
+        listed = {name: TyperCommand(name, help=place.summary) for name, place in COMMANDS.items()}
+        super().__init__(**{**attributes, "commands": listed})
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Return the command itself in place of its line in the list."""
+        name, found, rest = super().resolve_command(ctx, args)
+        return name, load(name) if name is not None and found is not None else None, rest
+
+
+def load(name: str) -> Any:
+    """Import a command."""
+    place = COMMANDS[name]
+    found = getattr(import_module(f"trueup.cli.{place.module}"), place.name)
+    if isinstance(found, typer.Typer):
+        return get_group(found)
+    alone = typer.Typer(add_completion=False)
+    alone.command(name)(found)
+    return get_command(alone)
+
+
 app = typer.Typer(
     name="trueup",
+    cls=Commands,
     help="An order management system that governs its own implementation.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command("demo")(demo.demo)
-app.command("up")(operate.up)
-app.command("doctor")(operate.doctor)
-app.command("verify")(operate.verify)
-app.command("bench")(bench.bench)
-app.command("feed")(feed.feed)
-app.command("link")(people.link)
-app.command("person")(people.person)
-app.command("key")(people.key)
-app.add_typer(orders.app, name="orders", help="Take orders over from a file.")
-app.add_typer(source.app, name="source", help="Source what waits, explain where an order comes from, list the queues.")
-app.add_typer(migrate.app, name="migrate", help="Take a legacy system's data over: profile, map, load, control, undo.")
 
 
 def _version(wanted: bool) -> None:

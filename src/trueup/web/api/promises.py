@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from typing import Annotated, Any
 
 import msgspec
@@ -10,21 +11,22 @@ from litestar import Request, post
 from litestar.handlers import HTTPRouteHandler
 from litestar.response.base import ASGIResponse
 
-from trueup.authority.standing import outside, require
+from trueup.authority.standing import Scope, outside, require
 from trueup.core import json
 from trueup.core.database import Connection
 from trueup.core.errors import Refusal, Refused
-from trueup.core.policy import Known, read_document
+from trueup.core.policy import Known, Policies, read_document
+from trueup.core.verb import Actor
 from trueup.sourcing.policy import Routing
 from trueup.sourcing.simulate import ORDERS_MAX, Simulation, simulate
-from trueup.stock import promising
-from trueup.stock.promising import Available, Basket, Promised
+from trueup.stock.kept_shelves import Shelves
+from trueup.stock.promising import Available, Basket, Promised, available, promise
 from trueup.web.api.access import UNAUTHENTICATED
 from trueup.web.api.handlers import demand_json, headers_of
 from trueup.web.api.problems import refusal_of_body, refuse
-from trueup.web.site import Site, site_of
+from trueup.web.site import site_of
 
-Answering = Callable[[Site, Connection, Any], Awaitable[Any]]
+Answering = Callable[[Connection, Any, Policies, datetime, Shelves], Awaitable[Any]]
 
 
 class Question(msgspec.Struct, frozen=True):
@@ -44,37 +46,39 @@ class RoutingProposal(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     orders: Annotated[int, msgspec.Meta(ge=1, le=ORDERS_MAX)] = 500
 
 
-async def _promised(site: Site, connection: Connection, basket: Basket) -> Promised:
-    standing = await site.access.standing()
-    return await promising.promise(connection, basket, standing.policies, site.now(), site.shelves)
-
-
-async def _available(site: Site, connection: Connection, basket: Basket) -> Available:
-    standing = await site.access.standing()
-    return await promising.available(connection, basket, standing.policies, site.now(), site.shelves)
-
-
-async def _simulated(site: Site, connection: Connection, proposal: RoutingProposal) -> Simulation:
-    standing = await site.access.standing()
+async def _simulated(
+    connection: Connection, proposal: RoutingProposal, policies: Policies, now: datetime, shelves: Shelves
+) -> Simulation:
     proposed = read_document(
         {Routing.kind: Routing}, Routing.kind, json.to_plain(proposal.document), Known(commands={})
     )
     if isinstance(proposed, Refusal):
         raise Refused(proposed)
-    current = standing.policies.get(Routing)
-    return await simulate(connection, current, proposal.document, site.now(), proposal.orders)
+    return await simulate(connection, policies.get(Routing), proposal.document, now, proposal.orders)
 
 
 QUESTIONS = (
-    Question("/v1/promises", "Promise a basket: delivery dates by method, pickup days by store", Promised, _promised),
+    Question("/v1/promises", "Promise a basket: delivery dates by method, pickup days by store", Promised, promise),
     Question(
-        "/v1/availabilities", "Tell what a basket can have at each location, and from when", Available, _available
+        "/v1/availabilities", "Tell what a basket can have at each location, and from when", Available, available
     ),
     Question(
         "/v1/sourcing/simulations", "Source recent orders anew under another routing policy, writing nothing",
         Simulation, _simulated, RoutingProposal,
     ),
 )  # fmt: skip
+
+
+def confined(asked: Any, actor: Actor, scope: Scope | None) -> Any:
+    """Return what is asked, about the actor's part of the organisation alone. Raises Refused for what lies outside."""
+    if scope is None:
+        return asked
+    if not isinstance(asked, Basket):
+        raise Refused(outside(actor))
+    mine = asked.locations or tuple(sorted(scope.sites))
+    if not mine or not scope.sites.issuperset(mine):
+        raise Refused(outside(actor))
+    return msgspec.structs.replace(asked, locations=mine)
 
 
 def questions() -> list[HTTPRouteHandler]:
@@ -99,16 +103,9 @@ def _question(row: Question) -> HTTPRouteHandler:
             asked: Any = json.decode(await request.body(), row.takes)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise Refused(refusal_of_body(error)) from None
-        scope = standing.within(actor)
-        if scope is not None and not isinstance(asked, Basket):
-            return refuse(outside(actor), 403)
-        if scope is not None:
-            mine = asked.locations or tuple(sorted(scope.sites))
-            if not mine or not scope.sites.issuperset(mine):
-                return refuse(outside(actor), 403)
-            asked = msgspec.structs.replace(asked, locations=mine)
+        asked = confined(asked, actor, standing.within(actor))
         async with site.reading() as connection:
-            found = await row.answer(site, connection, asked)
+            found = await row.answer(connection, asked, standing.policies, site.now(), site.shelves)
         return ASGIResponse(body=json.encode(found), media_type="application/json")
 
     return ask
