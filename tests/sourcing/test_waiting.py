@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from tests.conftest import stocked
+from tests.conftest import START, stocked
 from tests.proof import prove
 from tests.requests import rows
 from tests.sourcing.words import act, assigned, placed, publish, stands, state_of, wanted
@@ -17,6 +17,7 @@ from trueup.core.clock import TurnedClock
 from trueup.core.door import Door
 from trueup.core.quantity import Quantity
 from trueup.house import build
+from trueup.orders.business import Terms
 from trueup.orders.cancel import CancelOrder
 from trueup.orders.channel import Channel
 from trueup.sourcing.policy import Routing
@@ -98,21 +99,48 @@ async def test_who_waits_gets_its_units_though_more_wait_than_came(door: Door, u
     await prove(url)
 
 
-@pytest.mark.parametrize(("fill", "served"), [(("first_in",), "first"), (("priority",), "urgent")])
-async def test_whose_turn_it_is_the_policy_says(door: Door, url: str, clock: TurnedClock, fill: Any, served: str):
+TURNS: dict[str, dict[str, Any]] = {
+    "first": {}, "late": {"promised_at": START + timedelta(days=9)}, "urgent": {"priority": 5},
+    "agreed": {"business": Terms(contract="frame 2026")}, "early": {"promised_at": START + timedelta(days=2)},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("fill", "served", "then"),
+    [
+        (None, "first", "late"),  # as shipped: first in
+        (("first_in",), "first", "late"),
+        (("priority",), "urgent", "first"),
+        (("promise",), "early", "late"),
+        (("contract",), "agreed", "first"),
+        (("promise", "contract"), "early", "late"),  # who has no promise comes after all who have
+        (("contract", "promise"), "agreed", "early"),
+        (("priority", "contract"), "urgent", "agreed"),
+    ],
+)
+async def test_whose_turn_it_is_the_policy_says(
+    door: Door, url: str, clock: TurnedClock, fill: Any, served: str, then: str
+):
+    """Five wait for two mugs each; two come, then two more. A new order gets in line behind them all. Behaviour 13."""
     await stocked(door, MUG=0)
     await publish(door, "web", Channel(short="backorder"))
-    await publish(door, "default", Routing(fill=fill))
-    orders = {"first": await placed(door, "first", MUG=2)}
-    clock.turn(timedelta(minutes=1))
-    outcome = await act(door, msgspec.structs.replace(wanted(MUG=2), priority=5))
-    orders["urgent"] = str(outcome.result["order"])
+    if fill is not None:
+        await publish(door, "default", Routing(fill=fill))
+    orders = {}
+    for name, wish in TURNS.items():
+        clock.turn(timedelta(minutes=1))
+        outcome = await act(door, msgspec.structs.replace(wanted(MUG=2), **wish))
+        orders[name] = str(outcome.result["order"])
     await settled(door, url, build())
     await comes(door, 2)
     new = await act(door, wanted(MUG=2))
     assert new.result["short"] == [{"line": 1, "quantity": "2"}]
+    nothing = dict.fromkeys([*orders.values(), str(new.result["order"])], 0)
+    filled = "select id, units_allocated::int from orders"
     await settled(door, url, build())
-    found = dict(await rows(url, "select id, units_allocated from orders"))
-    assert found == {id_: 2 if name == served else 0 for name, id_ in orders.items()} | {new.result["order"]: 0}
+    assert dict(await rows(url, filled)) == {**nothing, orders[served]: 2}
     assert await state_of(url, orders[served]) == "sourced"
+    await comes(door, 2, "two more")
+    await settled(door, url, build())
+    assert dict(await rows(url, filled)) == {**nothing, orders[served]: 2, orders[then]: 2}
     await prove(url)

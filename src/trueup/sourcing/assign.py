@@ -34,7 +34,7 @@ from trueup.stock.lot_state import Lots
 from trueup.stock.lots import allocate_lots
 from trueup.stock.peg import peg_events, release_events
 from trueup.stock.reserve import Demand
-from trueup.stock.state import Claim, Stock, StockAllocated
+from trueup.stock.state import Claim, ClaimsReleased, Stock, StockAllocated
 from trueup.stock.supply_state import Supply
 
 
@@ -86,14 +86,14 @@ def assign_order(state: State, command: AssignOrder, context: Context) -> Decisi
     found = _planned(state, row, needs, command.plan) or route(
         needs, candidates, group, policy.costs, {place.code: place for place in state.of(Catalogue).locations.values()}
     )
-    if command.mode in ("schedule", "receipt") and not _anything_new(row, found, context):
+    if command.mode in ("schedule", "receipt") and not _anything_new(state, row, needs, found, context):
         return Accepted((), command.order, {"order": command.order, "outcome": _outcome(found)}, "merged")
     return decided(state, row, needs, found, command, group, context)
 
 
-def _anything_new(row: OrderRow, found: Route, context: Context) -> bool:
+def _anything_new(state: State, row: OrderRow, needs: Sequence[Need], found: Route, context: Context) -> bool:
     """Tell whether an answer that nobody asked for is worth keeping: not when an order that waits is to wait on."""
-    waits_on = not found.shares and found.owed_by is None
+    waits_on = not found.shares and not waits(state, row.captured.id, needs, found, context)
     return not (waits_on and stays(row, _EVENT[_outcome(found)], context.policies))
 
 
@@ -121,10 +121,12 @@ def decided(
     )
     order = row.captured.id
     events: list[Event] = [OrderSourced(order=order, decision=kept, at=context.now)]
+    given: tuple[Claim, ...] = ()
     if parts:
-        events.append(allocation(state, row, found.shares, {need.line for need in needs}, context.now))
-        events.append(FulfilmentOrdered(order=order, parts=parts, at=context.now))
-    events += waits(state, order, needs, found, context)
+        allocated = allocation(state, row, found.shares, {need.line for need in needs}, context.now)
+        events += [allocated, FulfilmentOrdered(order=order, parts=parts, at=context.now)]
+        given = allocated.replaces
+    events += [*waits(state, order, needs, found, context), *_held_no_more(state, order, found, given, context.now)]
     events += from_there(state, row, found, context)
     # What a hold keeps back is yet to be sourced.
     kept_back = len(needs_of(state, row)) > len(needs)
@@ -169,20 +171,41 @@ def _outcome(found: Route) -> Outcome:
 def waits(state: State, order: str, needs: Sequence[Need], found: Route, context: Context) -> list[Event]:
     """Return what no longer waits for supply, and where a location owes the rest, that it waits there from now on.
 
-    What a hold keeps back waits on as it did. Source: behaviours 11 and 13.
+    What a hold keeps back waits on as it did, and what waits there already keeps its turn and its date.
+    Source: behaviours 11 and 13.
     """
     short = dict(found.short)
     left = {need.line: short.get(need.line, ZERO) for need in needs}
     if found.owed_by is None:
         return no_longer_waits(state, order, left, context.now)
+    pegged = _pegged(state, order, left)
+    if all(peg.location == found.owed_by for peg in state.of(Supply).pegs_of(order) if peg.line in left):
+        events = no_longer_waits(state, order, left, context.now)
+    else:
+        events, pegged = release_events(state, order, pegged, "moved", context.now), {}
     by_line = {need.line: need for need in needs}
     demands = []
     for line, units in found.short:
         item = state.of(Catalogue).item_of(by_line[line].item)
         assert item is not None, "its items were asked for with the order"
-        demands.append(Demand(line, item, units, f"line {line}"))
-    moved = release_events(state, order, _pegged(state, order, left), "moved", context.now)
-    return [*moved, *peg_events(state, order, demands, found.owed_by, context.now)]
+        if units > pegged.get((line, item.id), ZERO):
+            demands.append(Demand(line, item, units - pegged.get((line, item.id), ZERO), f"line {line}"))
+    return [*events, *peg_events(state, order, demands, found.owed_by, context.now)]
+
+
+def _held_no_more(state: State, order: str, found: Route, given: Sequence[Claim], at: datetime) -> list[Event]:
+    """Return that what a location owes is not reserved elsewhere as well. given: reservations that gave way already."""
+    if found.owed_by is None:
+        return []
+    gone: dict[tuple[object, ...], Decimal] = {}
+    for claim in given:
+        gone[claim.key] = gone.get(claim.key, ZERO) + claim.quantity
+    short = {line for line, _ in found.short}
+    held = [claim.units() for claim in state.of(Stock).open_claims(order)
+            if claim.kind == "reservation" and claim.line in short]  # fmt: skip
+    left = [(claim, claim.quantity - gone.get(claim.key, ZERO)) for claim in held]
+    claims = tuple(msgspec.structs.replace(claim, quantity=units) for claim, units in left if units > 0)
+    return [ClaimsReleased(holder=order, claims=claims, reason="owed elsewhere", at=at)] if claims else []
 
 
 def no_longer_waits(state: State, order: str, left: Mapping[int, Decimal], at: datetime) -> list[Event]:
@@ -424,7 +447,9 @@ def _then_wants(state: State, command: AssignOrder, policies: Policies) -> None:
     row = state.of(Orders).order(command.order)
     if row is not None:
         group = policies.get(Routing).group_of(facts_of(row))
-        then_wants_order(state, command.order, {code for rule in group.rules for code in rule.backorder_at})
+        owing = {code for rule in group.rules for code in rule.backorder_at}
+        bound = [state.of(Catalogue).place_of(line.location) for line in row.lines if owing and line.location]
+        then_wants_order(state, command.order, owing | {place.code for place in bound if place is not None})
 
 
 VERBS = (

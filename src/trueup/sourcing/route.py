@@ -124,7 +124,7 @@ def route(
             continue
         if rule.otherwise == "queue":
             return Route((), _short(needs, ()), rule.name, tuple(tried), queue=rule.queue)
-        owed_by = _owing(rule, owing) if rule.otherwise == "backorder" else None
+        owed_by = _owing(rule, owing, needs, short) if rule.otherwise == "backorder" else None
         return Route(tuple(shares), short, rule.name, tuple(tried), owed_by=owed_by)
     return Route((), _short(needs, ()), None, tuple(tried), queue="unsourced")
 
@@ -182,12 +182,14 @@ def dropped(needs: Sequence[Need], candidate: Candidate, where: LocationFilter) 
 
 
 def _gives(candidate: Candidate, need: Need, where: LocationFilter) -> Decimal:
-    """Return the units a location could give a line, whatever other lines take."""
+    """Return the units a location could give a line, whatever other lines take; all it has to one bound to it."""
     location = candidate.location.id
     if need.only is not None and need.only != location:
         return ZERO
     if location in need.rejected:
         return ZERO
+    if need.only is not None:
+        return max(ZERO, candidate.free.get(need.item, ZERO))
     if where.categories and need.category not in where.categories:
         return ZERO
     if need.category is not None and need.category in where.not_categories:
@@ -307,8 +309,17 @@ def _served(shares: Sequence[Share]) -> str:
     return "served by one location" if places == 1 else f"served by {places} locations"
 
 
-def _owing(rule: Rule, owing: Mapping[str, Location]) -> str | None:
-    """Return the location that owes what is not there: the first the rule names that is open."""
+def _owing(
+    rule: Rule, owing: Mapping[str, Location], needs: Sequence[Need], short: Sequence[tuple[int, Decimal]]
+) -> str | None:
+    """Return the location that owes what is not there: the first the rule names that is open.
+
+    What is bound to a location is owed there, whoever the rule names. Source: behaviour 2.
+    """
+    lines = {line for line, _ in short}
+    bound = {need.only for need in needs if need.line in lines}
+    if len(bound) == 1 and None not in bound:
+        return bound.pop()
     named = [owing[code] for code in rule.backorder_at if code in owing]
     return next((location.id for location in named if location.open), None)
 
