@@ -1,8 +1,9 @@
 """The embedded PostgreSQL: the binaries of a wheel, started by us on a socket that only we can reach.
 
 As an ordinary user everything lives in the home. PostgreSQL refuses to run as root, so as root the data lives under
-/var/lib/trueup, the server runs as the system user `trueup` (made if missing, and said aloud) and uses a copy of the
-binaries that this user can read. No directory that we did not make is ever given other permissions.
+/var/lib/trueup (or where TRUEUP_SERVERS says), the server runs as the system user `trueup` (made if missing, and said
+aloud) and uses a copy of the binaries that this user can read. No directory that we did not make is ever given other
+permissions.
 """
 
 from __future__ import annotations
@@ -113,12 +114,14 @@ def _place(home: Path) -> Embedded:
         socket.mkdir(exist_ok=True, mode=0o700)
         return Embedded(home / "pg", socket, _wheel_binaries(), None)
     uid, gid = _system_user()
-    base = _ROOT_HOME / tag
-    for folder in (_ROOT_HOME, base, base / "run"):
+    servers = Path(os.environ.get("TRUEUP_SERVERS") or _ROOT_HOME)
+    for folder in {_ROOT_HOME, servers}:
+        folder.mkdir(mode=0o755, exist_ok=True)
+    base = servers / tag
+    for folder in (base, base / "run"):
         if not folder.exists():
-            folder.mkdir(mode=0o755 if folder == _ROOT_HOME else 0o700)
-            if folder != _ROOT_HOME:
-                os.chown(folder, uid, gid)
+            folder.mkdir(mode=0o700)
+            os.chown(folder, uid, gid)
     return Embedded(base / "pg", base / "run", _readable_binaries(), (uid, gid))
 
 
