@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 from decimal import Decimal
 from typing import Annotated
@@ -116,14 +117,25 @@ class PoolRow(msgspec.Struct, frozen=True):
     used: Decimal
 
 
-async def pools(connection: Connection, location: str | None = None, channel: str | None = None) -> tuple[PoolRow, ...]:
-    """Return the pools, of one location (its code) or channel where they are named; at most LISTED_MAX."""
+async def pools(
+    connection: Connection,
+    location: str | None = None,
+    channel: str | None = None,
+    sku: str | None = None,
+    sites: Collection[str] | None = None,
+) -> tuple[PoolRow, ...]:
+    """Return the pools, of one location (its code), channel or item (any key) where they are named; at most LISTED_MAX.
+
+    sites: codes of locations it may show; None is all.
+    """
     cursor = await connection.execute(
         """select i.sku, l.code, p.channel, p.mode, p.quantity, p.used
         from stock_pool p join item i on i.id = p.item join location l on l.id = p.location
         where (%s::text is null or l.code = %s) and (%s::text is null or p.channel = %s)
+            and (%s::text is null or p.item = (select item from item_key where key = %s))
+            and (%s::text[] is null or l.code = any(%s::text[]))
         order by i.sku, l.code, p.channel, p.mode limit %s""",
-        [location, location, channel, channel, LISTED_MAX],
+        [location, location, channel, channel, sku, sku, *[None if sites is None else sorted(sites)] * 2, LISTED_MAX],
     )
     return tuple(PoolRow(*row) for row in await cursor.fetchall())
 

@@ -19,12 +19,16 @@ from trueup.stock.supply import NoticeLateSupply
 
 
 class SupplyQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """Which supply that is still to come. sku: any key. location: a code. late: due before now. ended: others too."""
+    """Which supply that is still to come. sku: any key. location: a code. late: due before now. ended: others too.
+
+    pegged: whether somebody waits for it.
+    """
 
     sku: str | None = None
     location: str | None = None
     reference: str | None = None
     late: bool | None = None
+    pegged: bool | None = None
     ended: bool = False
     cursor: str | None = None
     limit: Limit = 50
@@ -63,6 +67,29 @@ class WaitingRow(msgspec.Struct, frozen=True):
     since: datetime
 
 
+class WaitingPlaceQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """Where somebody waits: for an item by any of its keys, at a location by its code."""
+
+    sku: str | None = None
+    location: str | None = None
+    cursor: str | None = None
+    limit: Limit = 50
+
+
+class WaitingPlace(msgspec.Struct, frozen=True):
+    """An item at a location that somebody waits for. quantity: units that wait; pegged: of those, to supply to come.
+
+    holders: how many wait; since: when the first of them began to.
+    """
+
+    sku: str
+    location: str
+    quantity: Decimal
+    pegged: Decimal
+    holders: int
+    since: datetime
+
+
 class Explained(msgspec.Struct, frozen=True):
     """What is available of an item at a location now, what is free of that to come, and the words for it."""
 
@@ -75,6 +102,9 @@ class Explained(msgspec.Struct, frozen=True):
 
 
 SupplyPage = Page[SupplyRow]
+WaitingPage = Page[WaitingRow]
+WaitingPlaces = Page[WaitingPlace]
+_WAITING = "w.holder, w.line, w.number, w.quantity, w.supply, w.due_at, w.promised_at, w.since"
 _SUPPLY = """s.id, i.sku, l.code, s.quantity, s.received, s.cancelled, s.open, s.pegged, s.due_at, s.reference,
     s.source, s.version"""
 
@@ -100,6 +130,8 @@ async def supplies(
     if query.late is not None:
         conditions.append("s.due_at < %s" if query.late else "s.due_at >= %s")
         parameters.append(now)
+    if query.pegged is not None:
+        conditions.append("s.pegged > 0" if query.pegged else "s.pegged = 0")
     if query.cursor is not None:
         conditions.append("(s.due_at, s.id) > (%s, %s)")
         parameters += read_cursor(query.cursor, (datetime, str))
@@ -128,12 +160,59 @@ async def supply(connection: Connection, id_: str) -> SupplyRow | None:
 async def waiting(connection: Connection, sku: str, location: str, limit: int = 200) -> tuple[WaitingRow, ...]:
     """Return who waits for an item (any of its keys) at a location (its code), first come first."""
     rows = await connection.execute(
-        """select w.holder, w.line, w.number, w.quantity, w.supply, w.due_at, w.promised_at, w.since
+        f"""select {_WAITING}
         from item_key k cross join location l join stock_waiting w on w.item = k.item and w.location = l.id
         where k.key = %s and l.code = %s order by w.since, w.holder, w.line, w.number limit %s""",
         [sku, location, bounded(limit)],
     )
     return tuple(WaitingRow(*row) for row in await rows.fetchall())
+
+
+async def waiting_on(connection: Connection, supply: str, cursor: str | None = None, limit: int = 50) -> WaitingPage:
+    """Return one page of who is pegged to a supply (its id), first come first; the last lose their units first."""
+    position = read_cursor(cursor, (datetime, str, int, int)) if cursor is not None else None
+    limit = bounded(limit)
+    after = "and (w.since, w.holder, w.line, w.number) > (%s, %s, %s, %s)" if position else ""
+    rows = await connection.execute(
+        f"""select {_WAITING} from stock_waiting w where w.supply = %s {after}
+        order by w.since, w.holder, w.line, w.number limit %s""",
+        [supply, *(position or ()), limit + 1],
+        prepare=False,
+    )
+    found = [WaitingRow(*row) for row in await rows.fetchall()]
+    return page_of(found, limit, lambda row: write_cursor(row.since, row.holder, row.line, row.number))
+
+
+async def waiting_places(
+    connection: Connection, query: WaitingPlaceQuery, sites: Collection[str] | None = None
+) -> WaitingPlaces:
+    """Return one page of the places where somebody waits, the longest wait first. sites: codes it may show, or all."""
+    conditions, parameters = ["true"], list[Any]()
+    if query.sku is not None:
+        conditions.append("w.item = (select item from item_key where key = %s)")
+        parameters.append(query.sku)
+    if query.location is not None:
+        conditions.append("l.code = %s")
+        parameters.append(query.location)
+    if sites is not None:
+        conditions.append("l.code = any(%s)")
+        parameters.append(sorted(sites))
+    having = ""
+    if query.cursor is not None:
+        having = "having (min(w.since), i.sku, l.code) > (%s, %s, %s)"
+        parameters += read_cursor(query.cursor, (datetime, str, str))
+    limit = bounded(query.limit)
+    rows = await connection.execute(
+        f"""select i.sku, l.code, sum(w.quantity), coalesce(sum(w.quantity) filter (where w.supply is not null), 0),
+            count(distinct w.holder)::int, min(w.since)
+        from stock_waiting w join item i on i.id = w.item join location l on l.id = w.location
+        where {" and ".join(conditions)} group by i.sku, l.code {having}
+        order by min(w.since), i.sku, l.code limit %s""",
+        [*parameters, limit + 1],
+        prepare=False,
+    )
+    found = [WaitingPlace(*row) for row in await rows.fetchall()]
+    return page_of(found, limit, lambda row: write_cursor(row.since, row.sku, row.location))
 
 
 async def at_risk(connection: Connection, policy: PromisePolicy, now: datetime) -> tuple[str, ...]:
