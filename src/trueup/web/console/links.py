@@ -11,6 +11,7 @@ _PAGES = {
     "itm": "/items/",
     "act": "/actors/",
     "frz": "/freezes/",
+    "sup": "/supplies/",
     "feed": "/feeds/",
     "mig": "/migrations/",
     "run": "/migrations/",

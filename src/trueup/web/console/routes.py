@@ -23,9 +23,12 @@ from trueup.web.console.pages import (
     organisation,
     overview,
     policies,
+    pools,
+    promises,
     sign_in,
     sourcing,
     stock,
+    supplies,
 )
 from trueup.web.console.render import STATIC
 from trueup.web.sessions import only_signed_in
@@ -33,6 +36,7 @@ from trueup.web.sessions import only_signed_in
 BODY_BYTES_MAX = 1_000_000
 _PAGES = (
     overview, order_entry, orders, holds, sourcing, stock, freezes, feeds, items, cases,
+    supplies, pools, promises,
     migrations, journal, actors, organisation, policies,
 )  # fmt: skip
 

@@ -73,6 +73,13 @@ FEED = {
     "released": Word("released", "info"),
     "rejected": Word("rejected", "quiet"),
 }
+SUPPLY = {
+    "to_come": Word("to come", "info"),
+    "overdue": Word("overdue", "warn"),
+    "at_risk": Word("overdue, and waited for", "bad"),
+    "ended": Word("nothing more to come", "quiet"),
+}
+POOL = {"reserve": Word("kept for it", "info"), "cap": Word("at most")}
 PART = {
     "open": Word("open", "info"),
     "partially_shipped": Word("partly shipped", "info"),
@@ -97,6 +104,8 @@ SOURCED_WHEN = {
     "manual": Word("by hand"),
 }
 TABLES = {
+    "supply": SUPPLY,
+    "pool": POOL,
     "part": PART,
     "sourced": SOURCED,
     "sourced_when": SOURCED_WHEN,
@@ -175,6 +184,11 @@ EVENTS = {
     "stock.count_recorded": "Counted",
     "stock.count_approved": "Variances approved",
     "stock.count_closed": "Count closed",
+    "stock.supply_expected": "Supply expected",
+    "stock.supply_rescheduled": "Supply moved to another time",
+    "stock.supply_cancelled": "Units do not come",
+    "stock.supply_received": "Units of it came in",
+    "stock.supply_noticed": "Overdue, and noticed",
     "stock.pool_set": "Channel pool set",
     "stock.freeze_announced": "Freeze announced",
     "stock.freeze_started": "Freeze started",
