@@ -55,11 +55,16 @@ async def test_a_decision_is_explained_with_every_candidate(lead: Client, door: 
     assert (decision["mode"], decision["rule"]) == ("demand", "most stock")
     first, second = decision["tried"]
     assert (first["rule"], first["outcome"]) == ("near ones", "no location has all of it: next")
-    assert [(seen[1], seen[2], seen[3]) for seen in first["seen"]] == [
+    assert [(seen["location"], seen["rank"], seen["why"]) for seen in first["candidates"]] == [
         ("B", 1, "most_stock"),
         ("A", None, "not one of the rule's locations"),
     ]
-    assert [(seen[1], seen[2], seen[5]) for seen in second["seen"]] == [("A", 1, {"MUG": "4"}), ("B", 2, {"MUG": "3"})]
+    seen = [(seen["location"], seen["rank"], seen["units"]) for seen in second["candidates"]]
+    assert seen == [("A", 1, {"MUG": "4"}), ("B", 2, {"MUG": "3"})]
+    assert [(s["line"], s["sku"], s["location"], s["location_name"], s["quantity"]) for s in decision["shares"]] == [
+        (1, "MUG", "A", "A", "4"),
+        (1, "MUG", "B", "B", "1"),
+    ]
     assert await parts_of(lead, order) == [("A", "open", "4"), ("B", "open", "1")]
     again = await lead.post(f"/v1/orders/{order}/source", {}, by=LEAD)
     assert (again.status, again.body["status"]) == (200, "merged")

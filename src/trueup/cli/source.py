@@ -28,7 +28,7 @@ from trueup.sourcing.assign import AssignOrder
 from trueup.sourcing.broker import broker
 from trueup.sourcing.finish_run import FinishRun
 from trueup.sourcing.policy import Routing
-from trueup.sourcing.read import DecisionRow
+from trueup.sourcing.read_decisions import DecisionRow, decisions
 from trueup.sourcing.schedule import READ_MAX, routing_in_force, to_source
 from trueup.sourcing.simulate import ORDERS_MAX, Simulation, simulate
 
@@ -203,7 +203,7 @@ async def _explain(url: str, order: str) -> tuple[DecisionRow, ...]:
         found = await orders.order(connection, order)
         if found is None:
             raise TrueupError(f"there is no order {order!r}; look it up by its number")
-        return await read.decisions(connection, found.id)
+        return await decisions(connection, found.id)
     finally:
         await connection.close()
 
@@ -228,16 +228,18 @@ def _told(row: DecisionRow) -> list[str]:
     by = decision.note or (f"rule {decision.rule!r}" if decision.rule else "no rule")
     lines = [f"{row.at:%Y-%m-%d %H:%M} UTC  {decision.outcome}, {decision.mode}: {by}"]
     for share in decision.shares:
-        lines.append(f"  line {share.line}: {plain(share.quantity)} from {row.locations.get(share.location)}")
-    for line, units in decision.short:
+        lines.append(f"  line {share.line}: {plain(share.quantity)} from {share.location}")
+    for left in decision.short:
         where = f"in queue {decision.queue!r}" if decision.queue else "for stock"
-        owing = row.locations.get(decision.owed_by) if decision.owed_by else None
-        lines.append(f"  line {line}: {plain(units)} {f'owed by {owing}' if owing else f'waits {where}'}")
+        ends = f"owed by {decision.owed_by}" if decision.owed_by else f"waits {where}"
+        lines.append(f"  line {left.line}: {plain(left.quantity)} {ends}")
     for tried in decision.tried:
         lines.append(f"  asked {tried.rule!r}: {tried.outcome}")
-        for seen in tried.seen:
+        for seen in tried.candidates:
             away = "" if seen.distance_km is None else f", {seen.distance_km:,.0f} km"
-            can = ", ".join(f"{units} {sku}" for sku, units in seen.units.items())
-            told = f"{seen.rank}. {seen.code}{away}: {can}" if seen.rank else f"-  {seen.code}{away}: {seen.why}"
+            can = ", ".join(f"{plain(units)} {sku}" for sku, units in seen.units.items())
+            told = (
+                f"{seen.rank}. {seen.location}{away}: {can}" if seen.rank else f"-  {seen.location}{away}: {seen.why}"
+            )
             lines.append(f"    {told}")
     return lines

@@ -92,7 +92,10 @@ def report_of(
     run: str, orders: list[Sketch], planned: set[str], fallen: int, posed: problems.Problem, result: Result,
     policy: Routing,
 ) -> FinishRun:  # fmt: skip
-    """Return the report: costs by kind under the plan, and the sequential rules' total on the same orders."""
+    """Return the report: costs by kind under the plan, and the sequential rules' total on the same orders.
+
+    batches: solved again together. unreached: orders that there was no time for, which the sequential rules planned.
+    """
     unit = minor_unit(policy.costs.currency)
     cost = problems.cost_of(posed, result.plan)
     return FinishRun(
@@ -106,7 +109,9 @@ def report_of(
         seconds=Quantity(round(Decimal(result.seconds), 3)),
         decided_by=result.by,
         report={
-            name: str(getattr(cost, name) * unit) for name in ("shipping", "split", "lateness", "capacity", "unserved")
+            **{name: str(getattr(cost, name) * unit) for name in cost.__struct_fields__},
+            "batches": result.batches,
+            "unreached": len(result.fell_back),
         },
     )
 

@@ -1,4 +1,4 @@
-"""What everybody else may ask about sourcing: decisions and why, fulfilment orders, queues, who waits, runs."""
+"""What everybody else may ask about sourcing: parts, queues, who waits, runs; decisions: `read_decisions`."""
 
 from __future__ import annotations
 
@@ -9,11 +9,9 @@ from typing import Any
 
 import msgspec
 
-from trueup.core import json
 from trueup.core.database import Connection
 from trueup.core.paging import Limit, Page, bounded, page_of, read_cursor, write_cursor
 from trueup.sourcing.policy import FillSort
-from trueup.sourcing.state import Decision
 
 WAITING_MAX = 500
 _UNASSIGNED = "o.managed and o.units_allocated + o.units_shipped + o.units_cancelled < o.units_ordered"
@@ -25,16 +23,6 @@ class Short(msgspec.Struct, frozen=True):
     order: str
     item: str
     location: str
-
-
-class DecisionRow(msgspec.Struct, frozen=True):
-    """One sourcing decision of an order, whole: its candidates and reasons are in `decision`."""
-
-    id: str
-    order: str
-    at: datetime
-    decision: Decision
-    locations: dict[str, str]
 
 
 class PartLineDetail(msgspec.Struct, frozen=True):
@@ -106,8 +94,20 @@ class Queued(msgspec.Struct, frozen=True):
     units: Decimal
 
 
+class RunQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """Which page of brokering runs."""
+
+    cursor: str | None = None
+    limit: Limit = 50
+
+
 class Run(msgspec.Struct, frozen=True):
-    """One brokering run; costs in `currency`, the sequential rules' on the same orders beside it."""
+    """One brokering run; costs in `currency`, the sequential rules' on the same orders beside it.
+
+    orders: that waited for it. assigned: of them, planned; fallen_back: of those, sourced by the rules, since stock had
+    moved. decided_by: optimised, sequential (the rules' plan was not beaten), or mixed (both; time ended). report: the
+    cost by kind (shipping, split, lateness, capacity, unserved), batches solved, and orders not reached in time.
+    """
 
     id: str
     at: datetime
@@ -122,6 +122,7 @@ class Run(msgspec.Struct, frozen=True):
     report: dict[str, Any]
 
 
+RunPage = Page[Run]
 PartPage = Page[PartDetail]
 QueuePage = Page[Queued]
 
@@ -172,22 +173,6 @@ async def short_at(
         [[item for item, _ in places], [location for _, location in places], limit],
     )
     return tuple(Short(*row) for row in await rows.fetchall())
-
-
-async def decisions(connection: Connection, order: str) -> tuple[DecisionRow, ...]:
-    """Return an order's sourcing decisions, newest first, with the codes of the locations they mention."""
-    rows = await connection.execute(
-        """select d.id, d.order_id, d.at, d.body::text, (
-            select coalesce(jsonb_object_agg(l.id, l.code), '{}') from location l
-            where l.id in (select share ->> 2 from jsonb_array_elements(d.body -> 'shares') share)
-               or l.id = d.body ->> 'owed_by')
-        from sourcing_decision d where d.order_id = %s order by d.at desc, d.id desc limit 100""",
-        [order],
-    )
-    return tuple(
-        DecisionRow(id_, order_, at, json.decode(body, Decision), codes)
-        for id_, order_, at, body, codes in await rows.fetchall()
-    )
 
 
 _PART = """f.id, f.order_id, o.number, o.channel, o.version, f.number, l.code, l.name, f.status, f.units, f.withdrawn,
@@ -289,8 +274,27 @@ async def queued(connection: Connection, query: QueueQuery, channels: frozenset[
     return page_of(found, limit, lambda row: write_cursor(row.since, row.order))
 
 
-async def runs(connection: Connection, limit: int = 50) -> tuple[Run, ...]:
-    """Return the latest brokering runs."""
-    names = ", ".join(Run.__struct_fields__)
-    rows = await connection.execute(f"select {names} from brokering_run order by at desc, id desc limit %s", [limit])
-    return tuple(Run(*row) for row in await rows.fetchall())
+async def runs(connection: Connection, query: RunQuery) -> RunPage:
+    """Return one page of brokering runs, the latest first."""
+    conditions, parameters = "true", list[Any]()
+    if query.cursor is not None:
+        conditions = "(at, id) < (%s, %s)"
+        parameters += read_cursor(query.cursor, (datetime, str))
+    limit = bounded(query.limit)
+    rows = await connection.execute(
+        f"select {_RUN} from brokering_run where {conditions} order by at desc, id desc limit %s",
+        [*parameters, limit + 1],
+        prepare=False,
+    )
+    found = [Run(*row) for row in await rows.fetchall()]
+    return page_of(found, limit, lambda run: write_cursor(run.at, run.id))
+
+
+async def run(connection: Connection, id_: str) -> Run | None:
+    """Return one brokering run by its id, or None."""
+    rows = await connection.execute(f"select {_RUN} from brokering_run where id = %s", [id_])
+    row = await rows.fetchone()
+    return Run(*row) if row is not None else None
+
+
+_RUN = ", ".join(Run.__struct_fields__)

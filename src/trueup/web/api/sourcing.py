@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import msgspec
-
 from trueup.core.database import Connection
-from trueup.core.paging import Limit
 from trueup.orders import read as orders
 from trueup.sourcing import read as sourcing
-from trueup.sourcing import read_waiting
+from trueup.sourcing import read_decisions, read_waiting
 from trueup.sourcing.allocate import AllocateUnits, ReleaseAllocation
 from trueup.sourcing.assign import AssignOrder
 from trueup.sourcing.parts import MergeParts, MovePart, SplitPart
@@ -18,22 +15,22 @@ from trueup.web.api.table import Asked, Listed, Read, Write, listed
 _PART = "/v1/orders/{order}/fulfilment-orders/{fulfilment_order}"
 
 
-class RunQuery(msgspec.Struct, frozen=True):
-    """At most so many runs."""
-
-    limit: Limit = 50
-
-
-async def decisions(connection: Connection, asked: Asked) -> Listed[sourcing.DecisionRow] | None:
+async def decisions(connection: Connection, asked: Asked) -> Listed[read_decisions.DecisionRow] | None:
     """Answer with an order's decisions; None when there is no such order."""
     found = await orders.order(connection, asked.path["order"], asked.channels)
-    return await listed(sourcing.decisions(connection, found.id)) if found is not None else None
+    return await listed(read_decisions.decisions(connection, found.id)) if found is not None else None
 
 
 async def parts_of_order(connection: Connection, asked: Asked) -> Listed[sourcing.PartDetail] | None:
     """Answer with an order's fulfilment orders; None when there is no such order."""
     found = await orders.order(connection, asked.path["order"], asked.channels)
     return await listed(sourcing.parts_of_order(connection, found.id)) if found is not None else None
+
+
+async def orders_of_run(connection: Connection, asked: Asked) -> read_decisions.RunOrderPage | None:
+    """Answer with a run's orders; None when there is no such run."""
+    run = await sourcing.run(connection, asked.path["run"])
+    return await read_decisions.run_orders(connection, run.id, asked.query) if run is not None else None
 
 
 WRITES: tuple[Write, ...] = (
@@ -53,7 +50,7 @@ READS: tuple[Read, ...] = (
     Read(
         path="/v1/orders/{order}/sourcing",
         summary="Say why an order comes from where it does: every decision with its candidates, newest first",
-        returns=Listed[sourcing.DecisionRow],
+        returns=Listed[read_decisions.DecisionRow],
         scoped=True,
         answer=decisions,
     ),
@@ -98,8 +95,21 @@ READS: tuple[Read, ...] = (
     Read(
         path="/v1/sourcing/runs",
         summary="List brokering runs, the latest first, with their cost beside the sequential rules'",
-        query=RunQuery,
-        returns=Listed[sourcing.Run],
-        answer=lambda connection, asked: listed(sourcing.runs(connection, asked.query.limit)),
+        query=sourcing.RunQuery,
+        returns=sourcing.RunPage,
+        answer=lambda connection, asked: sourcing.runs(connection, asked.query),
+    ),
+    Read(
+        path="/v1/sourcing/runs/{run}",
+        summary="Get one brokering run by id: its cost by kind, beside the sequential rules' on the same orders",
+        returns=sourcing.Run,
+        answer=lambda connection, asked: sourcing.run(connection, asked.path["run"]),
+    ),
+    Read(
+        path="/v1/sourcing/runs/{run}/orders",
+        summary="List the orders that a brokering run decided, each with its decision",
+        query=read_decisions.RunOrderQuery,
+        returns=read_decisions.RunOrderPage,
+        answer=orders_of_run,
     ),
 )

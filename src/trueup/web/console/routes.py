@@ -11,6 +11,7 @@ from litestar.types import ControllerRouterHandler
 
 from trueup.web.console.pages import (
     actors,
+    brokering,
     cases,
     feeds,
     freezes,
@@ -35,7 +36,7 @@ from trueup.web.sessions import only_signed_in
 
 BODY_BYTES_MAX = 1_000_000
 _PAGES = (
-    overview, order_entry, orders, holds, sourcing, stock, freezes, feeds, items, cases,
+    overview, order_entry, orders, holds, sourcing, brokering, stock, freezes, feeds, items, cases,
     supplies, pools, promises,
     migrations, journal, actors, organisation, policies,
 )  # fmt: skip

@@ -103,7 +103,28 @@ SOURCED_WHEN = {
     "broker": Word("in a brokering run"),
     "manual": Word("by hand"),
 }
+DECIDED = {
+    "optimised": Word("the optimiser"),
+    "mixed": Word("the optimiser, and the rules for some", "info"),
+    "sequential": Word("the sequential rules", "warn"),
+}
+DECIDED_WHY = {
+    "optimised": "Its plan costs less than that of the sequential rules, and it had time for every order.",
+    "no_better": "It had time for every order and found nothing cheaper than the plan of the sequential rules.",
+    "mixed": "Its time ended before it had come to every order; those were planned by the sequential rules.",
+    "sequential": "The optimiser found nothing cheaper in its time, so that the plan of the rules was carried out.",
+}
+SIMULATED = {
+    "whole": "Orders whole from one location",
+    "split": "Orders split over several",
+    "partly": "Orders served in part",
+    "queued": "Orders left to a person, in a queue",
+    "parts": "Fulfilment orders made",
+    "units_short": "Units nobody gives",
+    "distance_km": "Kilometres, as the crow flies",
+}
 TABLES = {
+    "decided": DECIDED,
     "supply": SUPPLY,
     "pool": POOL,
     "part": PART,

@@ -21,6 +21,7 @@ from trueup.orders.read import OrderDetail, OrderLine, OrderQuery
 from trueup.orders.suspect import DismissDuplicate
 from trueup.orders.workflow import OWN_EVENTS, Workflow
 from trueup.parties.state import Address, Contact
+from trueup.sourcing.allocate import AllocateUnits, ReleaseAllocation
 from trueup.web.console import words
 from trueup.web.console.pages import sourcing
 from trueup.web.console.visit import Visit, enter, unknown
@@ -97,6 +98,18 @@ async def advance(request: Request[Any, Any, Any], reference: FromPath[str]) -> 
 async def dismiss_duplicate(request: Request[Any, Any, Any], reference: FromPath[str]) -> Response[Any]:
     """Decide that a suspected duplicate is wanted."""
     return await _act(request, reference, DismissDuplicate, ("reason",))
+
+
+@post("/orders/{reference:str}/allocate")
+async def allocate(request: Request[Any, Any, Any], reference: FromPath[str]) -> Response[Any]:
+    """Allocate units of a line at a location by hand."""
+    return await _act(request, reference, AllocateUnits, ("line", "location", "quantity", "reason", "version"))
+
+
+@post("/orders/{reference:str}/release")
+async def release(request: Request[Any, Any, Any], reference: FromPath[str]) -> Response[Any]:
+    """Give allocated units of a line at a location back."""
+    return await _act(request, reference, ReleaseAllocation, ("line", "location", "quantity", "reason", "version"))
 
 
 async def _act(
@@ -236,4 +249,4 @@ def _address(address: Address | None) -> str | None:
     return ", ".join(part for part in (address.name, address.street, town, address.region, address.country) if part)
 
 
-routes = [list_orders, show_order, cancel, place_hold, advance, dismiss_duplicate]
+routes = [list_orders, show_order, cancel, place_hold, advance, dismiss_duplicate, allocate, release]

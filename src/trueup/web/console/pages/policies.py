@@ -52,7 +52,7 @@ async def publish(request: Request[Any, Any, Any], kind: FromPath[str]) -> Respo
     """Put a document in force; one with mistakes is shown again, each mistake where it stands."""
     visit = await enter(request)
     form = await visit.form()
-    document = _read(form.get("document", ""))
+    document = parsed(form.get("document", ""))
     if isinstance(document, Refusal):
         return await _policy_page(visit, kind, document, form)
     body = {"policy_kind": kind, "policy_name": form.get("name", "").strip(), "document": document,
@@ -116,7 +116,7 @@ def _begun(versions: Sequence[PolicyVersion], name: str, default: Any) -> str:
     return json.dumps(found, indent=2, ensure_ascii=False)
 
 
-def _read(text: str) -> dict[str, Any] | Refusal:
+def parsed(text: str) -> dict[str, Any] | Refusal:
     """Return the document that was sent, or where its text is no JSON object."""
     try:
         document = json.loads(text)

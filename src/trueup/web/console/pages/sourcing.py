@@ -14,20 +14,21 @@ from litestar.params import FromPath
 from trueup.catalogue import read as catalogue
 from trueup.core.database import Connection
 from trueup.core.errors import Refusal
-from trueup.core.quantity import ZERO, plain
+from trueup.core.quantity import ZERO, Quantity, plain
 from trueup.core.timeline import Entry
 from trueup.core.verb import Command
 from trueup.orders import read as orders
-from trueup.orders.read import OrderDetail
-from trueup.sourcing import read, read_waiting
+from trueup.orders.read import OrderDetail, OrderLine
+from trueup.sourcing import read, read_decisions, read_waiting
 from trueup.sourcing.assign import AssignOrder
 from trueup.sourcing.parts import MergeParts, MovePart, SplitPart
 from trueup.sourcing.policy import Routing
-from trueup.sourcing.read import DecisionRow, PartDetail, PartLineDetail, PartQuery, Rejection
+from trueup.sourcing.read import PartDetail, PartLineDetail, PartQuery, Rejection, RunQuery
+from trueup.sourcing.read_decisions import DecisionRow
 from trueup.sourcing.read_waiting import WaitingQuery
 from trueup.sourcing.reject import Reason, RejectPart
-from trueup.sourcing.route import Share
 from trueup.sourcing.state import OrderSourced
+from trueup.stock import promising
 from trueup.web.console import words
 from trueup.web.console.visit import Visit, enter, unknown
 
@@ -37,26 +38,57 @@ _FORMS: dict[str, tuple[type[Command], tuple[str, ...]]] = {
     "split": (SplitPart, ("version",)),
     "merge": (MergeParts, ("into", "version")),
 }
+LINES_SHOWN = 50
+Place = tuple[str, str]
 REASONS = tuple((reason, words.readable(reason)) for reason in get_args(Reason))
 
 
 class Explained(msgspec.Struct, frozen=True):
-    """One decision for reading. who: the name of who decided. gives: (location, line, SKU, units), as allocated.
-
-    short: (line, SKU, units). owed_by: a location's code.
-    """
+    """One decision for reading. who: the name of who decided."""
 
     row: DecisionRow
     who: str
-    gives: tuple[tuple[str, int, str, Decimal], ...]
-    short: tuple[tuple[int, str, Decimal], ...]
-    owed_by: str | None
 
     def taken(self, location: str) -> str:
-        """Return what a location (id) gave, in words."""
+        """Return what a location (code) gave, in words."""
         given = [share for share in self.row.decision.shares if share.location == location]
-        skus = {line: sku for _, line, sku, _ in self.gives}
-        return ", ".join(f"{plain(share.quantity)} × {skus[share.line]}" for share in given)
+        return ", ".join(f"{plain(share.quantity)} × {share.sku}" for share in given)
+
+
+class OpenLine(msgspec.Struct, frozen=True):
+    """A line with units that nobody fulfils yet. places: (code, units free to it there), most first."""
+
+    line: int
+    sku: str
+    units: Decimal
+    places: tuple[tuple[str, Decimal], ...]
+
+    @property
+    def entered(self) -> str:
+        """All its units, as a form is filled in."""
+        return plain(self.units)
+
+
+class AllocatedLine(msgspec.Struct, frozen=True):
+    """Units of a line that are allocated at a location (code), and were not shipped."""
+
+    line: int
+    sku: str
+    location: str
+    units: Decimal
+
+    @property
+    def entered(self) -> str:
+        """All its units, as a form is filled in."""
+        return plain(self.units)
+
+
+class ByHand(msgspec.Struct, frozen=True):
+    """What can be allocated and released by hand now. more: open lines that are not shown."""
+
+    open: tuple[OpenLine, ...]
+    allocated: tuple[AllocatedLine, ...]
+    more: int
 
 
 @get("/sourcing")
@@ -133,20 +165,72 @@ async def explained(
     connection: Connection, visit: Visit, detail: OrderDetail, entries: Sequence[Entry]
 ) -> dict[str, Any]:
     """Return what the order's page says about where it comes from: its fulfilment orders, and each decision."""
-    decisions = await read.decisions(connection, detail.id)
     parts = await read.parts_of_order(connection, detail.id)
     deciders = {
         entry.body["decision"]["id"]: visit.standing.actors[entry.actor].name
         for entry in entries
         if entry.name == OrderSourced.name and entry.actor in visit.standing.actors
     }
-    skus = {line.line: line.sku for line in detail.lines}
     return {
         "parts": parts,
         "rejections": _together(await read.rejections(connection, detail.id)),
-        "decisions": [_explained(row, deciders.get(row.id, "Trueup"), skus) for row in decisions],
+        "decisions": [
+            Explained(row, deciders.get(row.id, "Trueup"))
+            for row in await read_decisions.decisions(connection, detail.id)
+        ],
         "waits": detail.summary.managed and _open(detail) > sum(owed(line) for part in parts for line in part.lines),
+        "by_hand": await _by_hand(connection, visit, detail) if detail.summary.managed else ByHand((), (), 0),
     }
+
+
+async def _by_hand(connection: Connection, visit: Visit, detail: OrderDetail) -> ByHand:
+    """Return the order's open lines with what is free to each where, and what is allocated and not shipped."""
+    left = [line for line in detail.lines if line.kind == "good" and line.item is not None and _unallocated(line) > 0]
+    shown = left[:LINES_SHOWN]
+    free = await _free(connection, visit, detail, sorted({line.sku for line in shown})) if shown else {}
+    reserved, allocated = _claimed(detail, "reservation", visit), _claimed(detail, "allocation", visit)
+    skus = {line.line: line.sku for line in detail.lines}
+    found = []
+    for line in shown:
+        codes = {code for sku, code in free if sku == line.sku} | {code for at, code in reserved if at == line.line}
+        units = {code: free.get((line.sku, code), ZERO) + reserved.get((line.line, code), ZERO) for code in codes}
+        places = sorted(((code, left) for code, left in units.items() if left > 0), key=lambda one: (-one[1], one[0]))
+        found.append(OpenLine(line.line, line.sku, _unallocated(line), tuple(places)))
+    given = tuple(AllocatedLine(at, skus[at], code, units) for (at, code), units in sorted(allocated.items()))
+    return ByHand(tuple(found), given, len(left) - len(shown))
+
+
+async def _free(connection: Connection, visit: Visit, detail: OrderDetail, skus: list[str]) -> dict[Place, Decimal]:
+    """Return the units of each SKU that the order's channel may claim, by (SKU, location's code)."""
+    mine = tuple(await _places(connection, visit)) if visit.sites is not None else ()
+    if visit.sites is not None and not mine:
+        return {}
+    basket = promising.Basket(
+        lines=tuple(promising.BasketLine(sku, Quantity(1)) for sku in skus),
+        channel=detail.summary.channel,
+        locations=mine,
+    )
+    shelves = visit.site.shelves
+    found = await promising.available(connection, basket, visit.standing.policies, visit.now, shelves)
+    return {
+        (item.sku, code): units
+        for item in found.items
+        for code, units in zip(found.locations, item.available, strict=True)
+        if units > 0
+    }
+
+
+def _claimed(detail: OrderDetail, kind: str, visit: Visit) -> dict[tuple[int, str], Decimal]:
+    """Return the units that the order's claims of a kind hold, by (line, location's code), as far as one may see."""
+    found: dict[tuple[int, str], Decimal] = {}
+    for claim in detail.claims:
+        if claim.kind == kind and (visit.sites is None or claim.location in visit.sites):
+            found[claim.line, claim.location] = found.get((claim.line, claim.location), ZERO) + claim.quantity
+    return found
+
+
+def _unallocated(line: OrderLine) -> Decimal:
+    return line.quantity - line.cancelled - line.shipped - line.allocated
 
 
 def _together(rejections: Sequence[Rejection]) -> list[tuple[Rejection, str]]:
@@ -165,22 +249,6 @@ def _open(detail: OrderDetail) -> Decimal:
     return sum((x.quantity - x.cancelled - x.shipped for x in detail.lines if x.kind == "good"), ZERO)
 
 
-def _explained(row: DecisionRow, who: str, skus: dict[int, str]) -> Explained:
-    decision = row.decision
-    return Explained(
-        row=row,
-        who=who,
-        gives=tuple(_given(share, row.locations, skus) for share in decision.shares),
-        short=tuple((line, skus.get(line, f"line {line}"), units) for line, units in decision.short),
-        owed_by=row.locations.get(decision.owed_by, decision.owed_by) if decision.owed_by else None,
-    )
-
-
-def _given(share: Share, codes: dict[str, str], skus: dict[int, str]) -> tuple[str, int, str, Decimal]:
-    sku = skus.get(share.line, f"line {share.line}")
-    return codes.get(share.location, share.location), share.line, sku, share.quantity
-
-
 async def _sourcing_page(visit: Visit, refusal: Refusal | None = None) -> Response[Any]:
     params = visit.params
     query = WaitingQuery(
@@ -193,7 +261,7 @@ async def _sourcing_page(visit: Visit, refusal: Refusal | None = None) -> Respon
         page = await read_waiting.waiting(connection, query, visit.channels)
         queues = await read_waiting.queue_counts(connection, visit.channels)
         there = await orders.choices(connection)
-        runs = await read.runs(connection, 5) if visit.scope is None else ()
+        runs = (await read.runs(connection, RunQuery(limit=5))).items if visit.scope is None else ()
     names = ("queue", "queued", "channel")
     return await visit.show(
         "sourcing.html",
@@ -204,6 +272,7 @@ async def _sourcing_page(visit: Visit, refusal: Refusal | None = None) -> Respon
         queues=queues,
         queue_choices=[(row.queue, row.queue) for row in queues],
         runs=runs,
+        whole=visit.scope is None,
         policy_version=visit.standing.policies.version(Routing),
         channels=[(value, value) for value in there["channel"] if visit.channels is None or value in visit.channels],
         filters=[(n, params[n], visit.link(**{n: None, "cursor": None})) for n in names if n in params],
