@@ -11,7 +11,7 @@ from trueup.stock.kits import AssembleKits, DisassembleKits
 from trueup.stock.lots import ExpireLots
 from trueup.stock.read import StockPage, StockQuery, balances
 from trueup.stock.transfer import ReceiveTransfer, ShipTransfer
-from trueup.web.api.table import Asked, Listed, Read, Write, listed
+from trueup.web.api.table import Asked, Read, Write
 
 
 async def stock(connection: Connection, asked: Asked) -> StockPage:
@@ -47,8 +47,8 @@ READS: tuple[Read, ...] = (
         path="/v1/stock/lots",
         summary="List lots and serial numbers, first expired first",
         query=lot_read.LotQuery,
-        returns=Listed[lot_read.LotRow],
-        answer=lambda connection, asked: listed(lot_read.lots(connection, asked.query, asked.now, asked.sites)),
+        returns=lot_read.LotPage,
+        answer=lambda connection, asked: lot_read.lots(connection, asked.query, asked.now, asked.sites),
         scoped=True,
     ),
     Read(
