@@ -18,6 +18,7 @@ from trueup.web.console.pages import (
     holds,
     items,
     journal,
+    lots,
     migrations,
     order_entry,
     orders,
@@ -29,6 +30,7 @@ from trueup.web.console.pages import (
     sign_in,
     sourcing,
     stock,
+    stock_item,
     supplies,
 )
 from trueup.web.console.render import STATIC
@@ -37,7 +39,7 @@ from trueup.web.sessions import only_signed_in
 BODY_BYTES_MAX = 1_000_000
 _PAGES = (
     overview, order_entry, orders, holds, sourcing, brokering, stock, freezes, feeds, items, cases,
-    supplies, pools, promises,
+    stock_item, lots, supplies, pools, promises,
     migrations, journal, actors, organisation, policies,
 )  # fmt: skip
 

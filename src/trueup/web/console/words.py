@@ -87,6 +87,12 @@ PART = {
     "cancelled": Word("withdrawn", "quiet"),
     "rejected": Word("rejected", "warn"),
 }
+BUCKET = {
+    "available": Word("available"),
+    "damaged": Word("damaged", "warn"),
+    "quality": Word("in quality control", "info"),
+    "quarantined": Word("quarantined", "warn"),
+}
 SOURCED = {
     "assigned": Word("all of it placed"),
     "partly": Word("placed in part", "warn"),
@@ -132,6 +138,7 @@ TABLES = {
     "sourced_when": SOURCED_WHEN,
     "freeze": FREEZE,
     "feed": FEED,
+    "bucket": BUCKET,
     "fulfilment": FULFILMENT,
     "payment": PAYMENT,
     "hold": HOLD,
