@@ -13,6 +13,7 @@ from trueup.web.console.pages import (
     actors,
     brokering,
     cases,
+    counts,
     feeds,
     freezes,
     holds,
@@ -32,13 +33,14 @@ from trueup.web.console.pages import (
     stock,
     stock_item,
     supplies,
+    transfers,
 )
 from trueup.web.console.render import STATIC
 from trueup.web.sessions import only_signed_in
 
 BODY_BYTES_MAX = 1_000_000
 _PAGES = (
-    overview, order_entry, orders, holds, sourcing, brokering, stock, freezes, feeds, items, cases,
+    overview, order_entry, orders, holds, sourcing, brokering, stock, freezes, feeds, transfers, counts, items, cases,
     stock_item, lots, supplies, pools, promises,
     migrations, journal, actors, organisation, policies,
 )  # fmt: skip

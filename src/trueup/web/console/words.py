@@ -76,10 +76,23 @@ FEED = {
 SUPPLY = {
     "to_come": Word("to come", "info"),
     "overdue": Word("overdue", "warn"),
-    "at_risk": Word("overdue, and waited for", "bad"),
+    "at_risk": Word("at risk", "bad"),
     "ended": Word("nothing more to come", "quiet"),
 }
 POOL = {"reserve": Word("kept for it", "info"), "cap": Word("at most")}
+TRANSFER = {
+    "in_transit": Word("on its way", "info"),
+    "partially_received": Word("partly received", "warn"),
+    "closed": Word("closed"),
+}
+COUNT = {"open": Word("open", "info"), "closed": Word("closed", "quiet")}
+COUNTED = {
+    "not_counted": Word("not counted", "quiet"),
+    "counted": Word("counted"),
+    "recount": Word("to be counted again", "warn"),
+    "approve": Word("to be approved", "bad"),
+    "approved": Word("approved"),
+}
 PART = {
     "open": Word("open", "info"),
     "partially_shipped": Word("partly shipped", "info"),
@@ -131,6 +144,9 @@ SIMULATED = {
 }
 TABLES = {
     "decided": DECIDED,
+    "transfer": TRANSFER,
+    "count": COUNT,
+    "counted": COUNTED,
     "supply": SUPPLY,
     "pool": POOL,
     "part": PART,
