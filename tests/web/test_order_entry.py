@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 from tests.conftest import stocked
-from tests.orders.capturing import channel
+from tests.orders.capturing import channel, publish
 from tests.proof import prove
 from tests.requests import rows
 from tests.web.console_visitor import Page, Visitor, console, person, signed_in
@@ -121,6 +121,69 @@ async def test_what_is_entered_wrong_is_said_and_nothing_breaks(door: Door, url:
     partly = await send(agent, "check", **line(0, "MUG", "9"))
     assert "line 1 lacks 4" in partly.text
     assert await rows(url, "select * from orders") == []
+
+
+async def test_staff_say_what_happens_when_stock_is_short(door: Door, url: str, agent: Visitor):
+    """Behaviour 3: as the channel says, unless this order says otherwise."""
+    await stocked(door, MUG=5)
+    refused = await send(agent, "place", **line(0, "MUG", "9"))
+    assert refused.status == 422
+    words = {"partial": "they are cancelled", "backorder": "they wait for supply"}
+    for short in ("partial", "backorder"):
+        told = await send(agent, "check", **line(0, "MUG", "9"), short=short)
+        assert f"line 1 lacks 4: {words[short]}" in told.text
+        assert f'<option value="{short}" selected>' in told.text
+    kept = await send(agent, "save", **line(0, "MUG", "9"), short="partial")
+    assert '<option value="partial" selected>' in kept.text
+    assert await rows(url, "select * from orders") == []
+    placed = await send(agent, "place", kept.address, **line(0, "MUG", "9"), short="partial")
+    assert placed.address.startswith("/orders/ord_")
+    waits = await send(agent, "place", **line(0, "MUG", "2"), short="backorder")
+    assert waits.address.startswith("/orders/ord_")
+    assert await rows(
+        url, "select units_ordered::int, units_cancelled::int from orders order by recorded_at, id"
+    ) == [(9, 4), (2, 0)]  # fmt: skip
+    assert await rows(url, "select sum(reserved)::int, sum(owed)::int from stock_balance") == [(5, 0)]
+    await prove(url)
+
+
+async def test_a_channel_says_what_its_orders_may_ask_for(door: Door, url: str, agent: Visitor):
+    await stocked(door, MUG=5)
+    await channel(door, short="partial", short_choices=["refuse"])
+    for do in ("check", "save", "place"):
+        told = await send(agent, do, **line(0, "MUG", "9"), short="backorder")
+        assert "may not ask for" in told.text, do
+    refused = await send(agent, "place", **line(0, "MUG", "9"), short="refuse")
+    assert (refused.status, "9 asked, 5 available" in refused.text) == (422, True)
+    assert await rows(url, "select * from orders") == []
+    partly = await send(agent, "place", **line(0, "MUG", "9"), short="partial")
+    assert partly.address.startswith("/orders/ord_")
+
+
+async def test_the_channel_is_one_that_there_is(door: Door, url: str, clock: TurnedClock, agent: Visitor):
+    assert chosen(await agent.get("/orders/new")) == "web", "nothing is known yet"
+    await stocked(door, MUG=5)
+    placed = await send(agent, "place", channel="shop", **line(0, "MUG", "1"))
+    assert placed.status == 200
+    assert chosen(await agent.get("/orders/new")) == "shop"
+    await publish(door, "channel", "b2b", short="partial")
+    await publish(door, "channel", "phone", short="partial")
+    otto = await person(door, "Otto", "Order Agent")
+    async with console(url, clock) as address, signed_in(url, clock, address, otto) as visitor:
+        page = await visitor.get("/orders/new")
+        assert chosen(page) == "b2b"
+        assert re.findall(r'<option value="(\w+)"></option>', page.text) == ["b2b", "phone", "shop"]
+        assert (
+            'name="channel" required maxlength="120" list="channels" autocomplete="off" value="phone"'
+            in (await send(visitor, "check", channel="phone", **line(0, "MUG", "1"))).text
+        )
+
+
+def chosen(page: Page) -> str:
+    """The channel that the form begins with."""
+    found = re.search(r'name="channel"[^>]*value="([^"]*)"', page.text)
+    assert found is not None
+    return found[1]
 
 
 async def test_who_may_not_place_orders_sees_no_button_and_is_refused(door: Door, url: str, clock: TurnedClock):

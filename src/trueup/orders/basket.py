@@ -17,7 +17,7 @@ from trueup.core.policy import Policies
 from trueup.core.quantity import Quantity, plain
 from trueup.core.verb import Body, Command, State
 from trueup.orders.business import LineTerms, Terms, terms_refusal
-from trueup.orders.channel import Channel
+from trueup.orders.channel import Channel, Short
 from trueup.orders.state import Delivery
 from trueup.parties.state import Contact
 from trueup.stock.reserve import unknown_location
@@ -63,6 +63,7 @@ class Basket(Command, frozen=True, kw_only=True):
     longitude: of where it goes. priority: higher is sourced earlier.
     discount: of the whole order, shared over its lines. source_total: what the shop said; kept, flagged if it differs.
     business: what was agreed beside goods and prices. fields: custom ones; nothing personal belongs there.
+    short: what becomes of what stock does not cover, where the channel lets an order say so; None is as it says itself.
     """
 
     channel: Name = "web"
@@ -86,6 +87,16 @@ class Basket(Command, frozen=True, kw_only=True):
     priority: Annotated[int, msgspec.Meta(ge=-100, le=100)] = 0
     business: Terms | None = None
     fields: Given | None = None
+    short: Short | None = None
+
+
+def short_of(basket: Basket, channel: Channel) -> Short | Refusal:
+    """Return what becomes of what stock does not cover: what the basket asks for, else what its channel says."""
+    if basket.short is None or basket.short in ("refuse", channel.short, *channel.short_choices):
+        return basket.short or channel.short
+    there = sorted({"refuse", channel.short, *channel.short_choices})
+    return Refusal("orders.short_choice", f"Orders of channel {basket.channel!r} may not ask for {basket.short!r}.",
+                   f"Leave it out, or choose one of: {', '.join(there)}.", "short", basket.short)  # fmt: skip
 
 
 def basket_refusal(basket: Basket, currency: str, lines: tuple[PlaceLine, ...]) -> Refusal | None:

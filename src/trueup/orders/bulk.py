@@ -7,7 +7,7 @@ must be there, and currency unless one is given for all:
     order               groups rows; without it each row is an order
     sku, quantity, unit, unit_price, description
     list_price, contract, substitutions_allowed, line_requested_from, line_requested_to
-    currency, channel, type, delivery, location, priority, placed_at, discount, source_total
+    currency, channel, type, delivery, location, priority, placed_at, discount, source_total, short
     customer, customer_source, customer_order, payment_terms, requested_from, requested_to, order_contract, tax_id,
     exemption
     ship_country, ship_region, ship_postcode
@@ -40,7 +40,7 @@ KEY_LENGTH_MAX = 180
 Format = Literal["ndjson", "csv"]
 
 _ORDER = ("currency", "channel", "type", "delivery", "location", "placed_at", "discount", "source_total", "customer",
-          "customer_source", "ship_country", "ship_region", "ship_postcode")  # fmt: skip
+          "customer_source", "ship_country", "ship_region", "ship_postcode", "short")  # fmt: skip
 _TERMS = {"customer_order": "customer_order", "payment_terms": "payment_terms", "requested_from": "requested_from",
           "requested_to": "requested_to", "order_contract": "contract", "tax_id": "tax_id",
           "exemption": "exemption"}  # fmt: skip

@@ -15,7 +15,7 @@ from trueup.core.ids import short_number
 from trueup.core.policy import Policies
 from trueup.core.quantity import ZERO
 from trueup.core.verb import Accepted, Command, Concerns, Context, Decision, Event, Personal, State, Verb
-from trueup.orders.basket import basket_refusal, custom_fields, discount_refusal, places_of
+from trueup.orders.basket import basket_refusal, custom_fields, discount_refusal, places_of, short_of
 from trueup.orders.channel import Channel
 from trueup.orders.draft_state import Draft, DraftBasket, DraftConfirmed, DraftEnded, DraftRow, Drafts, DraftSaved
 from trueup.orders.holds import wants_customer
@@ -191,6 +191,9 @@ def _save_refusal(command: SaveDraft, known: DraftRow | None, context: Context) 
         if refusal is not None:
             return refusal
     until = command.valid_until
+    short = short_of(command, context.policies.get(Channel, command.channel))
+    if isinstance(short, Refusal):
+        return short
     if until is not None and (until.tzinfo is None or until <= context.now):
         return Refusal("orders.valid_until", "The validity ends in the past or has no zone.", "State a time to come.",
                        "valid_until", str(until))  # fmt: skip
@@ -286,7 +289,7 @@ def _reserved(
     if isinstance(wanted, Refusal):
         return wanted
     demands: Sequence[Demand] = stocked(state, wanted, places[0] if basket.location is not None else None)
-    partly = channel.short != "refuse"
+    partly = short_of(basket, channel) != "refuse"
     claims, missing = spread(state, demands, places, basket.channel, partly=partly, own=held)
     if missing and not partly:
         return short_refusal(missing)

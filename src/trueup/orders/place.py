@@ -16,7 +16,16 @@ from trueup.core.ids import short_number
 from trueup.core.policy import Policies
 from trueup.core.quantity import ZERO, plain
 from trueup.core.verb import Accepted, Concerns, Context, Decision, Event, Personal, State, Verb
-from trueup.orders.basket import LINES_MAX, Basket, basket_refusal, custom_fields, discount_refusal, places_of, serving
+from trueup.orders.basket import (
+    LINES_MAX,
+    Basket,
+    basket_refusal,
+    custom_fields,
+    discount_refusal,
+    places_of,
+    serving,
+    short_of,
+)
 from trueup.orders.basket import Charge as Charge
 from trueup.orders.basket import PlaceLine as PlaceLine
 from trueup.orders.business import business_of
@@ -65,10 +74,11 @@ def place_order(state: State, command: PlaceOrder, context: Context) -> Decision
     """Take the order and reserve each line where its channel is served from, until sourcing has chosen.
 
     Amounts are booked and taxed by the channel's terms, which the order keeps. What stock does not cover, the channel's
-    `short` policy decides: refuse the whole, naming every short line; take it as a backorder, pegged to what is to
-    come; or take what there is. Where the channel ends unpaid orders, the reservation ends with that deadline. Refuses,
-    too, when a name is unknown, when an amount has more decimals than its currency books, when the discount exceeds the
-    goods, or when another order has one of its external numbers; nothing is written then.
+    `short` policy decides, or the order itself as far as that policy lets it: refuse the whole, naming every short
+    line; take it as a backorder, pegged to what is to come; or take what there is. Where the channel ends unpaid
+    orders, the reservation ends with that deadline. Refuses, too, when a name is unknown, when an amount has more
+    decimals than its currency books, when the discount exceeds the goods, or when another order has one of its external
+    numbers; nothing is written then.
     Source: behaviours 2, 3, 7, 13, 14, 15, 16, 24, 25, 26.
     """
     return taken(state, command, context)
@@ -81,7 +91,8 @@ def taken(state: State, command: PlaceOrder, context: Context, begun: Begun | No
     refusal = basket_refusal(command, command.currency, command.lines) or _number_refusal(state, command)
     if refusal is not None:
         return refusal
-    places = places_of(state, command, channel)
+    short = short_of(command, channel)
+    places = short if isinstance(short, Refusal) else places_of(state, command, channel)
     wanted = places if isinstance(places, Refusal) else wanted_of(state, command.lines)
     prices = wanted if isinstance(wanted, Refusal) else prices_of(command.lines, wanted, command.currency)
     fields = custom_fields(command, context.policies)
@@ -97,11 +108,11 @@ def taken(state: State, command: PlaceOrder, context: Context, begun: Begun | No
     bound = places[0] if command.location is not None else None
     demands = stocked(state, wanted, bound)
     held = begun.held if begun is not None else {}
-    claims, missing = spread(state, demands, places, command.channel, partly=channel.short != "refuse", own=held)
-    if missing and channel.short == "refuse":
+    claims, missing = spread(state, demands, places, command.channel, partly=short != "refuse", own=held)
+    if missing and short == "refuse":
         return short_refusal(missing)
     lines = _lines(command, wanted, demands, prices, sums, bound)
-    if missing and channel.short == "partial":
+    if missing and short == "partial":
         lines = without(lines, missing)
         claims = trimmed(claims, lines)
         if not claims:
@@ -115,7 +126,7 @@ def taken(state: State, command: PlaceOrder, context: Context, begun: Begun | No
                 holder=order.id, claims=claims, at=context.now, expires_at=order.unpaid_until, channel=command.channel
             )
         )
-    if missing and channel.short == "backorder":
+    if missing and short == "backorder":
         events += _pegs(state, order.id, missing, places[0], context)
     events += suspected
     events += [*_tax_hold(context, order), *hold_events(state, context, order, lines)]
@@ -343,7 +354,7 @@ def want_basket(state: State, basket: Basket, lines: Sequence[PlaceLine], channe
         catalogue.want_item(line.sku)
         for code in codes:
             stock.want(line.sku, code)
-        if channel.short == "backorder":
+        if short_of(basket, channel) == "backorder":
             state.of(Supply).want(line.sku, codes[0])
     for source, number in basket.external_ids.items():
         state.of(Orders).want_number(number, source)

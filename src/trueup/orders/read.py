@@ -33,6 +33,7 @@ from trueup.parties import read as parties
 from trueup.parties.state import Contact
 
 SEARCH_HITS_MAX = 500
+LATEST_LOOKED_AT = 200
 
 
 class OrderQuery(msgspec.Struct, frozen=True, kw_only=True):
@@ -348,6 +349,18 @@ async def choices(connection: Connection) -> dict[str, list[str]]:
         )
         found[column] = [row[0] for row in await rows.fetchall()]
     return found
+
+
+async def channels_in_use(connection: Connection) -> tuple[str, ...]:
+    """Return the channels that orders are taken in here, by name: some of each one's latest orders are managed."""
+    rows = await connection.execute(
+        """select c.channel from unnest(%s::text[]) c (channel) where exists (
+            select from (select managed from orders o where o.channel = c.channel
+                         order by o.placed_at desc, o.id desc limit %s) latest where latest.managed)
+        order by c.channel""",
+        [(await choices(connection))["channel"], LATEST_LOOKED_AT],
+    )
+    return tuple(row[0] for row in await rows.fetchall())
 
 
 def _summary_of(row: tuple[Any, ...]) -> OrderSummary:

@@ -13,9 +13,12 @@ import msgspec
 from litestar import Request, Response, get, post
 
 from trueup.core import json
+from trueup.core.database import Connection
 from trueup.core.errors import Refusal
 from trueup.core.verb import Command, Outcome
+from trueup.orders import read as orders
 from trueup.orders import read_drafts as drafts
+from trueup.orders.channel import Channel
 from trueup.orders.draft import ConfirmDraft, SaveDraft
 from trueup.orders.place import PlaceOrder
 from trueup.orders.read_drafts import DraftDetail, DraftQuery
@@ -25,7 +28,7 @@ from trueup.web.console.visit import Visit, enter, unknown
 ROWS, ROWS_MAX = 4, 100
 _LINE = ("sku", "quantity", "unit", "unit_price")
 _PLAIN = ("currency", "channel", "location", "delivery", "customer", "customer_source", "discount", "ship_country",
-          "ship_region", "ship_postcode")  # fmt: skip
+          "ship_region", "ship_postcode", "short")  # fmt: skip
 _TERMS = ("customer_order", "payment_terms", "requested_from", "requested_to", "tax_id")
 _PERSON = ("name", "email", "phone")
 _ADDRESS = ("street", "postcode", "city")
@@ -136,6 +139,7 @@ async def _page(
             for row in rows
             if row["sku"]
         }
+        channels = await _channels(connection, visit)
     return await visit.show(
         "order_entry.html",
         section="/orders",
@@ -147,8 +151,18 @@ async def _page(
         doubt=refusal if not refused else None,
         refusal=refusal if refused else None,
         draft=draft,
+        channels=channels,
         entered=form,
     )
+
+
+async def _channels(connection: Connection, visit: Visit) -> list[str]:
+    """Return the channels a visitor may enter orders in: those that have terms, then others orders are taken in."""
+    terms = sorted(visit.standing.policies.all(Channel))
+    found = [*terms, *(name for name in await orders.channels_in_use(connection) if name not in terms)]
+    if visit.channels is None:
+        return found
+    return [name for name in found if name in visit.channels] or sorted(visit.channels)
 
 
 def _by_row(refusal: Refusal, rows: list[dict[str, str]]) -> dict[int, list[str]]:
