@@ -58,6 +58,18 @@ async def test_a_hold_is_placed_shown_listed_and_released(client: Client, door: 
     await prove(url)
 
 
+async def test_a_hold_of_a_cancelled_order_is_listed_no_more(client: Client, door: Door, url: str) -> None:
+    await stocked(door, MUG=10)
+    order = await placed(client)
+    await client.post(f"/v1/orders/{order}/holds", {"type": "address", "reason": "no street"}, by=DEPUTY)
+    assert len((await client.get("/v1/holds")).body["items"]) == 1
+    reply = await client.post(f"/v1/orders/{order}/cancel", {"reason": "customer"}, by=DEPUTY)
+    assert reply.status == 200, reply.body
+    assert (await client.get("/v1/holds")).body["items"] == []
+    assert [hold["status"] for hold in (await client.get(f"/v1/orders/{order}")).body["holds"]] == ["open"]
+    await prove(url)
+
+
 async def test_many_holds_of_a_rule_are_released_in_bulk(client: Client, door: Door, url: str) -> None:
     await stocked(door, MUG=50)
     await published(client, "holds", "default", tables=[table(rule("dear", "credit", ("order.total", "over", "15")))])

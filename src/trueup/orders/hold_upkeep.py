@@ -180,8 +180,8 @@ async def due_to_age(connection: Connection, now: datetime) -> list[tuple[str, C
 async def due_to_recheck(connection: Connection, now: datetime) -> list[tuple[str, Command]]:
     """Return the commands that ask the tables again about every hold that they placed and may release."""
     rows = await connection.execute(
-        """select distinct order_id from order_hold where released_at is null and by_rule and rule is not null
-        order by order_id"""
+        """select distinct h.order_id from order_hold h join orders o on o.id = h.order_id where h.released_at is null
+            and h.by_rule and h.rule is not null and o.fulfilment_status <> 'cancelled' order by h.order_id"""
     )
     orders = [order for (order,) in await rows.fetchall()]
     return [

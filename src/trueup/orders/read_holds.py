@@ -92,8 +92,11 @@ _HOLD = """h.id, h.order_id, o.number, o.channel, o.fulfilment_status, h.line, h
 async def holds(
     connection: Connection, query: HoldQuery, now: datetime, channels: frozenset[str] | None = None
 ) -> HoldPage:
-    """Return one page of holds, the oldest first. channels: those whose orders may be shown; None is every one."""
-    conditions = ["h.status = %s"]
+    """Return one page of holds, the oldest first. channels: those whose orders may be shown; None is every one.
+
+    Of an order that is cancelled in full no hold is listed as open: there is nothing left to hold.
+    """
+    conditions = ["h.status = %s", "(h.status <> 'open' or o.fulfilment_status <> 'cancelled')"]
     parameters: list[Any] = [query.status]
     for column, value in (("h.type", query.type), ("o.channel", query.channel), ("h.order_id", query.order),
                           ("h.by_rule", query.by_rule)):  # fmt: skip
