@@ -119,7 +119,11 @@ async def test_a_pool_is_set_changed_and_ended(door: Door, url: str, clock: Turn
         assert not InlineCode(capped.text).found
         assert "No pool matches." in (await visitor.get("/pools?channel=app")).text
         assert "/stock/MUG" in (await visitor.get("/pools?sku=MUG&location=MAIN&channel=web")).links()
-        await visitor.fill_in("/pools?channel=web", "/pools/end")
+        change = next(link for link in changed.links() if link.endswith("mode=reserve#set"))
+        page = await visitor.get(change.removesuffix("#set"))
+        assert 'name="channel" required maxlength="120" value="web"' in page.text, "the form is filled in"
+        ended = await visitor.post("/pools/end", {**page.hidden("/pools/set"), **POOL, "quantity": ""})
+        assert ended.status == 200
         assert await rows(url, "select channel, quantity::int from stock_pool") == [(HOSTILE, 4)]
     await prove(url)
 

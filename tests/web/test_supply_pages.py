@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import msgspec
 from tests.conftest import stocked
 from tests.organised import organise, scoped
 from tests.proof import prove
 from tests.requests import rows
-from tests.sourcing.words import act, placed, publish
+from tests.sourcing.words import act, assigned, placed, publish, wanted
 from tests.web.console_visitor import console, person, signed_in
 from tests.web.test_console import HOSTILE, InlineCode
 
@@ -101,7 +102,7 @@ async def test_filters_tell_what_is_overdue_what_is_at_risk_and_what_ended(door:
                              ("?reference=NOBODY", {nobody}), ("?location=ELSEWHERE", set())):  # fmt: skip
             links = (await visitor.get(f"/supplies{query}")).links()
             assert {link[10:] for link in links if link.startswith("/supplies/sup_")} == shown, query
-        assert "overdue, and waited for" in (await visitor.get(f"/supplies/{waited}")).text
+        assert ">at risk<" in (await visitor.get(f"/supplies/{waited}")).text
         assert "nothing more to come" in (await visitor.get(f"/supplies/{later}")).text
 
 
@@ -120,7 +121,7 @@ async def test_it_shows_which_promises_would_break_before_it_moves_a_supply(door
         before = await rows(url, "select max(position) from journal")
         preview = await visitor.get(f"/supplies/{supply}?act=reschedule&day=2026-04-20&time=")
         assert "2 promises would not be kept" in preview.text
-        assert "the customer must agree" in preview.text
+        assert "ask for consent" in preview.text
         part = await visitor.get(f"/supplies/{supply}?act=cancel&quantity=1")
         assert "1 promise would not be kept" in part.text
         assert f"/orders/{second}" in part.links()
@@ -197,16 +198,19 @@ async def test_who_waits_is_shown_first_come_first_with_the_supply_each_is_pegge
 
 async def test_whose_turn_it_is_follows_the_policy(door: Door, url: str, clock: TurnedClock):
     await short(door)
-    await publish(door, "default", Routing(fill=("promise", "first_in")))
-    first = await placed(door, "first", MUG=2)
+    await publish(door, "default", Routing(fill=("priority", "first_in")))
+    first, second = await two_wait(door, clock, 2, 1)
     clock.turn(timedelta(minutes=1))
-    await expected(door, 3, "2026-03-20", "LATE")
-    second = await placed(door, "second", MUG=1)
+    urgent = msgspec.structs.replace(wanted(MUG=1), priority=9)
+    last = (await act(door, urgent)).result["order"]
+    for order in (first, second, last):
+        await assigned(door, order)
     lead = await person(door, "Lead", "Fulfilment Lead")
     async with console(url, clock) as address, signed_in(url, clock, address, lead) as visitor:
         page = await visitor.get("/waiting?sku=MUG&location=MAIN")
-        assert "the date that was promised, then first come first" in page.text
-        assert {f"/orders/{first}", f"/orders/{second}"} <= set(page.links())
+        assert "the order&#39;s priority, then first come first" in page.text
+        orders = [link for link in page.links() if link.startswith("/orders/ord_")]
+        assert orders == [f"/orders/{last}", f"/orders/{first}", f"/orders/{second}"]
 
 
 async def test_overdue_supply_links_to_the_case_of_its_location_alone(door: Door, url: str, clock: TurnedClock):

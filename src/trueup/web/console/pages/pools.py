@@ -39,7 +39,7 @@ async def _set(visit: Visit, act: str) -> Response[Any]:
     body["quantity"] = None if act == "end" else form.get("quantity", "").strip()
     outcome = await visit.submit(SetPool, body, form)
     if outcome.refusal is not None:
-        return await _page(visit, outcome.refusal, form if act == "set" else {})
+        return await _page(visit, outcome.refusal, form)
     return visit.done("/pools", form, sku=body["sku"], location=body["location"])
 
 

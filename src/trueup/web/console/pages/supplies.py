@@ -19,7 +19,7 @@ from trueup.core.database import Connection
 from trueup.core.errors import Refusal
 from trueup.core.verb import Command
 from trueup.orders import read_names
-from trueup.sourcing.policy import Routing
+from trueup.sourcing.policy import FillSort, Routing
 from trueup.sourcing.read import waiting_for
 from trueup.stock import supply_read
 from trueup.stock.peg import Delay, delays_in
@@ -116,9 +116,10 @@ async def list_waiting(request: Request[Any, Any, Any]) -> Response[Any]:
         here = places.items[0] if sku and location and places.items else None
         if here is not None:
             rows = await supply_read.waiting(connection, here.sku, here.location, _WAITING_SHOWN)
-            rows = await _in_turn(connection, here.sku, rows, fill)
         names = await _names(connection, visit, [row.holder for row in rows])
-        supplies = {row.supply: await supply_read.supply(connection, row.supply) for row in rows if row.supply}
+        turns = await _turns(connection, rows, sku, fill)
+        coming = SupplyQuery(sku=sku, location=location, pegged=True, limit=200)
+        supplies = (await supply_read.supplies(connection, coming, visit.now, visit.sites)).items if here else ()
         known = await catalogue.locations(connection)
     return await visit.show(
         "waiting.html",
@@ -127,10 +128,10 @@ async def list_waiting(request: Request[Any, Any, Any]) -> Response[Any]:
         here=here,
         places=places.items,
         next=places.next,
-        rows=rows,
+        rows=turns,
         cut=len(rows) == _WAITING_SHOWN,
         names=names,
-        supplies=supplies,
+        references={supply.id: supply.reference for supply in supplies},
         turn=", then ".join(_TURNS[sort] for sort in fill),
         locations=_codes(visit, known),
     )
@@ -257,14 +258,19 @@ async def _cases_at(connection: Connection, visit: Visit, location: str) -> tupl
     return tuple(case for case in page.items if case.cause == f"promise:at_risk:{location}")
 
 
-async def _in_turn(
-    connection: Connection, sku: str, rows: Sequence[WaitingRow], fill: Sequence[Any]
-) -> Sequence[WaitingRow]:
-    """Put rows in the order in which goods that come in are given out; who has no turn there keeps theirs, behind."""
-    item = await catalogue.item(connection, sku)
-    assert item is not None
-    turns = {order: at for at, order in enumerate(await waiting_for(connection, [item.item.id], fill))}
-    return sorted(rows, key=lambda row: turns.get(row.holder, len(turns)))
+async def _turns(
+    connection: Connection, rows: Sequence[WaitingRow], sku: str | None, fill: Sequence[FillSort]
+) -> list[tuple[int, WaitingRow]]:
+    """Return each row with the turn of its order when goods come in, in that order; who has none there comes behind."""
+    found = await catalogue.item(connection, sku) if rows and sku else None
+    if found is None:
+        return []
+    orders = await waiting_for(connection, [found.item.id], fill)
+    waiting = {row.holder for row in rows}
+    turns = {order: turn for turn, order in enumerate((order for order in orders if order in waiting), 1)}
+    for row in rows:
+        turns.setdefault(row.holder, len(turns) + 1)
+    return sorted(((turns[row.holder], row) for row in rows), key=lambda entry: entry[0])
 
 
 async def _names(connection: Connection, visit: Visit, holders: Sequence[str]) -> dict[str, str]:
