@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from tests.catching import caught
 from tests.stock import test_feed, test_freeze, test_freeze_intents, test_pools
 
 from trueup.core.clock import TurnedClock
@@ -93,7 +94,7 @@ def a_gap_is_silent(patch: pytest.MonkeyPatch) -> None:
 
 def pools_are_ignored(patch: pytest.MonkeyPatch) -> None:
     """Every channel sells everything."""
-    patch.setattr(Limits, "available", lambda self, balance, place, channel: balance.available())
+    patch.setattr(Limits, "available", lambda self, balance, *_: balance.available())
 
 
 def releases_are_not_counted(patch: pytest.MonkeyPatch) -> None:
@@ -200,9 +201,5 @@ async def test_a_broken_rule_is_caught(
     door: Door, url: str, clock: TurnedClock, monkeypatch: pytest.MonkeyPatch, breaking: Breaking, guarding: Guarding
 ):
     breaking(monkeypatch)
-    caught = False
-    try:
+    async with caught(url):
         await guarding(door, url, clock)
-    except Exception:
-        caught = True
-    assert caught, breaking.__doc__
