@@ -79,6 +79,11 @@ SUPPLY = {
     "at_risk": Word("at risk", "bad"),
     "ended": Word("nothing more to come", "quiet"),
 }
+NOTICE = {
+    "none": Word("nothing", "quiet"),
+    "notice": Word("tell the customer", "warn"),
+    "consent": Word("ask for consent", "bad"),
+}
 POOL = {"reserve": Word("kept for it", "info"), "cap": Word("at most")}
 TRANSFER = {
     "in_transit": Word("on its way", "info"),
@@ -148,6 +153,7 @@ TABLES = {
     "count": COUNT,
     "counted": COUNTED,
     "supply": SUPPLY,
+    "notice": NOTICE,
     "pool": POOL,
     "part": PART,
     "sourced": SOURCED,
@@ -218,6 +224,14 @@ EVENTS = {
     "orders.hold_noticed": "A hold is past its time",
     "orders.duplicate_suspected": "Suspected to be a duplicate",
     "orders.duplicate_dismissed": "No duplicate",
+    "orders.draft_saved": "Draft saved",
+    "orders.draft_confirmed": "Draft became an order",
+    "orders.draft_ended": "Draft ended",
+    "orders.readdressed": "Ship-to changed",
+    "orders.reservations_lapsed": "Not paid in time: reservations lapsed",
+    "orders.taxed": "Tax computed anew",
+    "orders.tax_committed": "Tax committed with an invoice",
+    "orders.tax_reversed": "Tax reversed",
     "stock.reserved": "Stock reserved",
     "stock.claims_released": "Claims released",
     "stock.moved": "Stock moved",
