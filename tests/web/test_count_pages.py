@@ -109,7 +109,7 @@ async def test_a_blind_count_hides_the_book_from_who_counts(door: Door, url: str
     path = await opened(door)
     assert "137" not in (await planner.get(path)).text
     counted = await record(planner, path, MUG="90")
-    assert (counted.status, "to be counted again" in row_of(counted, "MUG")) == (200, True)
+    assert (counted.status, "count again" in row_of(counted, "MUG")) == (200, True)
     assert "Done." in counted.text
     for visitor, view in ((planner, ""), (planner, "?variances=true"), (deputy, "")):
         text = (await visitor.get(path + view)).text
@@ -170,7 +170,7 @@ async def test_what_moves_during_the_count_is_netted_and_shown(
     await done(door, receipt(40))
     page = await record(planner, path, at="2026-03-02T10:00:00", MUG="98")
     line = row_of(page, "MUG")
-    assert "98 100 \u22122" in line.replace("-2", "\u22122")
+    assert "98 100 \u22122" in line
     assert "+40" in line
     assert "stay on top" in page.text
     await planner.fill_in(path, f"{path}/close")
@@ -185,13 +185,13 @@ async def test_lots_are_counted_one_by_one(door: Door, url: str, planner: Visito
     await done(door, lots(("L1", 5, DAY), ("L2", 5, DAY)))
     path = await opened(door, "MILK")
     first = await record(planner, path, MILK="4", lot_0="L1")
-    assert "L1 counted" in row_of(first, "MILK")
+    assert "MILK L1 Milk counted" in row_of(first, "MILK")
     named = await planner.fill_in(path, f"{path}/close")
     assert (named.status, "MILK lot L2 is not counted" in named.text) == (422, True)
     free = {"free_sku_0": "MILK", "free_lot_0": "L2", "free_units_0": "5"}
     wrong = await record(planner, path, **{**free, "free_sku_0": "MUG", "free_lot_0": ""})
     assert (wrong.status, "is not to be counted in this session" in wrong.text) == (422, True)
-    assert 'name="free-units-0" inputmode="decimal" size="6" autocomplete="off" value="5"' in wrong.text
+    assert 'name="free-units-0" inputmode="decimal" autocomplete="off" value="5"' in wrong.text
     assert (await record(planner, path, **free)).status == 200
     assert (await planner.fill_in(path, f"{path}/close")).status == 200
     assert await lots_of(url) == {"L1": 4, "L2": 5}

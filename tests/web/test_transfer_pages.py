@@ -101,7 +101,7 @@ async def test_it_refuses_more_than_is_there_beside_the_line_and_keeps_the_form(
 async def test_what_arrives_well_damaged_and_beside_is_posted_and_is_a_case(door: Door, url: str, lead: Visitor):
     await two_shops(door)
     transfer = (await done(door, ship(MUG=6, PLATE=2))).result["transfer"]
-    page = await report(lead, transfer, good_1="3", bad_1="1", as_1="damaged", sku_0="PLATE", quantity_0="3")
+    page = await report(lead, transfer, good_1="3", bad_1="1", as_1="damaged", more_sku_0="PLATE", more_good_0="3")
     assert (page.status, "partly received" in page.text) == (200, True)
     assert await balance(url, location="SHOP") == {"on_hand": 3, "damaged": 1}
     assert await balance(url, "PLATE", "SHOP") == {"on_hand": 3}
@@ -140,14 +140,14 @@ async def test_a_receipt_that_says_nothing_or_nonsense_is_refused_beside_its_lin
     transfer = (await done(door, ship(MUG=6, PLATE=2))).result["transfer"]
     nothing = await report(lead, transfer)
     assert (nothing.status, "The form says nothing" in nothing.text) == (422, True)
-    wrong = await report(lead, transfer, good_1="2", sku_1="NOBODY", quantity_1="3")
+    wrong = await report(lead, transfer, good_1="2", more_sku_1="NOBODY", more_bad_1="3")
     assert wrong.status == 422
     assert 'value="NOBODY"' in wrong.text
     assert re.search(r'<tr class="differs">\s*<td>.*?NOBODY', wrong.text, re.S)
     negative = await report(lead, transfer, good_2="-1")
     assert (negative.status, 'id="good-2"' in negative.text) == (422, True)
     more = await report(lead, transfer, more="1", good_1="2")
-    assert (more.status, 'id="sku-5"' in more.text) == (200, True)
+    assert (more.status, 'id="more-sku-5"' in more.text) == (200, True)
     assert await balance(url, location="SHOP") == {}
 
 

@@ -94,7 +94,7 @@ COUNT = {"open": Word("open", "info"), "closed": Word("closed", "quiet")}
 COUNTED = {
     "not_counted": Word("not counted", "quiet"),
     "counted": Word("counted"),
-    "recount": Word("to be counted again", "warn"),
+    "recount": Word("count again", "warn"),
     "approve": Word("to be approved", "bad"),
     "approved": Word("approved"),
 }

@@ -214,6 +214,7 @@ def _said(
         "counted_here": visit.actor.id in standing.counters,
         "free_rows": rows_of(form, _FREE, _FREE_ROWS),
         "free_from": _FREE_FROM,
+        "free_open": bool(form.get("more")) or any(value for name, value in form.items() if name.startswith("free-")),
         "unidentified": UNIDENTIFIED,
         "actions": {act: address(f"{visit.path}/{act}", kept) for act in ("record", "approve", "close", "abandon")},
     }

@@ -16,12 +16,12 @@ from trueup.stock import read as stock
 from trueup.stock import transfer_read
 from trueup.stock.lot_state import UNIDENTIFIED
 from trueup.stock.transfer import ReceiveTransfer, ShipTransfer
-from trueup.stock.transfer_read import TransferDetail, TransferLineRow, TransferQuery
+from trueup.stock.transfer_read import TransferDetail, TransferQuery
 from trueup.web.console.entered import Row, is_filled, lines_of, rows_of, said_by_row
 from trueup.web.console.visit import Visit, enter, unknown
 
 _LINE = ("sku", "quantity", "unit", "lot")
-_MORE = ("sku", "quantity", "lot", "status")
+_MORE = ("more-sku", "more-lot", "more-good", "more-bad", "more-as")
 _MORE_ROWS = 2
 HELD = ("damaged", "quality", "quarantined")
 _FILTERS = ("from", "to", "status", "differs", "q")
@@ -183,6 +183,7 @@ async def _transfer_page(
         entries=entries,
         more_rows=rows_of(entered or {}, _MORE, _MORE_ROWS),
         held=HELD,
+        beyond=_beyond(detail),
         unidentified=UNIDENTIFIED,
         refusal=refusal,
         entered=entered or {},
@@ -198,26 +199,31 @@ def _arrived(detail: TransferDetail, form: dict[str, str]) -> list[tuple[int, Ro
     """
     found: list[tuple[int, Row]] = []
     for line in detail.lines:
+        lot = "" if line.lot == UNIDENTIFIED else line.lot
         if form.get("do") == "all":
-            found += _row(line, form.get(f"open-{line.line}", ""), "available")
-            continue
-        found += _row(line, form.get(f"good-{line.line}", ""), "available")
-        status = form.get(f"as-{line.line}", "")
-        found += _row(line, form.get(f"bad-{line.line}", ""), status if status in HELD else HELD[0])
+            found += _row(line.line, line.sku, lot, form.get(f"open-{line.line}", ""))
+        else:
+            said = [form.get(f"{name}-{line.line}", "") for name in ("good", "bad", "as")]
+            found += _row(line.line, line.sku, lot, *said)
     if form.get("do") != "all":
-        beyond = max((line.line for line in detail.lines), default=0) + 1
-        rows = rows_of(form, _MORE, _MORE_ROWS)
-        found += [(beyond + at, lines_of([row])[0]) for at, row in enumerate(rows) if is_filled(row)]
+        for at, row in enumerate(rows_of(form, _MORE, _MORE_ROWS)):
+            more = _row(_beyond(detail) + at, *(row[name] for name in _MORE))
+            named = {"sku": row["more-sku"], "lot": row["more-lot"]}
+            # A row without a figure says something, too: it is refused rather than overlooked.
+            found += more or [(_beyond(detail) + at, {"sku": row["more-sku"]})] * any(named.values())
     return found
 
 
-def _row(line: TransferLineRow, quantity: str, status: str) -> list[tuple[int, Row]]:
-    if not quantity.strip():
-        return []
-    said = {"sku": line.sku, "quantity": quantity.strip(), "status": status}
-    if line.lot and line.lot != UNIDENTIFIED:
-        said["lot"] = line.lot
-    return [(line.line, said)]
+def _beyond(detail: TransferDetail) -> int:
+    """Return the number of the first row that is no line of the transfer."""
+    return max((line.line for line in detail.lines), default=0) + 1
+
+
+def _row(at: int, sku: str, lot: str, good: str, bad: str = "", status: str = "") -> list[tuple[int, Row]]:
+    """Return what one row reports: what may be sold, and what may not, each where there is a figure."""
+    named = {"sku": sku, "lot": lot} if lot else {"sku": sku}
+    figures = ((good, "available"), (bad, status if status in HELD else HELD[0]))
+    return [(at, {**named, "quantity": units.strip(), "status": to}) for units, to in figures if units.strip()]
 
 
 routes = [list_transfers, enter_transfer, send_transfer, show_transfer, receive]
