@@ -14,13 +14,16 @@ from tests.organised import organise, scoped
 from tests.proof import prove
 from tests.requests import cancel, order_of, rows
 from tests.stock.depth import DAY, balance, cases, done, item, lots, lots_of, places
+from tests.web.conftest import Client
 from tests.web.console_visitor import Page, Visitor, console, person, signed_in
 from tests.web.test_console import HOSTILE, InlineCode
 
 from trueup.authority.standing import SYSTEM
 from trueup.core.clock import TurnedClock
 from trueup.core.door import Door
+from trueup.core.quantity import Quantity
 from trueup.house import build
+from trueup.stock.supply import ExpectSupply
 from trueup.storyline import settled
 
 LATER = (START + timedelta(days=1)).strftime("%Y-%m-%dT%H:%M")
@@ -144,6 +147,18 @@ async def test_safety_stock_is_set_and_explained_in_words(door: Door, planner: V
     assert wrong.status == 422
 
 
+async def test_what_is_to_come_is_part_of_the_explanation(door: Door, planner: Visitor) -> None:
+    await stocked(door, MUG=10)
+    due = (START + timedelta(days=5)).isoformat()
+    await done(door, ExpectSupply(location="MAIN", sku="MUG", quantity=Quantity(6), due=due, reference=HOSTILE,
+                                  source="erp"))  # fmt: skip
+    page = await planner.get("/stock/MUG")
+    assert "6 can still be promised" in page.text
+    assert "6 to come with" in page.text
+    assert "/supplies?sku=MUG&location=MAIN" in page.links()
+    assert not InlineCode(page.text).found
+
+
 async def test_an_adjustment_takes_a_reason_of_the_policy(door: Door, planner: Visitor, url: str) -> None:
     await stocked(door, MUG=10)
     page = await planner.get("/stock/MUG")
@@ -251,6 +266,23 @@ async def test_lots_are_filtered_and_paged(door: Door, url: str, clock: TurnedCl
         for wrong in ("days=soon", "days=-1", "days=99999"):
             assert (await planner.get(f"/lots?{wrong}")).status == 422
         assert (await planner.get("/lots?cursor=abc")).status == 400
+
+
+async def test_lots_are_paged_over_the_api(door: Door, client: Client, clock: TurnedClock) -> None:
+    await places(door, "MAIN")
+    await item(door, "MILK", tracking="lot", expires=True)
+    await item(door, "WIRE", tracking="lot")
+    await done(door, lots(("B", 1, DAY), ("A", 1, DAY), ("C", 1, DAY + timedelta(days=1))))
+    await done(door, lots(("W", 1, None), sku="WIRE"))
+    clock.turn(timedelta(days=1))
+    seen, query = [], "limit=1"
+    while query:
+        body = (await client.get(f"/v1/stock/lots?{query}")).body
+        seen += [row["lot"] for row in body["items"]]
+        query = f"limit=1&cursor={body['next']}" if body["next"] else ""
+    assert seen == ["A", "B", "C", "W"], "first expired first, without a date last"
+    good = (await client.get("/v1/stock/lots?expired=false")).body["items"]
+    assert [row["lot"] for row in good] == ["C", "W"]
 
 
 async def test_it_tells_who_is_to_get_a_lots_units(door: Door, url: str, planner: Visitor) -> None:

@@ -193,7 +193,7 @@ def _choices(visit: Visit, locations: Sequence[Any], lots: Sequence[LotRow]) -> 
     return {
         "locations": [place.code for place in locations],
         "statuses": [(status, word.text) for status, word in words.BUCKET.items()],
-        "reason_names": [(code, words.readable(code)) for code in sorted(reasons)],
+        "reason_names": [("", "choose one"), *((code, words.readable(code)) for code in sorted(reasons))],
         "lot_names": sorted({lot.lot for lot in lots if lot.lot != "?"}),
         "lots_per_form": LOTS_PER_FORM,
         "whole": visit.scope is None,
