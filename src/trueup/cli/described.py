@@ -148,7 +148,7 @@ def in_words(kind: inspect.Type) -> str:
 _PLAIN: dict[type[inspect.Type], str] = {
     inspect.BoolType: "true | false",
     inspect.NoneType: "null",
-    inspect.DateTimeType: "time, as in 2026-03-02T10:00Z",
+    inspect.DateTimeType: "time, as in 2026-03-02T10:00:00Z",
     inspect.DateType: "day, as in 2026-03-02",
     inspect.DecimalType: "number",
 }
@@ -182,8 +182,6 @@ def _structs_in(kind: inspect.Type) -> Iterator[type[msgspec.Struct]]:
 
 
 def _sample(name: str, kind: inspect.Type) -> Any:
-    if name in _SAMPLES:
-        return _SAMPLES[name]
     match kind:
         case inspect.Metadata(type=inner):
             return _sample(name, inner)
@@ -191,6 +189,8 @@ def _sample(name: str, kind: inspect.Type) -> Any:
             return _sample(name, next(part for part in types if not isinstance(part, inspect.NoneType)))
         case inspect.LiteralType(values=values):
             return values[0]
+        case _ if name in _SAMPLES:
+            return _SAMPLES[name]
         case inspect.StructType(cls=cls):
             return {
                 field.encode_name: _sample(field.encode_name, field.type) for field in _fields_of(cls) if field.required
@@ -204,7 +204,7 @@ def _sample(name: str, kind: inspect.Type) -> Any:
         case inspect.StrType():
             return name
         case inspect.DateTimeType():
-            return "2026-03-02T10:00Z"
+            return "2026-03-02T10:00:00Z"
     return _OTHER_SAMPLES.get(type(kind), {})
 
 

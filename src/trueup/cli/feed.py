@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import csv
 import hashlib
 from collections.abc import Iterator
@@ -16,11 +15,10 @@ import typer
 
 from trueup import house
 from trueup.authority.standing import SYSTEM
-from trueup.cli.options import AsJson, Database, Home
-from trueup.core import database, json
+from trueup.cli.options import AsJson, Database, Home, on_database
+from trueup.core import json
 from trueup.core.door import Door
 from trueup.core.errors import Refused, TrueupError
-from trueup.core.settings import load_settings
 from trueup.core.verb import Outcome
 from trueup.stock.feed import ROWS_MAX, FeedRow, ReportStockFeed
 
@@ -81,8 +79,7 @@ def feed(
         )
         for first in range(0, len(found), ROWS_MAX)
     ]
-    url, _ = database.prepare(load_settings(home, database_url))
-    sums = _sum(asyncio.run(_send(url, commands)))
+    sums = _sum(on_database(home, database_url, lambda url: _send(url, commands)))
     typer.echo(json.encode(sums).decode() if as_json else _in_words(sums))
 
 

@@ -26,18 +26,18 @@ class Place(NamedTuple):
 COMMANDS = {
     "demo": Place("demo", "demo", "Generate a legacy shop's export, migrate and reconcile it, and go on trading."),
     "up": Place("operate", "up", "Serve API and console until interrupted."),
-    "do": Place("do", "do", "Do what a verb says: every act of the API."),
-    "show": Place("show", "show", "Show what the API answers: every read of it."),
+    "do": Place("do", "do", "Do what a verb says: every act of the API, through the door."),
+    "show": Place("show", "show", "Show what the API answers: every read of it, without a server."),
     "verbs": Place("verbs", "verbs", "List what can be asked for or reported; of one verb, its fields and an example."),
     "orders": Place("orders", "app", "Take orders over from a file."),
     "source": Place("source", "app", "Source what waits, explain where an order comes from, list the queues."),
-    "feed": Place("feed", "feed", "Send a stock feed from a file."),
+    "feed": Place("feed", "feed", "Send a stock feed."),
     "migrate": Place("migrate", "app", "Take a legacy system's data over: profile, map, load, control, undo."),
     "person": Place("people", "person", "Let a person act, and print their id."),
     "link": Place("people", "link", "Print a one-time sign-in link."),
     "key": Place("people", "key", "Issue an API key and print it."),
-    "verify": Place("operate", "verify", "Walk the journal's seals and run every room's checks."),
-    "doctor": Place("operate", "doctor", "Say whether this machine and database can run Trueup."),
+    "verify": Place("examine", "verify", "Walk the journal's seals and run every room's checks."),
+    "doctor": Place("examine", "doctor", "Say whether this machine and database can run Trueup."),
     "bench": Place("bench", "bench", "Measure this machine on a throw-away database."),
 }
 
@@ -60,7 +60,9 @@ def load(name: str) -> Any:
     place = COMMANDS[name]
     found = getattr(import_module(f"trueup.cli.{place.module}"), place.name)
     if isinstance(found, typer.Typer):
-        return get_group(found)
+        group = get_group(found)
+        group.help = group.help or place.summary
+        return group
     alone = typer.Typer(add_completion=False)
     alone.command(name)(found)
     return get_command(alone)

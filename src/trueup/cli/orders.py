@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import sys
 from pathlib import Path
@@ -12,11 +11,10 @@ import typer
 
 from trueup import house
 from trueup.authority.standing import SYSTEM
-from trueup.cli.options import AsJson, Database, Home
-from trueup.core import database, embedded, json
+from trueup.cli.options import AsJson, Database, Home, on_database
+from trueup.core import json
 from trueup.core.door import Door
 from trueup.core.errors import TrueupError
-from trueup.core.settings import load_settings
 from trueup.orders.bulk import BulkResult, Format, place_all, read_file
 
 app = typer.Typer(no_args_is_help=True)
@@ -48,17 +46,12 @@ def import_orders(
     defaults = {name: value for name, value in (("channel", channel), ("currency", currency)) if value is not None}
     rows = read_file(body, kind, defaults)
     digest = hashlib.sha256(repr(sorted(defaults.items())).encode() + body).hexdigest()[:40]
-    url, server = database.prepare(load_settings(home, database_url))
 
-    async def place() -> list[BulkResult]:
+    async def place(url: str) -> list[BulkResult]:
         async with Door(url, house.build()) as door:
             return await place_all(door, SYSTEM, rows, f"import/{digest}")
 
-    try:
-        results = asyncio.run(place())
-    finally:
-        if server is not None and server.started:
-            embedded.stop(server)
+    results = on_database(home, database_url, place)
     failed = [result for result in results if result.refusal is not None]
     if as_json:
         typer.echo(json.encode({"orders": len(results), "failed": len(failed), "rows": results}).decode())

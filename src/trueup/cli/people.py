@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import secrets
 from typing import Annotated
+from urllib.parse import urlsplit
 
 import typer
 
 from trueup import house
 from trueup.authority.register import IssueKey, RegisterActor
 from trueup.authority.standing import ROLES, SYSTEM
-from trueup.cli.options import Database, Home
+from trueup.cli.acting import id_of
+from trueup.cli.options import Database, Home, Host, Port, on_database
 from trueup.core import database
 from trueup.core.door import Door
 from trueup.core.errors import Refused, TrueupError
@@ -32,21 +33,28 @@ def person(
     database_url: Database = None,
 ) -> None:
     """Let a person act, and print their id."""
-    url, _ = database.prepare(load_settings(home, database_url))
-    result = asyncio.run(submit(url, RegisterActor(name=name, roles=tuple(role), email=email)))
-    typer.echo(result["actor"])
+    command = RegisterActor(name=name, roles=tuple(role), email=email)
+    typer.echo(on_database(home, database_url, lambda url: submit(url, command))["actor"])
 
 
 def link(
     actor: Annotated[str, typer.Argument(help="Id or e-mail address of the person.")],
+    address: Annotated[
+        str | None,
+        typer.Option("--url", help="Where people reach it, as in https://oms.example.com."),
+    ] = None,
     home: Home = None,
     database_url: Database = None,
+    host: Host = None,
+    port: Port = None,
 ) -> None:
     """Print a one-time sign-in link; it works once, for 15 minutes."""
-    settings = load_settings(home, database_url)
-    url, _ = database.prepare(settings)
-    token = asyncio.run(_link(url, actor))
-    typer.echo(f"http://{settings.host}:{settings.port}/sign-in/{token}")
+    settings = load_settings(home, database_url, host, port)
+    if address is not None and urlsplit(address).scheme not in ("http", "https"):
+        raise TrueupError(f"--url {address!r} is no address; write it as in https://oms.example.com")
+    token = on_database(home, database_url, lambda url: _link(url, actor))
+    host_shown = f"[{settings.host}]" if ":" in settings.host else settings.host
+    typer.echo(f"{(address or f'http://{host_shown}:{settings.port}').rstrip('/')}/sign-in/{token}")
 
 
 def key(
@@ -56,8 +64,7 @@ def key(
     database_url: Database = None,
 ) -> None:
     """Issue an API key and print it; it is shown this once."""
-    url, _ = database.prepare(load_settings(home, database_url))
-    typer.echo(asyncio.run(issue_key(url, actor, label)))
+    typer.echo(on_database(home, database_url, lambda url: issue_key(url, actor, label)))
 
 
 async def issue_key(url: str, actor: str, label: str) -> str:
@@ -80,10 +87,7 @@ async def _link(url: str, actor: str) -> str:
     if "@" in actor:
         connection = await database.connect(url)
         try:
-            row = await (await connection.execute("select id from actor where email = %s", [actor])).fetchone()
+            actor = await id_of(connection, actor)
         finally:
             await connection.close()
-        if row is None:
-            raise TrueupError(f"nobody has the address {actor}; register them with `trueup person`")
-        actor = str(row[0])
     return await make_link(url, actor)

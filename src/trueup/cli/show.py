@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from shlex import quote
 from typing import Annotated, Any
 from urllib.parse import unquote, urlencode
 
@@ -48,9 +49,10 @@ def show(
     database_url: Database = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show what the API answers: `trueup show /v1/stock/lots sku=A`; without a path, what can be asked.
+    """Show what the API answers: every read of it, without a server.
 
-    A question with a body (`/v1/promises`) takes it from --file. Exit code 1 if there is no such thing.
+    As in: trueup show /v1/stock/lots sku=TSHIRT. Without a path it lists what can be asked. A question with a body
+    (/v1/promises) takes it from --file. Exit code 1 if there is no such thing.
     """
     if path is None:
         _list(as_json)
@@ -159,4 +161,6 @@ def _print(address: Address, pairs: list[str], found: Any) -> None:
     field = next((name for name in ("cursor", "after") if name in names), None)
     if items and following is not None and field is not None:
         kept = [pair for pair in pairs if not pair.startswith(f"{field}=")]
-        typer.secho(" ".join(["next: trueup show", address.path, *kept, f"{field}={following}"]), err=True, dim=True)
+        typer.secho(
+            " ".join(["next: trueup show", address.path, *map(quote, kept), f"{field}={following}"]), err=True, dim=True
+        )

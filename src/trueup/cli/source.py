@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,15 +12,14 @@ import typer
 
 from trueup import house
 from trueup.authority.standing import SYSTEM
-from trueup.cli.options import AsJson, Database, Home
-from trueup.core import database, embedded, json
+from trueup.cli.options import AsJson, Database, Home, on_database
+from trueup.core import database, json
 from trueup.core.database import Connection
 from trueup.core.door import Door
 from trueup.core.errors import Refusal, TrueupError
 from trueup.core.ids import new_id
 from trueup.core.policy import Known, read_document
 from trueup.core.quantity import plain
-from trueup.core.settings import load_settings
 from trueup.orders import read as orders
 from trueup.sourcing import read, read_waiting
 from trueup.sourcing.assign import AssignOrder
@@ -40,7 +38,7 @@ _REFUSED = "refused"
 @app.command("run")
 def run(limit: Limit = 1000, home: Home = None, database_url: Database = None, as_json: AsJson = False) -> None:
     """Source the orders that are not allocated in full, in the policy's sequence; prints how they ended."""
-    report = _with_database(home, database_url, lambda url: _run(url, limit))
+    report = on_database(home, database_url, lambda url: _run(url, limit))
     if as_json:
         typer.echo(json.encode(report).decode())
         return
@@ -56,7 +54,7 @@ def broker_now(
     limit: Limit = READ_MAX, home: Home = None, database_url: Database = None, as_json: AsJson = False
 ) -> None:
     """Source the waiting orders of brokered groups as one optimisation; prints its cost beside the rules'."""
-    report = _with_database(home, database_url, lambda url: _brokered(url, limit))
+    report = on_database(home, database_url, lambda url: _brokered(url, limit))
     if as_json:
         typer.echo(json.encode(report).decode())
         return
@@ -82,7 +80,7 @@ def simulate_policy(
     if isinstance(proposed, Refusal):
         raise TrueupError(f"{document}: {proposed.what}")
     assert isinstance(proposed, Routing)
-    found = _with_database(home, database_url, lambda url: _simulated(url, proposed, limit))
+    found = on_database(home, database_url, lambda url: _simulated(url, proposed, limit))
     if as_json:
         typer.echo(json.encode(found).decode())
         return
@@ -103,7 +101,7 @@ def explain(
     as_json: AsJson = False,
 ) -> None:
     """Say why an order comes from where it does: each decision, newest first, with every candidate."""
-    found = _with_database(home, database_url, lambda url: _explain(url, order))
+    found = on_database(home, database_url, lambda url: _explain(url, order))
     if as_json:
         typer.echo(json.encode({"order": order, "decisions": [json.to_plain(row) for row in found]}).decode())
         return
@@ -117,7 +115,7 @@ def explain(
 @app.command("queues")
 def queues(home: Home = None, database_url: Database = None, as_json: AsJson = False) -> None:
     """List the queues with the orders that wait in them for a person, longest waiting first."""
-    found = _with_database(home, database_url, _queues)
+    found = on_database(home, database_url, _queues)
     if as_json:
         typer.echo(json.encode(found).decode())
         return
@@ -130,17 +128,6 @@ def queues(home: Home = None, database_url: Database = None, as_json: AsJson = F
                 typer.echo(f"  {row['number']}  {row['units']} units  since {row['since'][:16]}  {row['reason']}")
     if found["more"]:
         typer.echo("There are more: the console lists them all.")
-
-
-def _with_database(home: Any, database_url: Any, work: Any) -> Any:
-    """Run a coroutine on the database of these options; stop the server again when it was started for it."""
-    settings = load_settings(home, database_url)
-    url, server = database.prepare(settings)
-    try:
-        return asyncio.run(work(url))
-    finally:
-        if server is not None and server.started:
-            embedded.stop(server)
 
 
 async def _run(url: str, limit: int) -> dict[str, Any]:

@@ -31,7 +31,7 @@ def verbs(
     name: Annotated[str | None, typer.Argument(help="A verb, as in stock.adjust, or a part of its name.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """List what can be asked for or reported; of one verb, its fields with their meaning, and an example."""
+    """List what can be asked for or reported; of one verb, its fields and an example."""
     found = matching(name or "")
     if as_json:
         typer.echo(json.encode({"verbs": [_as_data(verb) for verb in found]}).decode())

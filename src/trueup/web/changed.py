@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
 import msgspec
 
+from trueup.core.database import Connection
 from trueup.core.errors import Refusal, RefusalDetail
-from trueup.core.verb import Command, Outcome
+from trueup.core.verb import Actor, Command, Outcome
 from trueup.orders.read_holds import read_changes
 from trueup.orders.version import RULE
-from trueup.web.site import Site
+
+if TYPE_CHECKING:
+    from trueup.web.site import Site
 
 
 async def explained(site: Site, command: Command, outcome: Outcome) -> Outcome:
@@ -16,13 +22,21 @@ async def explained(site: Site, command: Command, outcome: Outcome) -> Outcome:
 
     Rules know no journal, so that what happened since is added here, on the way out.
     """
-    refusal = outcome.refusal
-    order = getattr(command, "order", None)
-    if refusal is None or refusal.rule != RULE or not isinstance(order, str) or not refusal.value.isdecimal():
+    if not _is_late(command, outcome):
         return outcome
-    async with site.reading() as connection:
-        changes = await read_changes(connection, order, int(refusal.value))
     actors = (await site.access.standing()).actors
+    async with site.reading() as connection:
+        return await explained_by(connection, actors, command, outcome)
+
+
+async def explained_by(
+    connection: Connection, actors: Mapping[str, Actor], command: Command, outcome: Outcome
+) -> Outcome:
+    """Return the outcome as `explained` does, read in this session."""
+    refusal = outcome.refusal
+    if refusal is None or not _is_late(command, outcome):
+        return outcome
+    changes = await read_changes(connection, getattr(command, "order", ""), int(refusal.value))
     details = []
     for change in changes:
         entry = change.entry
@@ -36,3 +50,9 @@ async def explained(site: Site, command: Command, outcome: Outcome) -> Outcome:
         refusal.rule, refusal.what + more, refusal.fix, refusal.where, refusal.value, tuple(details)
     )
     return msgspec.structs.replace(outcome, refusal=explained_refusal)
+
+
+def _is_late(command: Command, outcome: Outcome) -> bool:
+    refusal = outcome.refusal
+    named = isinstance(getattr(command, "order", None), str)
+    return refusal is not None and refusal.rule == RULE and named and refusal.value.isdecimal()
