@@ -48,6 +48,7 @@ async def test_pickup_days_are_those_of_the_store(door: Door, url: str, clock: T
     async with console(url, clock) as address, signed_in(url, clock, address, agent) as visitor:
         has = await visitor.get("/promises?sku-0=MUG&quantity-0=2")
         assert "SHOP has all of it." in has.text
+        await stocked(door, location="DEPOT", MUG=1)
         lacks = await visitor.get("/promises?sku-0=MUG&quantity-0=3")
         assert "SHOP has too little of MUG, now and to come." in lacks.text
 

@@ -17,10 +17,12 @@ from trueup.core import json
 from trueup.core.errors import Refusal, Refused
 from trueup.orders import read as orders
 from trueup.stock import promising
+from trueup.stock.promise import PromisedPickup
 from trueup.stock.promising import Available, Basket, Promised
 from trueup.web.console.visit import Visit, enter
 
 ROWS, ROWS_MAX = 4, 40
+PLACES_SHOWN = 100
 
 
 class Standing(msgspec.Struct, frozen=True):
@@ -58,6 +60,8 @@ async def ask(request: Request[Any, Any, Any]) -> Response[Any]:
         available=available,
         places=_standing(available) if available else (),
         promised=promised,
+        stores=_stores(promised) if promised else (),
+        shown=PLACES_SHOWN,
         unscoped=visit.scope is None,
         refusal=refusal,
     )
@@ -101,6 +105,12 @@ def _standing(found: Available) -> tuple[Standing, ...]:
         for at, code in enumerate(found.locations)
     ]
     return tuple(sorted(rows, key=lambda row: (row.date is None, row.date or date.max, row.location)))
+
+
+def _stores(found: Promised) -> tuple[PromisedPickup, ...]:
+    """Return the stores that hand over, the soonest first; those that never have all of it come last."""
+    soonest = sorted(found.pickup, key=lambda store: (store.ready_on or date.max, store.location))
+    return tuple(soonest)
 
 
 routes = [ask]
