@@ -26,6 +26,7 @@ from trueup.sourcing.allocate import AllocateUnits
 from trueup.sourcing.assign import AssignOrder
 from trueup.sourcing.finish_run import FinishRun
 from trueup.sourcing.policy import Rule
+from trueup.stock.receive import AdjustStock
 
 __all__ = ["solved_here"]
 
@@ -108,6 +109,24 @@ async def test_who_read_an_older_version_is_told_what_changed(door: Door, url: s
     late = await lead.post(path, {**stale, "location": "A", "quantity": "1", "reason": "mine"})
     assert (late.status, "orders.changed" in late.text) == (422, True)
     assert [units for _, units in await allocated(url)] == [3]
+    await prove(url)
+
+
+async def test_what_came_in_for_who_waits_is_free_to_them(door: Door, url: str, lead: Visitor):
+    first = await placed(door, MUG=10)
+    second = await placed(door, "second", MUG=2)
+    assert "Nothing of it is free to this order" in (await lead.get(f"/orders/{second}")).text
+    found = AdjustStock(location="A", sku="MUG", change=Quantity(4), reason="found", reference="count")
+    assert (await act(door, found)).refusal is None
+    page = await lead.get(f"/orders/{first}")
+    assert "A: 7 free" in page.text, "four it reserved, and the three it waits for"
+    assert "A: 2 free" in (await lead.get(f"/orders/{second}")).text
+    path = f"/orders/{first}/allocate"
+    too_many = await lead.post(path, {**page.hidden(path), "location": "A", "quantity": "8", "reason": "x"})
+    assert (too_many.status, "7 are available to it there" in too_many.text) == (422, True)
+    most = await lead.fill_in(f"/orders/{first}", path, location="A", quantity="7", reason="its turn")
+    assert most.status == 200
+    assert await allocated(url) == [("A", 7)]
     await prove(url)
 
 

@@ -10,6 +10,7 @@ from tests.conftest import stocked
 from tests.organised import key_of, organise, scoped
 from tests.proof import prove
 from tests.requests import rows
+from tests.sourcing.test_broker import run, solved_here, two_cities, two_orders
 from tests.sourcing.words import by, placed, publish
 from tests.web.conftest import DEPUTY, Client, Reply, Serve
 
@@ -18,6 +19,7 @@ from trueup.core.door import Door
 from trueup.orders.channel import Channel
 from trueup.sourcing.policy import LocationFilter, Rule
 
+__all__ = ["solved_here"]
 LEAD = "tu_" + "l" * 40
 
 
@@ -152,6 +154,35 @@ async def test_what_waits_is_listed_by_queue(lead: Client, door: Door, clock: Tu
     only = (await lead.get("/v1/sourcing/waiting?queued=false", LEAD)).body["items"]
     assert [row["order"] for row in only] == [short]
     assert (await lead.get("/v1/sourcing/runs", LEAD)).body["items"] == []
+
+
+async def test_a_run_is_read_with_its_orders(door: Door, url: str, client: Client, clock: TurnedClock):
+    await two_cities(door, east=1, west=10)
+    first, second = await two_orders(door, clock)
+    report = await run(url, door)
+    listed = (await client.get("/v1/sourcing/runs?limit=1")).body
+    assert ([row["id"] for row in listed["items"]], listed["next"]) == ([report.run], None)
+    one = (await client.get(f"/v1/sourcing/runs/{report.run}")).body
+    assert (one["cost"], one["sequential_cost"], one["assigned"]) == ("6.00", "11.00", 2)
+    assert {name: one["report"][name] for name in ("shipping", "split", "unreached")} == {
+        "shipping": "6.00", "split": "0.00", "unreached": 0,
+    }  # fmt: skip
+    assert one["report"]["sequential"]["shipping"] == "11.00"
+    orders = (await client.get(f"/v1/sourcing/runs/{report.run}/orders?limit=1")).body
+    rest = (await client.get(f"/v1/sourcing/runs/{report.run}/orders?limit=1&cursor={orders['next']}")).body
+    shown = [(row["order"], row["rule"], row["locations"]) for row in (*orders["items"], *rest["items"])]
+    assert shown == sorted([(first, "plan", ["WEST"]), (second, "plan", ["EAST"])])
+    assert rest["next"] is None
+    assert (await client.get(f"/v1/sourcing/runs/{report.run}/orders?planned=false")).body["items"] == []
+    for path in ("/v1/sourcing/runs/run_none", "/v1/sourcing/runs/run_none/orders"):
+        assert (await client.get(path)).status == 404, path
+
+
+async def test_the_description_names_what_a_decision_says(client: Client):
+    described = (await client.get("/v1/openapi.json")).body
+    candidate = described["components"]["schemas"]["CandidateSeen"]
+    assert set(candidate["properties"]) == {"location", "location_name", "rank", "why", "distance_km", "units"}
+    assert "/v1/sourcing/runs/{run}" in described["paths"]
 
 
 async def test_a_stores_people_see_and_move_their_stores_parts_only(door: Door, serve: Serve, url: str):

@@ -92,7 +92,7 @@ def report_of(
     run: str, orders: list[Sketch], planned: set[str], fallen: int, posed: problems.Problem, result: Result,
     policy: Routing,
 ) -> FinishRun:  # fmt: skip
-    """Return the report: costs by kind under the plan, and the sequential rules' total on the same orders.
+    """Return the report: costs by kind under the plan, and the sequential rules' on the same orders.
 
     batches: solved again together. unreached: orders that there was no time for, which the sequential rules planned.
     """
@@ -109,11 +109,16 @@ def report_of(
         seconds=Quantity(round(Decimal(result.seconds), 3)),
         decided_by=result.by,
         report={
-            **{name: str(getattr(cost, name) * unit) for name in cost.__struct_fields__},
+            **_by_kind(cost, unit),
+            "sequential": _by_kind(result.sequential, unit),
             "batches": result.batches,
             "unreached": len(result.fell_back),
         },
     )
+
+
+def _by_kind(cost: problems.Cost, unit: Decimal) -> dict[str, str]:
+    return {name: str(getattr(cost, name) * unit) for name in cost.__struct_fields__}
 
 
 def pose(picture: Picture, orders: list[Sketch], groups: dict[str, Group], policies: Policies) -> problems.Problem:

@@ -26,7 +26,7 @@ from trueup.sourcing.dive import Dived, dive
 from trueup.sourcing.draft import Draft, Way, by_order, read
 from trueup.sourcing.layout import Layout, blocks, lay_out
 from trueup.sourcing.pricing import Prices, answer
-from trueup.sourcing.problem import Plan, Problem, cost_of
+from trueup.sourcing.problem import Cost, Plan, Problem, cost_of
 from trueup.sourcing.search import search
 from trueup.sourcing.sequential import Room, sequential
 
@@ -50,6 +50,7 @@ class Result(msgspec.Struct, frozen=True):
     total, sequential_total: costs of the plan and of the sequential rule's, in minor units; the first is never more.
     by: optimised; sequential, when nothing better was found in time; mixed, when there was no time for some orders:
     fell_back, which the sequential rule served. batches: how many were solved. seconds: the whole took.
+    sequential: the rule's cost by kind.
     """
 
     plan: Plan
@@ -59,6 +60,7 @@ class Result(msgspec.Struct, frozen=True):
     seconds: float
     batches: int
     fell_back: tuple[str, ...]
+    sequential: Cost = Cost()
 
 
 def optimise(
@@ -70,7 +72,8 @@ def optimise(
     """
     start = clock()
     rule = sequential(problem)
-    rule_total = cost_of(problem, rule).total
+    rule_cost = cost_of(problem, rule)
+    rule_total = rule_cost.total
     everyone = tuple(order.id for order in problem.orders)
     best, best_total, batches, fell_back = rule, rule_total, 0, everyone
     took = clock() - start
@@ -89,7 +92,7 @@ def optimise(
     by: Literal["optimised", "sequential", "mixed"] = "optimised" if not fell_back else "mixed"
     if best is rule and fell_back:
         by = "sequential"
-    return Result(best, best_total, rule_total, by, clock() - start, batches, fell_back)
+    return Result(best, best_total, rule_total, by, clock() - start, batches, fell_back, rule_cost)
 
 
 def _drafted(layout: Layout, rule: Plan, rule_total: int, end: float, clock: Callable[[], float]) -> Dived:

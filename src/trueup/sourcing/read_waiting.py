@@ -101,6 +101,17 @@ async def queue_counts(connection: Connection, channels: frozenset[str] | None =
     return tuple(QueueCount(*row) for row in await rows.fetchall())
 
 
+async def waits_at(connection: Connection, order: str) -> dict[tuple[int, str], tuple[Decimal, Decimal]]:
+    """Return the units an order waits for there without a date, and what everybody does, by (line, location's code)."""
+    rows = await connection.execute(
+        """select w.line, l.code, sum(w.quantity), min(b.waiting)
+        from stock_waiting w join stock_backlog b using (item, location) join location l on l.id = w.location
+        where w.holder = %s and w.supply is null group by w.line, l.code, w.item""",
+        [order],
+    )
+    return {(line, code): (mine, every) for line, code, mine, every in await rows.fetchall()}
+
+
 async def waiting_count(connection: Connection) -> int:
     """Return how many orders are not allocated in full, counted up to COUNTED_MAX."""
     rows = await connection.execute(

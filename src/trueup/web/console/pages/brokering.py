@@ -39,14 +39,15 @@ COSTS = (
 class Told(msgspec.Struct, frozen=True):
     """A run in figures that follow from it. left: orders the plan gave nothing to. per_cent: of the rules' cost.
 
-    unreached: orders there was no time for; batches: solved together; both None where an old report does not say.
+    costs: what for, the policy's field, the plan's, the rules'. unreached: orders there was no time for. batches:
+    solved together. What an old report does not say is None.
     """
 
     left: int
     saving: Decimal
     per_cent: Decimal | None
     why: str
-    costs: tuple[tuple[str, str, Decimal], ...] = ()
+    costs: tuple[tuple[str, str, Decimal, Decimal | None], ...] = ()
     batches: int | None = None
     unreached: int | None = None
 
@@ -98,7 +99,12 @@ def told(run: Run) -> Told:
     why = words.DECIDED_WHY.get(run.decided_by, "")
     if run.decided_by == "optimised" and not saving:
         why = words.DECIDED_WHY["no_better"]
-    costs = tuple((text, field, exact(str(run.report[kind]))) for kind, text, field in COSTS if kind in run.report)
+    rules = run.report.get("sequential", {})
+    costs = tuple(
+        (text, field, exact(run.report[kind]), exact(rules[kind]) if kind in rules else None)
+        for kind, text, field in COSTS
+        if kind in run.report
+    )
     batches, unreached = run.report.get("batches"), run.report.get("unreached")
     return Told(run.orders - run.assigned, saving, per_cent, why, costs, batches, unreached)
 

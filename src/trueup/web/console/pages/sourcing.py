@@ -188,20 +188,32 @@ async def _by_hand(connection: Connection, visit: Visit, detail: OrderDetail) ->
     left = [line for line in detail.lines if line.kind == "good" and line.item is not None and _unallocated(line) > 0]
     shown = left[:LINES_SHOWN]
     free = await _free(connection, visit, detail, sorted({line.sku for line in shown})) if shown else {}
+    waits = await read_waiting.waits_at(connection, detail.id) if shown else {}
     reserved, allocated = _claimed(detail, "reservation", visit), _claimed(detail, "allocation", visit)
     skus = {line.line: line.sku for line in detail.lines}
     found = []
     for line in shown:
-        codes = {code for sku, code in free if sku == line.sku} | {code for at, code in reserved if at == line.line}
-        units = {code: free.get((line.sku, code), ZERO) + reserved.get((line.line, code), ZERO) for code in codes}
+        units = {
+            code: _mine(units, *waits.get((line.line, code), (ZERO, ZERO))) + reserved.get((line.line, code), ZERO)
+            for (sku, code), units in free.items()
+            if sku == line.sku
+        }
         places = sorted(((code, left) for code, left in units.items() if left > 0), key=lambda one: (-one[1], one[0]))
         found.append(OpenLine(line.line, line.sku, _unallocated(line), tuple(places)))
     given = tuple(AllocatedLine(at, skus[at], code, units) for (at, code), units in sorted(allocated.items()))
     return ByHand(tuple(found), given, len(left) - len(shown))
 
 
+def _mine(free: Decimal, mine: Decimal, waiting: Decimal) -> Decimal:
+    """Return what may be claimed by who waits for `mine` units: whose turn it is takes what came in, as stock says it.
+
+    free: to who does not wait there. waiting: units that anybody waits for there.
+    """
+    return max(free + mine, min(mine, free + waiting)) if mine else free
+
+
 async def _free(connection: Connection, visit: Visit, detail: OrderDetail, skus: list[str]) -> dict[Place, Decimal]:
-    """Return the units of each SKU that the order's channel may claim, by (SKU, location's code)."""
+    """Return the units of each SKU that the order's channel may claim, below zero where others wait, by (SKU, code)."""
     mine = tuple(await _places(connection, visit)) if visit.sites is not None else ()
     if visit.sites is not None and not mine:
         return {}
@@ -216,7 +228,6 @@ async def _free(connection: Connection, visit: Visit, detail: OrderDetail, skus:
         (item.sku, code): units
         for item in found.items
         for code, units in zip(found.locations, item.available, strict=True)
-        if units > 0
     }
 
 
