@@ -198,6 +198,20 @@ async def test_lots_are_counted_one_by_one(door: Door, url: str, planner: Visito
     await prove(url)
 
 
+async def test_who_may_know_the_book_sees_which_lots_nobody_counted(door: Door, planner: Visitor, other: Visitor):
+    await item(door, "MILK", tracking="lot", expires=True)
+    await stocked(door, MUG=5)
+    await done(door, lots(("L1", 5, DAY), ("L2", 5, DAY)))
+    path = await opened(door, "MILK")
+    assert "L2" not in (await other.get(f"{path}?variances=true")).text, "an item nobody counted is a line of its own"
+    counted = await record(planner, path, MILK="5", lot_0="L1")
+    assert "Every line above has a figure that holds" in counted.text
+    assert "L2" not in counted.text
+    shown = words(await other.get(f"{path}?variances=true"))
+    assert "The book has lots that nobody counted: MILK L2 ." in shown
+    assert "figure that holds" not in shown
+
+
 async def test_a_form_that_says_nothing_or_nonsense_is_refused_and_kept(door: Door, url: str, planner: Visitor):
     await stocked(door, MUG=100, PLATE=50)
     path = await opened(door)

@@ -82,12 +82,14 @@ class LineQuery(msgspec.Struct, frozen=True, kw_only=True):
 class CountStanding(msgspec.Struct, frozen=True):
     """How far a session is. states: how many lines are in each state. counters: who counted in it (ids).
 
-    variances: by currency; empty while the book is not to be told.
+    variances: by currency. lots: (SKU, lot) that the book has of items that were counted, and that nobody counted yet,
+    at most `LOTS_MAX`. Both are empty while the book is not to be told, and lots once the session is closed.
     """
 
     states: dict[str, int]
     counters: frozenset[str]
     variances: tuple[VarianceRow, ...]
+    lots: tuple[tuple[str, str], ...]
 
 
 class VarianceRow(msgspec.Struct, frozen=True):
@@ -113,6 +115,7 @@ class CountDetail(msgspec.Struct, frozen=True):
 
 CountPage = Page[CountRow]
 LinePage = Page[CountLineRow]
+LOTS_MAX = 100
 _COUNTS = """select c.id, c.reference, c.status, l.code, c.blind, c.opened_by, c.opened_at, c.closed_at,
         (select count(*)::int from stock_count_line where count = c.id),
         (select count(distinct item)::int from stock_count_entry where count = c.id), c.version
@@ -131,6 +134,13 @@ _MOVED = """(select coalesce(sum(
         - case when m.from_account = 'on_hand' and m.from_location = x.location then m.quantity else 0 end), 0)
     from stock_movement m where m.item = x.item and m.at > x.counted_at and m.at <= coalesce(x.closed_at, m.at)
         and coalesce(m.effective_at, m.at) > x.counted_at and (x.tracking = 'none' or m.lot = x.lot))"""
+# What a close would name: an item of which nothing was said is a line that is not counted.
+_LOTS = """select i.sku, s.lot from stock_count_line n join stock_count c on c.id = n.count join item i on i.id = n.item
+    join stock_lot s on s.item = n.item and s.location = c.location and s.on_hand > 0
+    where n.count = %s and i.tracking <> 'none'
+        and exists (select from stock_count_entry e where e.count = n.count and e.item = n.item)
+        and not exists (select from stock_count_entry e where (e.count, e.item, e.lot) = (n.count, n.item, s.lot))
+    order by i.sku, s.lot limit %s"""
 _LINES = f"""select x.item, x.sku, x.name, x.tracking, x.lot, x.state, x.units, x.counted_at, x.counted_by,
         coalesce(x.number, 0), x.approved_by, x.book, x.units - x.book, x.worth, x.currency,
         case when x.number is not null then {_MOVED} end from {_SAID}"""
@@ -222,8 +232,12 @@ async def count_standing(connection: Connection, session: CountRow, *, tell: boo
             [session.id],
         )
         variances = tuple(VarianceRow(*row) for row in await rows.fetchall())
+    lots: tuple[tuple[str, str], ...] = ()
+    if session.status == "open" and not _hidden(session, tell):
+        rows = await connection.execute(_LOTS, [session.id, LOTS_MAX])
+        lots = tuple((sku, lot) for sku, lot in await rows.fetchall())
     said: dict[str, int] = dict(await states.fetchall())
-    return CountStanding(said, frozenset(who for (who,) in await counters.fetchall()), variances)
+    return CountStanding(said, frozenset(who for (who,) in await counters.fetchall()), variances, lots)
 
 
 def _hidden(session: CountRow, tell: bool) -> bool:

@@ -11,6 +11,8 @@ _PAGES = {
     "itm": "/items/",
     "act": "/actors/",
     "frz": "/freezes/",
+    "trf": "/transfers/",
+    "cnt": "/counts/",
     "sup": "/supplies/",
     "feed": "/feeds/",
     "mig": "/migrations/",

@@ -216,6 +216,7 @@ def _said(
         "free_from": _FREE_FROM,
         "free_open": bool(form.get("more")) or any(value for name, value in form.items() if name.startswith("free-")),
         "unidentified": UNIDENTIFIED,
+        "lots_max": count_read.LOTS_MAX,
         "actions": {act: address(f"{visit.path}/{act}", kept) for act in ("record", "approve", "close", "abandon")},
     }
 
