@@ -187,8 +187,9 @@ async def _by_hand(connection: Connection, visit: Visit, detail: OrderDetail) ->
     """Return the order's open lines with what is free to each where, and what is allocated and not shipped."""
     left = [line for line in detail.lines if line.kind == "good" and line.item is not None and _unallocated(line) > 0]
     shown = left[:LINES_SHOWN]
-    free = await _free(connection, visit, detail, sorted({line.sku for line in shown})) if shown else {}
-    waits = await read_waiting.waits_at(connection, detail.id) if shown else {}
+    asked = bool(shown) and visit.may("sourcing.allocate")
+    free = await _free(connection, visit, detail, sorted({line.sku for line in shown})) if asked else {}
+    waits = await read_waiting.waits_at(connection, detail.id) if asked else {}
     reserved, allocated = _claimed(detail, "reservation", visit), _claimed(detail, "allocation", visit)
     skus = {line.line: line.sku for line in detail.lines}
     found = []
