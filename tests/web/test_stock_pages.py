@@ -12,7 +12,7 @@ import pytest
 from tests.conftest import START, expect_all, stocked
 from tests.organised import organise, scoped
 from tests.proof import prove
-from tests.requests import cancel, order_of, rows
+from tests.requests import cancel, cart_of, order_of, rows
 from tests.stock.depth import DAY, balance, cases, done, item, lots, lots_of, places
 from tests.web.conftest import Client
 from tests.web.console_visitor import Page, Visitor, console, person, signed_in
@@ -66,6 +66,7 @@ async def test_goods_are_received_with_lots_and_dates(door: Door, planner: Visit
     two = {"lot-0": "L2", "units-0": "3", "expires-0": "2026-04-01", "lot-2": "L1", "expires-2": "2026-03-20"}
     short = await send(planner, "/stock/MILK", "receive", **receipt, **two)
     assert (short.status, 'value="L2"' in short.text, 'value="2026-03-20"' in short.text) == (422, True, True)
+    assert "form.invalid" in short.text, "the second lot says no units"
     assert await lots_of(url) == {}, "of several lots each says how much"
     page = await send(planner, "/stock/MILK", "receive", **receipt, **two, **{"units-2": "5"})
     assert page.status == 200
@@ -171,21 +172,22 @@ async def test_an_adjustment_takes_a_reason_of_the_policy(door: Door, planner: V
 
 
 async def test_kits_are_made_of_what_is_available(door: Door, planner: Visitor, url: str) -> None:
-    await stocked(door, MUG=7, PLATE=9)
+    await stocked(door, MUG=9, PLATE=9)
     await item(door, "SET", kind="kit", parts={"MUG": 2, "PLATE": 1})
+    await done(door, cart_of(START + timedelta(days=1), MUG=2))
     page = await planner.get("/stock/SET")
     assert "3 could be made at MAIN" in page.text
     fields = {"location": "MAIN", "reference": "WO-1"}
     short = await send(planner, "/stock/SET", "assemble", **fields, quantity="4")
     assert (short.status, "MUG: 8 asked, 7 available" in short.text) == (422, True)
-    assert await balance(url, "MUG") == {"on_hand": 7}
+    assert await balance(url, "MUG") == {"on_hand": 9, "reserved": 2}
     await send(planner, "/stock/SET", "assemble", **fields, quantity="3")
     assert [await balance(url, sku) for sku in ("SET", "MUG", "PLATE")] == [
-        {"on_hand": 3}, {"on_hand": 1}, {"on_hand": 6}
+        {"on_hand": 3}, {"on_hand": 3, "reserved": 2}, {"on_hand": 6}
     ]  # fmt: skip
     apart = await send(planner, "/stock/SET", "disassemble", **fields, quantity="1")
     assert "1 could be made at MAIN" in apart.text
-    assert await balance(url, "MUG") == {"on_hand": 3}
+    assert await balance(url, "MUG") == {"on_hand": 5, "reserved": 2}
     await prove(url)
 
 
@@ -295,6 +297,11 @@ async def test_it_tells_who_is_to_get_a_lots_units(door: Door, url: str, planner
     assert page.links().count(f"/orders/{order}") == 2, "two of the first lot, one of the next"
     assert re.findall(r"(\d+) for <a", page.text) == ["2", "1"]
     assert re.findall(r"(\d+) for <a", (await planner.get("/stock/MILK")).text) == ["2", "1"]
+    second = (await done(door, order_of(MILK=1))).result["order"]
+    await settled(door, url, build())
+    assert f"/orders/{second}" in (await planner.get("/lots")).links()
+    await done(door, cancel(second, line1=1))
+    assert f"/orders/{second}" not in (await planner.get("/lots")).links()
     await done(door, cancel(order, line1=2))
     assert re.findall(r"(\d+) for <a", (await planner.get("/lots")).text) == ["1"], "what was given back is nobody's"
 
@@ -342,7 +349,8 @@ async def test_a_stores_user_sees_and_moves_only_theirs(door: Door, url: str, cl
     async with console(url, clock) as address, signed_in(url, clock, address, ada.id) as visitor:
         for path in ("/lots", "/lots?location=SHOP2", "/stock/MILK", "/stock/MILK?location=SHOP2"):
             assert "LOT-SHOP2" not in (await visitor.get(path)).text, path
-        assert "LOT-SHOP1" in (await visitor.get("/lots")).text
+        listed = (await visitor.get("/lots")).text
+        assert ("LOT-SHOP1" in listed, "Past their date" in listed, "SHOP2" in listed) == (True, True, False)
         form = hidden(await visitor.get("/stock/MILK"), "expire")
         refused = await visitor.post("/stock/MILK", {**form, "location": "SHOP2"})
         assert refused.status == 403
