@@ -141,7 +141,7 @@ async def test_staff_say_what_happens_when_stock_is_short(door: Door, url: str, 
     waits = await send(agent, "place", **line(0, "MUG", "2"), short="backorder")
     assert waits.address.startswith("/orders/ord_")
     assert await rows(
-        url, "select units_ordered::int, units_cancelled::int from orders order by recorded_at, id"
+        url, "select units_ordered::int, units_cancelled::int from orders order by units_ordered desc"
     ) == [(9, 4), (2, 0)]  # fmt: skip
     assert await rows(url, "select sum(reserved)::int, sum(owed)::int from stock_balance") == [(5, 0)]
     await prove(url)
