@@ -97,13 +97,18 @@ async def test_what_cannot_be_read_is_said_in_words(door: Door, url: str, tmp_pa
     broken.write_text("[1]")
     with pytest.raises(TrueupError, match="holds no JSON object"):
         await run(url, "do", "stock.adjust", "--file", str(broken))
+    nul = await run(url, "do", "stock.adjust", "--json", "--file", "-", given='{"reason": "a\\u0000b"}')
+    assert (nul.code, "NUL" in nul.json["refusal"]["what"]) == (1, True)
+    slash = await run(url, "do", "stock.adjust", "--json", "--file", "-", given='{"reason": "a\\\\u0000b"}')
+    assert "NUL" not in slash.json["refusal"]["what"]
     with pytest.raises(TrueupError, match="cannot be read"):
         await run(url, "do", "stock.adjust", "--file", str(tmp_path / "none.json"))
 
 
 async def test_what_an_address_fills_itself_is_not_for_the_caller_to_say(door: Door, url: str):
-    refused = await run(url, "do", "sourcing.assign", "order=x", "mode=follow_up", "--json")
+    refused = await run(url, "do", "sourcing.assign", "order=x", "mode=broker", "--json")
     assert (refused.code, refused.json["refusal"]["where"]) == (1, "mode")
+    assert refused.json["refusal"]["what"] == "`mode` is not for you to say."
 
 
 async def test_rights_and_scope_of_a_person_hold(door: Door, url: str):

@@ -67,6 +67,7 @@ async def test_a_list_is_a_table_with_its_next_page_and_one_thing_a_record(door:
     rest = await run(url, "show", *following)
     assert [line.split()[1] for line in rest.out.splitlines()[1:]] == ["PLATE"]
     assert "next:" not in rest.err
+    assert (await run(url, "show", "/v1/items?limit=2&search=PLA")).out == rest.out, "the query of an address, too"
     one = await run(url, "show", "items/MUG")
     assert ["sku", "MUG"] in [line.split() for line in one.out.splitlines()]
     assert (await run(url, "show", "items/MUG", "--json")).json["item"]["sku"] == "MUG"

@@ -45,8 +45,13 @@ def read_body(kind: type[T], pairs: Sequence[str], file: str | None) -> T:
     body = _read_file(file) if file is not None else {}
     for name, text in split(pairs).items():
         body[name] = _value(text, types[name]) if name in types else text
+    written = json.encode(body)
+    if b"\\u0000" in written.replace(rb"\\", b""):
+        raise Refused(
+            Refusal("request.invalid", "A text holds the character NUL, which cannot be stored.", "Take it out.")
+        )
     try:
-        return json.decode(json.encode(body), kind)
+        return json.decode(written, kind)
     except (msgspec.MsgspecError, RecursionError) as error:
         raise Refused(_refusal(str(error), kind)) from None
 

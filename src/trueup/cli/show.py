@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from shlex import quote
 from typing import Annotated, Any
-from urllib.parse import unquote, urlencode
+from urllib.parse import parse_qsl, unquote, urlencode
 
 import msgspec
 import typer
@@ -57,8 +57,9 @@ def show(
     if path is None:
         _list(as_json)
         return
-    address = find(path)
-    pairs = fields or []
+    bare, _, query = path.partition("?")
+    address = find(bare)
+    pairs = [*(f"{name}={value}" for name, value in parse_qsl(query, keep_blank_values=True)), *(fields or [])]
     try:
         found = on_database(home, database_url, lambda url: _answer(url, address, pairs, file, who))
     except Refused as error:
