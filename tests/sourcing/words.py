@@ -13,7 +13,7 @@ from trueup.authority.standing import SYSTEM
 from trueup.core import json
 from trueup.core.door import Door
 from trueup.core.money import Amount
-from trueup.core.policy import Policy
+from trueup.core.policy import Policy, digest
 from trueup.core.quantity import Quantity
 from trueup.core.verb import Command, Outcome
 from trueup.orders.place import PlaceLine, PlaceOrder
@@ -26,7 +26,7 @@ async def publish(door: Door, name: str, document: Policy) -> None:
     command = PublishPolicy(
         policy_kind=document.kind, policy_name=name, document=json.to_plain(document), reason="the test says so"
     )
-    expect_all([await door.submit(SYSTEM, command, f"{document.kind}/{name}/{json.encode(document).hex()[:200]}")])
+    expect_all([await door.submit(SYSTEM, command, f"{document.kind}/{name}/{digest(json.encode(document)).hex()}")])
 
 
 def by(*rules: Rule) -> Routing:

@@ -28,7 +28,7 @@ from trueup.orders.taxing import retaxed
 from trueup.orders.workflow import BusinessEvent, advance, allows, stays
 from trueup.sourcing import state as sourcing
 from trueup.sourcing.policy import Group, OrderFacts, Routing
-from trueup.sourcing.route import Candidate, Need, Route, Share, distance_km, route
+from trueup.sourcing.route import Candidate, Need, Route, Share, allows_plan, distance_km, for_a_run, route
 from trueup.sourcing.state import Mode, OrderSourced, Outcome, Sourcing
 from trueup.stock.lot_state import Lots
 from trueup.stock.lots import allocate_lots
@@ -63,7 +63,8 @@ def assign_order(state: State, command: AssignOrder, context: Context) -> Decisi
     Its reservations give way to the allocations. What no location gives waits, is queued, or is owed by a location, as
     the rule says; that is an outcome, not a refusal. Lines on hold wait. Refuses history, an order whose workflow or
     holds forbid it now, and ends as merged where everything is allocated already.
-    What follows by itself is ignored for an order whose group is brokered: it waits for its run.
+    What follows by itself is ignored for an order whose group is brokered: it waits for its run, unless that cannot
+    plan it (a pickup, one that a location rejected). Of a plan that the rule does not allow nothing is carried out.
     Source: behaviours 1, 2, 10, 11, 21, 39.
     """
     row = state.of(Orders).order(command.order)
@@ -80,10 +81,13 @@ def assign_order(state: State, command: AssignOrder, context: Context) -> Decisi
         return Accepted((), command.order, {"order": command.order, "outcome": "assigned"}, "merged")
     policy = context.policies.get(Routing)
     group = policy.group_of(facts_of(row))
-    if group.brokered and command.mode in _BY_ITSELF:
+    if group.brokered and command.mode in _BY_ITSELF and for_a_run(needs):
         return Accepted((), command.order, {"order": command.order, "rule": "brokered"}, "ignored")
     candidates = candidates_of(state, row, needs, context.now)
-    found = _planned(state, row, needs, command.plan) or route(
+    planned = _planned(state, row, needs, command.plan)
+    if planned is not None and group.rules and not allows_plan(needs, candidates, group.rules[0], planned.shares):
+        planned = None
+    found = planned or route(
         needs, candidates, group, policy.costs, {place.code: place for place in state.of(Catalogue).locations.values()}
     )
     if command.mode in ("schedule", "receipt") and not _anything_new(state, row, needs, found, context):

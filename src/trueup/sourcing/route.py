@@ -197,6 +197,29 @@ def _gives(candidate: Candidate, need: Need, where: LocationFilter) -> Decimal:
     return max(ZERO, candidate.free.get(need.item, ZERO) - where.keep)
 
 
+def for_a_run(needs: Sequence[Need]) -> bool:
+    """Tell whether a brokering run can plan them: whole units, no line bound to a place or rejected somewhere."""
+    return all(
+        need.quantity == need.quantity.to_integral_value() and need.only is None and not need.rejected for need in needs
+    )
+
+
+def allows_plan(needs: Sequence[Need], candidates: Sequence[Candidate], rule: Rule, shares: Sequence[Share]) -> bool:
+    """Tell whether a plan keeps to what a rule says of goods, of units that stay, and of groups of locations."""
+    by_line, places = {need.line: need for need in needs}, {one.location.id: one for one in candidates}
+    taken: dict[tuple[str, str], Decimal] = {}
+    for share in shares:
+        place = (share.item, share.location)
+        taken[place] = taken.get(place, ZERO) + share.quantity
+        candidate = places.get(share.location)
+        if candidate is None or _gives(candidate, by_line[share.line], rule.where) < taken[place]:
+            return False
+    if rule.complete != "group":
+        return True
+    used = [set(places[share.location].location.groups) for share in shares]
+    return any(all(name in groups for groups in used) for name in rule.where.groups)
+
+
 def _sort_key(candidate: Candidate, needs: Sequence[Need], rule: Rule, costs: Costs) -> tuple[object, ...]:
     keys: list[object] = []
     for sort in rule.sort:

@@ -31,15 +31,29 @@ async def due_to_source(connection: Connection, now: datetime) -> list[tuple[str
     """Return a key and a command for each order to be sourced in this minute, where the policy has a schedule.
 
     A minute is due when the policy's `every_minutes` divides the minutes since 1970. Orders on hold are left out, and
-    those of brokered groups, which wait for their run.
+    those of brokered groups, which wait for their run, except what a run cannot plan.
     """
     policy = await routing_in_force(connection)
     if not is_due(policy, now):
         return []
     minute = int(now.timestamp()) // 60
     orders = await to_source(connection, policy, ORDERS_MAX)
-    due = [order for group, order in orders if not group.brokered]
+    by_rules = await _beyond_runs(connection, [order for group, order in orders if group.brokered])
+    due = [order for group, order in orders if not group.brokered or order in by_rules]
     return [(f"{minute}/{order}", AssignOrder(order=order, mode="schedule")) for order in due]
+
+
+async def _beyond_runs(connection: Connection, orders: Sequence[str]) -> set[str]:
+    """Return which of these orders no run can plan; see `route.for_a_run`."""
+    rows = await connection.execute(
+        """select distinct l.order_id from order_line l,
+            lateral (select l.quantity - l.cancelled - l.shipped - l.allocated as open) o
+        where l.order_id = any(%s::text[]) and l.kind = 'good' and l.item is not null and o.open > 0
+            and (l.location is not null or o.open <> trunc(o.open)
+                or exists (select from sourcing_rejection r where r.order_id = l.order_id and r.line = l.line))""",
+        [list(orders)],
+    )
+    return {order for (order,) in await rows.fetchall()}
 
 
 def is_due(policy: Routing, now: datetime) -> bool:
