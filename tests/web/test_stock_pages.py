@@ -10,7 +10,7 @@ from datetime import timedelta
 
 import pytest
 from tests.conftest import START, expect_all, stocked
-from tests.organised import organise, scoped
+from tests.organised import ordered, organise, scoped
 from tests.proof import prove
 from tests.requests import cancel, cart_of, order_of, rows
 from tests.stock.depth import DAY, balance, cases, done, item, lots, lots_of, places
@@ -337,6 +337,18 @@ async def test_who_may_not_sees_who_may(door: Door, url: str, clock: TurnedClock
         unknown = await visitor.post("/stock/MUG", {**hidden(page, "receive"), "fact": "steal"})
         assert unknown.status == 404
     assert await balance(url) == {"on_hand": 10}
+
+
+async def test_an_order_of_another_channel_is_no_link(door: Door, url: str, clock: TurnedClock) -> None:
+    await organise(door)
+    app = (await done(door, ordered("app"))).result["order"]
+    web = (await done(door, ordered("web", location="SHOP1"))).result["order"]
+    ada = await scoped(door, "Ada", "SHOP1", "app")
+    async with console(url, clock) as address, signed_in(url, clock, address, ada.id) as visitor:
+        page = await visitor.get("/stock/MUG")
+    assert "Why 8 available at" in page.text
+    assert f"/orders/{app}" in page.links()
+    assert f"/orders/{web}" not in page.links()
 
 
 async def test_a_stores_user_sees_and_moves_only_theirs(door: Door, url: str, clock: TurnedClock) -> None:

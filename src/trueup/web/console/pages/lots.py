@@ -11,6 +11,7 @@ from litestar import Request, Response, get, post
 
 from trueup.catalogue import read as catalogue
 from trueup.core.errors import Refusal, Refused
+from trueup.orders import read_names
 from trueup.stock import lot_read
 from trueup.stock.lot_read import LotQuery
 from trueup.stock.lots import ExpireLots, due_to_expire
@@ -63,6 +64,8 @@ async def _page(visit: Visit, refusal: Refusal | None = None) -> Response[Any]:
     async with visit.reading() as connection:
         page = await lot_read.lots(connection, query, visit.now, visit.sites)
         holders = await lot_read.holders(connection, page.items)
+        orders = [held.holder for lot in holders.values() for held in lot]
+        names = await read_names.names(connection, orders, visit.channels)
         swept = [command for _, command in await due_to_expire(connection, visit.now)]
         places = shown_places(visit, await catalogue.locations(connection))
     return await visit.show(
@@ -72,6 +75,7 @@ async def _page(visit: Visit, refusal: Refusal | None = None) -> Response[Any]:
         lots=page.items,
         next=page.next,
         holders=holders,
+        names=names,
         sweeps=[Sweep(c.location, c.skus) for c in swept if visit.sites is None or c.location in visit.sites],
         places_there=[(place.code, place.code) for place in places],
         filtered=any(params.get(name) for name in _FILTERS),

@@ -17,6 +17,7 @@ from trueup.core.database import Connection
 from trueup.core.errors import Refusal
 from trueup.core.quantity import ZERO
 from trueup.core.verb import Command
+from trueup.orders import read_names
 from trueup.stock import lot_read, supply_read
 from trueup.stock import read as stock
 from trueup.stock.buckets import RestateStock
@@ -166,6 +167,7 @@ async def _page(
         locations = shown_places(visit, await catalogue.locations(connection))
         kit = await _kit(connection, visit, item) if item.components and as_of is None else None
         holders = await lot_read.holders(connection, lots)
+        names = await read_names.names(connection, _who(shown, holders), visit.channels)
     return await visit.show(
         "stock_item.html",
         section="/stock",
@@ -177,6 +179,7 @@ async def _page(
         as_of=as_of,
         shown=shown,
         holders=_by_lot(holders),
+        names=names,
         kit=kit,
         movements=moves.items,
         next=moves.next,
@@ -251,6 +254,11 @@ async def _kit(connection: Connection, visit: Visit, item: Item) -> KitShown:
         makes = min(units // per_kit for units, (_, _, per_kit) in zip(there, parts, strict=True))
         places.append(KitPlace(code, makes, there))
     return KitShown(tuple(parts), tuple(places))
+
+
+def _who(shown: Sequence[PlaceShown], holders: dict[LotPlace, tuple[LotHolder, ...]]) -> list[str]:
+    claims = [claim.holder for place in shown for claim in place.claims]
+    return claims + [held.holder for lot in holders.values() for held in lot]
 
 
 def _by_lot(holders: dict[LotPlace, tuple[LotHolder, ...]]) -> dict[tuple[str, str], tuple[LotHolder, ...]]:
