@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
 from decimal import Decimal
 
 from tests.conftest import expect_all, stocked
 from tests.proof import prove
 from tests.requests import rows
 
+from trueup.authority.register import RegisterActor
 from trueup.authority.standing import SYSTEM
-from trueup.core.database import connect
+from trueup.core.clock import TurnedClock
+from trueup.core.database import Connection, connect
 from trueup.core.door import Door
+from trueup.core.verb import Actor
 from trueup.house import build
 from trueup.sandbox import premises
-from trueup.sandbox.shop import Offer, Shop
-from trueup.sourcing.read import PartDetail, PartQuery, parts
+from trueup.sandbox.shop import Offer, Shop, Warehouses
 from trueup.storyline import settled
+
+ACTS_MAX = 600
 
 
 async def test_it_places_cancels_reserves_and_receives(door: Door, url: str) -> None:
@@ -32,7 +39,7 @@ async def test_it_places_cancels_reserves_and_receives(door: Door, url: str) -> 
         found = await (await connection.execute("select count(*) from orders where channel = 'webshop'")).fetchone()
     finally:
         await connection.close()
-    assert found == (trade.placed,)
+    assert found == (trade.placed + trade.confirmed,)
 
 
 async def test_it_is_refused_when_nothing_is_left(door: Door) -> None:
@@ -43,28 +50,42 @@ async def test_it_is_refused_when_nothing_is_left(door: Door) -> None:
     assert shop.trade.refused == 1
 
 
-async def test_it_opens_several_places_where_orders_are_sourced_picked_up_and_rejected(door: Door, url: str) -> None:
+async def test_it_opens_several_places_where_orders_are_sourced_picked_up_and_rejected(
+    door: Door, url: str, clock: TurnedClock
+) -> None:
     for code in premises.CODES:
-        await stocked(door, location=code, MUG=6, PLATE=6, CUP=1)
-    opening = [*premises.premises(), *premises.policies("webshop")]
+        await stocked(door, location=code, MUG=120, PLATE=90, CUP=5)
+    opening = [*premises.organisation("webshop"), *premises.premises(), *premises.policies("webshop")]
     expect_all(await door.submit_all(SYSTEM, [(f"opening {at}", command) for at, command in enumerate(opening)]))
 
-    async def open_parts() -> tuple[PartDetail, ...]:
+    @asynccontextmanager
+    async def reading() -> AsyncIterator[Connection]:
         connection = await connect(url)
         try:
-            return (await parts(connection, PartQuery(status="open"))).items
+            yield connection
         finally:
             await connection.close()
 
+    counter = RegisterActor(name="Second counter", kind="service", roles=("Fulfilment Lead",))
+    registered = await door.submit(SYSTEM, counter, "counter")
+    second = Actor(registered.result["actor"], "service", counter.name, frozenset(counter.roles))
     offers = [Offer(sku, code, Decimal("60"), "EUR") for sku in ("MUG", "PLATE", "CUP") for code in premises.CODES]
-    shop = Shop(door, SYSTEM, offers, seed=5, stores=premises.STORES, open_parts=open_parts)
-    for number in range(120):
+    shop = Shop(door, SYSTEM, offers, seed=5, stores=premises.STORES,
+                warehouses=Warehouses((SYSTEM, second, SYSTEM), premises.SUPPLIER, reading))  # fmt: skip
+    assert shop.backroom is not None
+    work = shop.backroom.work
+    for number in range(ACTS_MAX):
+        if number > 200 and all(getattr(work, name) for name in work.__struct_fields__):
+            break
         await shop.act()
+        await shop.backroom.act()
+        clock.turn(timedelta(seconds=20))
         if number % 4 == 3:
             await settled(door, url, build())
     trade = shop.trade
-    assert min(trade.pickups, trade.rejected, trade.placed, trade.received) > 0
+    assert min(trade.pickups, trade.placed, trade.quoted, trade.confirmed, trade.baskets, trade.cancelled) > 0, trade
     assert not trade.unanswered
+    assert {name for name in work.__struct_fields__ if not getattr(work, name)} == set(), "all of it is traded"
     outcomes = {outcome for (outcome,) in await rows(url, "select distinct outcome from sourcing_decision")}
     assert {"assigned", "queued", "backordered"} <= outcomes, "something waits, and something is owed"
     picked = await rows(url, """select distinct l.code from orders o join fulfilment_order f on f.order_id = o.id

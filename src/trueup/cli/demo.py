@@ -4,7 +4,7 @@
 2. propose a mapping, validate, and load it through the door
 3. set both sides' totals next to each other, and open a priced case for each kind of discrepancy
 4. hold what was found against the answer key
-5. open the shop: places with coordinates, routing, holds; let it go on trading, and serve API and console
+5. open the shop: organisation, places, taxes, routing, holds; let it go on trading, and serve API and console
 """
 
 from __future__ import annotations
@@ -34,21 +34,28 @@ from trueup.core import database, embedded, json
 from trueup.core.door import Door
 from trueup.core.errors import StartRefused, TrueupError
 from trueup.core.settings import Settings, load_settings
-from trueup.core.verb import Actor
+from trueup.core.verb import Actor, Command, Outcome
 from trueup.migrate.report import Report
 from trueup.migrate.run import Means, run_migration
 from trueup.sandbox import premises
 from trueup.sandbox.dialects import dialect_named
 from trueup.sandbox.legacy_export import ExportOptions, write_legacy_export
-from trueup.sandbox.shop import Offer, Shop
-from trueup.sourcing.read import PartDetail, PartQuery, parts
+from trueup.sandbox.shop import Offer, Shop, Warehouses
 from trueup.web.sign_in import make_link
 from trueup.web.site import Site
 
-PEOPLE = (
-    ("Paula Planner", "planner@example.com", ("Administrator", "Data Steward", "Fulfilment Lead", "Order Agent")),
-    ("Dario Deputy", "deputy@example.com", ("Data Steward",)),
-    ("Olga Other", "other@example.com", ("Order Agent",)),
+# Name, e-mail, roles, and the parts of the organisation they see; () is all of it.
+PEOPLE: tuple[tuple[str, str, tuple[str, ...], tuple[str, ...]], ...] = (
+    ("Paula Planner", "planner@example.com", ("Administrator", "Data Steward", "Fulfilment Lead", "Order Agent"), ()),
+    ("Dario Deputy", "deputy@example.com", ("Data Steward",), ()),
+    ("Olga Other", "other@example.com", ("Order Agent",), ()),
+    ("Stella Store", "store@example.com", ("Fulfilment Lead",), ("STORE-01",)),
+)
+# Who trades and works in the warehouses: the shop, who counts again, and the supplier's system.
+SERVICES = (
+    ("Simulated shop", ("Order Agent", "Fulfilment Lead")),
+    ("Second counter", ("Fulfilment Lead",)),
+    ("Factory's system", ("Integration Owner",)),
 )
 ACTS_PER_SECOND = 4.0
 CHANNEL = "webshop"
@@ -92,7 +99,7 @@ class Told(msgspec.Struct, frozen=True):
     missed: tuple[str, ...]
     invented: tuple[str, ...]
     link: str
-    shop: Actor
+    crew: tuple[Actor, Actor, Actor]
 
     @property
     def matched(self) -> bool:
@@ -153,12 +160,14 @@ async def _tell(settings: Settings, url: str, seed: int, dialect: str, *, quiet:
     )
     write_legacy_export(export, options, key)
     async with Door(url, house.build()) as door:
+        await _accept(door, premises.organisation(CHANNEL), "organisation")
         people = await _register_people(door)
-        shop = Actor(people[-1], "service", "Simulated shop", frozenset({"Order Agent", "Fulfilment Lead"}))
+        ids = people[-len(SERVICES) :]
+        crew = [Actor(id_, "service", name, frozenset(roles)) for id_, (name, roles) in zip(ids, SERVICES, strict=True)]
         with progress(quiet=quiet) as tick:
             means = Means(door, url, settings.home / "demo", price_of=price_of, tick=tick)
             report = await run_migration(means, [export], None)
-        await _open_shop(door)
+        await _accept(door, [*premises.premises(), *premises.policies(CHANNEL)], "opening")
     reported = await _reported(url, report.run)
     planted = _planted(key)
     link = await make_link(url, people[0])
@@ -169,25 +178,24 @@ async def _tell(settings: Settings, url: str, seed: int, dialect: str, *, quiet:
         tuple(sorted(f"{file}:{row} {kind}" for file, row, kind in planted - reported)),
         tuple(sorted(f"{file}:{row} {kind}" for file, row, kind in reported - planted)),
         link,
-        shop,
+        (crew[0], crew[1], crew[2]),
     )
 
 
 async def _register_people(door: Door) -> list[str]:
-    """Register the demo's people and its shop; return their ids, the shop's last."""
-    commands = [RegisterActor(name=name, email=email, roles=roles) for name, email, roles in PEOPLE]
-    commands.append(RegisterActor(name="Simulated shop", kind="service", roles=("Order Agent", "Fulfilment Lead")))
-    outcomes = await door.submit_all(SYSTEM, [(f"demo/{command.name}", command) for command in commands])
-    return [outcome.result["actor"] for outcome in outcomes]
+    """Register the demo's people and its services; return their ids, the services' last."""
+    people = [RegisterActor(name=name, email=email, roles=roles, scope=scope) for name, email, roles, scope in PEOPLE]
+    services = [RegisterActor(name=name, kind="service", roles=roles) for name, roles in SERVICES]
+    return [outcome.result["actor"] for outcome in await _accept(door, [*people, *services], "people")]
 
 
-async def _open_shop(door: Door) -> None:
-    """Say where the shop's locations are, and how its orders are taken, sourced and held from now on."""
-    commands = [*premises.premises(), *premises.policies(CHANNEL)]
-    outcomes = await door.submit_all(SYSTEM, [(f"demo/opening/{at}", command) for at, command in enumerate(commands)])
+async def _accept(door: Door, commands: Sequence[Command], what: str) -> list[Outcome]:
+    """Send what must be accepted."""
+    outcomes = await door.submit_all(SYSTEM, [(f"demo/{what}/{at}", command) for at, command in enumerate(commands)])
     for outcome in outcomes:
         if outcome.refusal is not None:
             raise TrueupError(f"the demo's shop could not open: {outcome.refusal.what}")
+    return outcomes
 
 
 def _planted(key: Path) -> set[tuple[str, int, str]]:
@@ -222,13 +230,9 @@ def _serve(settings: Settings, url: str, seed: int, told: Told) -> None:
     async def trading(site: Site) -> AsyncIterator[None]:
         stopped = False
 
-        async def open_parts() -> Sequence[PartDetail]:
-            async with site.reading() as connection:
-                return (await parts(connection, PartQuery(status="open", limit=40))).items
-
         shop = Shop(
-            site.door, told.shop, await _offers(url), seed=seed, source=CHANNEL, stores=premises.STORES,
-            open_parts=open_parts,
+            site.door, told.crew[0], await _offers(url), seed=seed, source=CHANNEL, stores=premises.STORES,
+            warehouses=Warehouses(told.crew, premises.SUPPLIER, site.reading),
         )  # fmt: skip
         task = asyncio.create_task(shop.run(ACTS_PER_SECOND, lambda: stopped), name="simulated shop")
         try:

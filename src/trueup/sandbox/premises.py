@@ -1,20 +1,28 @@
-"""The shop's premises and policies: where its locations are, how orders find them, and what a person looks at first."""
+"""The shop's premises and policies: its organisation, where its locations are, how orders are taxed, promised and find
+their location, and what a person looks at first.
+"""
 
 from __future__ import annotations
 
 from decimal import Decimal
 
+from trueup.authority.organisation import SetNode
 from trueup.authority.publish import PublishPolicy
+from trueup.authority.state import NodeKind
 from trueup.catalogue.register import RegisterLocation
 from trueup.catalogue.state import LocationKind
 from trueup.core import json
+from trueup.core.calendars import WorkCalendar
 from trueup.core.policy import Policy
 from trueup.core.quantity import Quantity
 from trueup.core.verb import Command
 from trueup.orders.channel import Channel
 from trueup.orders.conditions import Condition
 from trueup.orders.holds import DecisionTable, HoldRule, HoldRules
-from trueup.sourcing.policy import CostBand, Costs, Group, LocationFilter, OrderFilter, Routing, Rule
+from trueup.orders.tax import TaxEntry, TaxTable
+from trueup.sourcing.policy import CostBand, Costs, Group, LocationFilter, OrderFilter, Routing, Rule, When
+from trueup.stock.limits import Buffer, Buffers
+from trueup.stock.promise import Lane, Method, ShippingMethods
 
 SUPPLIER = "FACTORY"
 _PLACES: tuple[tuple[str, str, LocationKind, str, str, str, str], ...] = (
@@ -22,6 +30,18 @@ _PLACES: tuple[tuple[str, str, LocationKind, str, str, str, str], ...] = (
     ("LEEDS-DC", "Leeds distribution centre", "warehouse", "GB", "Europe/London", "53.80", "-1.55"),
     ("STORE-01", "Rotterdam store", "store", "NL", "Europe/Amsterdam", "51.92", "4.48"),
 )
+# Code, name, kind, and what it belongs to; sites and the channel are called as locations and orders call them.
+_PARTS: tuple[tuple[str, str, NodeKind, str | None], ...] = (
+    ("WARES", "Wares of the house", "brand", None),
+    ("WARES-DE", "Wares GmbH", "company", "WARES"),
+    ("WARES-GB", "Wares Ltd", "company", "WARES"),
+    ("CONTINENT", "The Continent", "region", "WARES-DE"),
+    ("BERLIN-DC", "Berlin distribution centre", "site", "CONTINENT"),
+    ("STORE-01", "Rotterdam store", "site", "CONTINENT"),
+    ("LEEDS-DC", "Leeds distribution centre", "site", "WARES-GB"),
+)
+# Per cent of the price; goods that leave the union are an export.
+_RATES = (("DE", "19"), ("NL", "21"), ("FR", "20"), ("AT", "20"))
 CODES = tuple(code for code, *_ in _PLACES)
 STORES = tuple(code for code, _, kind, *_ in _PLACES if kind == "store")
 
@@ -48,13 +68,41 @@ def premises() -> list[Command]:
     return [*places, RegisterLocation(code=SUPPLIER, name="Factory in Brno", kind="supplier", country="CZ")]
 
 
+def organisation(channel: str) -> list[Command]:
+    """Return the commands that make the tree of brand, companies, region, sites and the channel."""
+    nodes = [SetNode(code=code, name=name, kind=kind, parent=parent) for code, name, kind, parent in _PARTS]
+    return [*nodes, SetNode(code=channel, name="The web shop", kind="channel", parent="WARES")]
+
+
 def policies(channel: str) -> list[Command]:
-    """Return the commands that publish how a channel's orders are taken, sourced and held."""
+    """Return the commands that publish how a channel's orders are taken, taxed, promised, sourced and held."""
+    taken = Channel(location=CODES[0], locations=CODES, short="backorder", tax="table", prices_include_tax=True,
+                    timezone="Europe/Berlin")  # fmt: skip
     return [
-        _publish(channel, Channel(location=CODES[0], locations=CODES, short="backorder"), "several locations"),
+        _publish("default", _taxes(), "taxed where goods arrive"),
+        _publish("default", WorkCalendar(country="DE"), "Germany's public holidays"),
+        _publish("default", _shipping(), "a standard way and a fast one"),
+        _publish("default", Buffers(buffers=(Buffer(kinds=("store",), units=Quantity(1)),)), "stores keep one on show"),
+        _publish(channel, taken, "several locations, prices with tax"),
         _publish("default", _routing(), "nearest first; what is short is owed by the supplier"),
         _publish(channel, _holds(), "dear orders and orders abroad are looked at first"),
     ]
+
+
+def _taxes() -> TaxTable:
+    entries = tuple(TaxEntry(country=country, rate=Quantity(rate)) for country, rate in _RATES)
+    return TaxTable(home="DE", union=tuple(country for country, _ in _RATES), entries=entries)
+
+
+def _shipping() -> ShippingMethods:
+    at_home = [Lane(days=2, from_country=country, to_country=country) for country in ("DE", "NL", "GB")]
+    over_night = [Lane(days=1, from_country=country, to_country=country) for country in ("DE", "NL", "GB")]
+    return ShippingMethods(
+        methods=(
+            Method(name="standard", carrier="Parcel post", lanes=(*at_home, Lane(days=4))),
+            Method(name="express", carrier="Night courier", lanes=(*over_night, Lane(days=2))),
+        )
+    )
 
 
 def _routing() -> Routing:
@@ -64,14 +112,18 @@ def _routing() -> Routing:
     owed = Rule("the rest is owed", sort=("most_stock",), otherwise="backorder", backorder_at=(SUPPLIER,))
     queue = Rule("big ones whole", where=LocationFilter(groups=("warehouses",)), sort=("most_stock",), complete="order",
                  otherwise="queue", queue="split by hand")  # fmt: skip
+    anywhere = Rule("cheapest plan", where=here, sort=("cost",), splits_max=3)
     bands = (CostBand(300, Decimal("4.20")), CostBand(1000, Decimal("5.60")))
     return Routing(
+        when=When(every_minutes=5),
         groups=(
             Group("big orders", (queue,), OrderFilter(deliveries=("ship",), total_min=Decimal(250))),
+            Group("abroad, as one plan", (anywhere, owed), OrderFilter(deliveries=("ship",), countries=("FR", "AT")),
+                  brokered=True),
             Group("all others", (whole, near, owed)),
         ),
         costs=Costs(bands=bands),
-    )
+    )  # fmt: skip
 
 
 def _holds() -> HoldRules:

@@ -1,6 +1,5 @@
-"""The simulated shop that goes on trading, through the door like anybody: baskets, orders, pickups, cancellations.
-
-Deliveries come in, which fill what waits, and now and then a location rejects its part of an order.
+"""The simulated shop that goes on trading, through the door like anybody: baskets, quotes, orders, pickups,
+cancellations; and what its warehouses do meanwhile (`backroom`).
 
 Its randomness comes from a seed and its pace from an argument, so that a run can be repeated and hurried.
 """
@@ -9,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -20,11 +19,12 @@ from trueup.core.errors import DatabaseUnreachable, Overloaded, Unknown
 from trueup.core.money import Amount, booked
 from trueup.core.quantity import Quantity
 from trueup.core.verb import Actor, Command, Outcome
+from trueup.orders.business import Terms
 from trueup.orders.cancel import CancelOrder
+from trueup.orders.draft import ConfirmDraft, SaveDraft
 from trueup.orders.place import Charge, PlaceLine, PlaceOrder
 from trueup.parties.state import Address, Contact
-from trueup.sourcing.read import PartDetail
-from trueup.sourcing.reject import Reason, RejectPart
+from trueup.sandbox.backroom import Backroom, Reading
 from trueup.stock.receive import ReceivedLine, ReceiveStock
 from trueup.stock.reserve import ReserveLine, ReserveStock
 
@@ -39,8 +39,6 @@ _TOWNS = (
     ("AT", "Graz", "47.07", "15.44"),
     ("GB", "York", "53.96", "-1.08"),
 )
-_EXCUSES: tuple[Reason, ...] = ("not_found", "damaged", "no_capacity")
-OpenParts = Callable[[], Awaitable[Sequence[PartDetail]]]
 
 
 class Offer(msgspec.Struct, frozen=True):
@@ -57,7 +55,8 @@ class Trade(msgspec.Struct):
 
     placed: int = 0
     pickups: int = 0
-    rejected: int = 0
+    quoted: int = 0
+    confirmed: int = 0
     refused: int = 0
     cancelled: int = 0
     received: int = 0
@@ -65,11 +64,19 @@ class Trade(msgspec.Struct):
     unanswered: int = 0
 
 
+class Warehouses(msgspec.Struct, frozen=True):
+    """Who works in the shop's warehouses; see `backroom.Backroom`."""
+
+    crew: tuple[Actor, Actor, Actor]
+    supplier: str
+    reading: Reading
+
+
 class Shop:
     """A storefront in a box. seed: of its customers' choices. source: the system name its order numbers live under.
 
-    stores: codes of the locations where customers pick up. open_parts: reads what locations still owe, some of which
-    they reject; without it, none.
+    stores: codes of the locations where customers pick up. warehouses: who works there; without anybody, goods come in
+    and that is all.
     """
 
     def __init__(
@@ -81,7 +88,7 @@ class Shop:
         seed: int,
         source: str = "webshop",
         stores: Sequence[str] = (),
-        open_parts: OpenParts | None = None,
+        warehouses: Warehouses | None = None,
     ) -> None:
         if not offers:
             raise ValueError("a shop needs something to sell: load a catalogue with stock first")
@@ -91,11 +98,15 @@ class Shop:
         self._chance = random.Random(seed)
         self._source = source
         self._stores = tuple(stores)
-        self._open_parts = open_parts
         self._run = f"{datetime.now(UTC):%y%m%d%H%M%S}"
         self._number = 0
         self._open: list[str] = []
+        self._quotes: list[str] = []
         self.trade = Trade()
+        self.backroom = None if warehouses is None else Backroom(
+            self._submit, door.now, warehouses.crew, [(offer.sku, offer.location) for offer in offers],
+            warehouses.reading, chance=self._chance, supplier=warehouses.supplier, channel=source, run=self._run,
+        )  # fmt: skip
 
     async def run(self, per_second: float, until: Callable[[], bool]) -> Trade:
         """Act so many times a second until told to stop; return what was done."""
@@ -105,25 +116,27 @@ class Shop:
         return self.trade
 
     async def act(self) -> None:
-        """Do one thing a shop's day brings: mostly orders, some baskets, now and then a cancellation or a delivery."""
+        """Do one thing a shop's day brings: mostly orders; baskets, quotes, cancellations, and warehouse work."""
         kind = self._chance.random()
-        if kind < 0.62:
+        if kind < 0.56:
             await self._place(self._shipped())
-        elif kind < 0.70:
+        elif kind < 0.64:
             await self._place(self._picked_up() or self._shipped())
-        elif kind < 0.82:
+        elif kind < 0.70:
+            await (self._confirm() if self._quotes else self._quote())
+        elif kind < 0.80:
             await self._fill_basket()
-        elif kind < 0.90 and self._open:
+        elif kind < 0.86 and self._open:
             await self._cancel()
-        elif kind < 0.93 and self._open_parts is not None:
-            await self._reject(self._open_parts)
+        elif self.backroom is not None:
+            await self.backroom.act()
         else:
             await self._receive()
 
-    async def _submit(self, command: Command) -> Outcome | None:
+    async def _submit(self, command: Command, by: Actor | None = None) -> Outcome | None:
         self._number += 1
         try:
-            return await self._door.submit(self._actor, command, f"{self._source}/{self._run}/{self._number}")
+            return await self._door.submit(by or self._actor, command, f"{self._source}/{self._run}/{self._number}")
         except (Overloaded, DatabaseUnreachable, Unknown):
             self.trade.unanswered += 1
             return None
@@ -177,15 +190,32 @@ class Shop:
         self.trade.pickups += order.delivery == "pickup"
         self._open.append(outcome.result["order"])
 
-    async def _reject(self, open_parts: OpenParts) -> None:
-        """Let a location say that it will not fulfil one of the parts it was given."""
-        parts = await open_parts()
-        if not parts:
-            return
-        part = self._chance.choice(parts)
-        reason = self._chance.choice(_EXCUSES)
-        outcome = await self._submit(RejectPart(order=part.order, fulfilment_order=part.id, reason=reason))
-        self.trade.rejected += outcome is not None and outcome.status == "applied"
+    async def _quote(self) -> None:
+        """Save a business customer's quote, which holds its prices for a week and stock for ten minutes."""
+        order = self._shipped()
+        quote = SaveDraft(
+            currency=order.currency,
+            channel=order.channel,
+            lines=order.lines,
+            contact=order.contact,
+            ship_country=order.ship_country,
+            latitude=order.latitude,
+            longitude=order.longitude,
+            business=Terms(customer_order=f"PO-{self._chance.randint(1000, 9999)}", payment_terms="NET30"),
+            valid_until=self._door.now() + timedelta(days=7),
+            reserve_minutes=10,
+        )
+        outcome = await self._submit(quote)
+        if outcome is not None and outcome.status == "applied":
+            self._quotes.append(outcome.result["draft"])
+            self.trade.quoted += 1
+
+    async def _confirm(self) -> None:
+        """Let a customer accept a quote."""
+        outcome = await self._submit(ConfirmDraft(draft=self._quotes.pop(0)))
+        if outcome is not None and outcome.status == "applied":
+            self.trade.confirmed += 1
+            self._open.append(outcome.result["order"])
 
     async def _fill_basket(self) -> None:
         offer = self._chance.choice(self._offers)
@@ -193,7 +223,7 @@ class Shop:
             ReserveStock(
                 location=offer.location,
                 lines=(ReserveLine(offer.sku, Quantity(1)),),
-                expires_at=datetime.now(UTC) + timedelta(minutes=self._chance.randint(2, 15)),
+                expires_at=self._door.now() + timedelta(minutes=self._chance.randint(2, 15)),
             )
         )
         self.trade.baskets += outcome is not None and outcome.status == "applied"
