@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from tests.conftest import expect_all
 from tests.organised import TREE, adjusted, ordered, organise, rule_of, scoped
@@ -17,8 +19,10 @@ from trueup.catalogue.operate import OperateSite
 from trueup.catalogue.register import RegisterItem, RegisterLocation
 from trueup.core.clock import TurnedClock
 from trueup.core.door import Door
+from trueup.core.quantity import Quantity
 from trueup.core.verb import Command
 from trueup.orders.cancel import CancelOrder
+from trueup.stock.reserve import ReleaseReservation, ReserveLine, ReserveStock
 
 
 @pytest.fixture
@@ -41,6 +45,24 @@ async def test_a_stores_user_moves_only_their_own_stock(organised: Door, url: st
     assert rule_of(await organised.submit(ada, OperateSite(location="SHOP2", open=False), "close other")) == (
         "authority.outside_scope"
     )
+    await prove(url)
+
+
+async def test_a_stores_user_releases_only_what_is_reserved_there(organised: Door, url: str):
+    ada = await scoped(organised, "Ada", "SHOP1")
+    lines = (ReserveLine("MUG", Quantity(2)),)
+    until = organised.now() + timedelta(hours=1)
+    for shop, answer in (("SHOP1", "applied"), ("SHOP2", "authority.outside_scope")):
+        held = await organised.submit(
+            SYSTEM, ReserveStock(location=shop, lines=lines, expires_at=until), f"hold {shop}"
+        )
+        released = await organised.submit(
+            ada, ReleaseReservation(reservation=held.result["reservation"]), f"end {shop}"
+        )
+        assert (released.refusal.rule if released.refusal else released.status) == answer
+    assert await rows(
+        url, "select l.code, reserved from stock_balance b join location l on l.id = b.location order by 1"
+    ) == [("SHOP1", 0), ("SHOP2", 2)]
     await prove(url)
 
 

@@ -51,10 +51,10 @@ async def test_behaviour_39_where_orders_and_drafts_begin_is_their_workflows_cho
     await prove(url)
 
 
-@pytest.mark.parametrize(("hours", "due"), [(None, 24), ({1: 1, 2: 5, 3: 48, 4: 72}, 5)])
+@pytest.mark.parametrize(("hours", "due"), [(None, 24), ({"1": 1, "2": 5, "3": 48, "4": 72}, 5)])
 @pytest.mark.parametrize("owner", ["Finance", "Order Agent"])
 async def test_until_when_and_by_whom_an_old_hold_must_be_looked_at(
-    door: Door, url: str, clock: TurnedClock, hours: dict[int, int] | None, due: int, owner: str
+    door: Door, url: str, clock: TurnedClock, hours: dict[str, int] | None, due: int, owner: str
 ):
     """A fraud hold of two hours opens a case of severity 2; the ladder says when it is due, the type whose it is."""
     await stocked(door, MUG=9)
@@ -69,3 +69,11 @@ async def test_until_when_and_by_whom_an_old_hold_must_be_looked_at(
     found = await rows(url, "select severity, owner_role, due_at from cases")
     assert found == [(2, owner, START + timedelta(hours=2 + due))]
     await prove(url)
+
+
+@pytest.mark.parametrize("hours", [{"1": 1, "2": 24, "3": 48}, {"1": 1, "2": 24, "3": 48, "4": 72, "5": 96},
+                                   {"1": 0, "2": 24, "3": 48, "4": 72}])  # fmt: skip
+async def test_a_ladder_names_each_severity_and_an_hour_at_least(door: Door, hours: dict[str, int]):
+    refused = await publish_plain(door, "ladder", hours=hours)
+    assert refused.refusal is not None
+    assert "each severity from 1 to 4" in refused.refusal.what

@@ -16,6 +16,11 @@ class Ladder(Policy, frozen=True, kw_only=True):
     kind: ClassVar[str] = "ladder"
     hours: dict[int, int] = msgspec.field(default_factory=lambda: {1: 1, 2: 24, 3: 48, 4: 72})
 
+    def __post_init__(self) -> None:
+        """Raise ValueError for a severity without hours, one there is not, and hours that are none."""
+        if sorted(self.hours) != [1, 2, 3, 4] or min(self.hours.values()) < 1:
+            raise ValueError("hours names each severity from 1 to 4, and at least one hour for each")
+
 
 def due_at(opened_at: datetime, severity: int, ladder: Ladder) -> datetime:
     """Return when an action with an effect is due; acknowledging or commenting does not move it."""

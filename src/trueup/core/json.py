@@ -48,7 +48,7 @@ def decode(body: bytes | str, kind: type[T]) -> T:
 
 def convert(value: Any, kind: type[T]) -> T:
     """Make a struct of plain Python values, by the same rules as `decode`."""
-    return msgspec.convert(value, kind, dec_hook=_decode_extended, builtin_types=(datetime,))
+    return msgspec.convert(value, kind, dec_hook=_decode_extended, builtin_types=(datetime,), str_keys=True)
 
 
 def to_plain(value: Any) -> Any:

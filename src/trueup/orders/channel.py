@@ -30,8 +30,8 @@ class Channel(Policy, frozen=True, kw_only=True, dict=True):
 
     location: code of the location that serves it unless an order names one. locations: codes of all that may serve it,
     in the order in which they are reserved from until sourcing has chosen; empty means `location` alone.
-    short: what becomes of a line that stock does not cover, unless an order asks for one of `short_choices`, or to be
-    refused, which it always may. cancellation_minutes: how long a customer may cancel;
+    short: what becomes of a line that stock does not cover, unless an order asks for one of `short_choices`, which are
+    none at first, or to be refused, which it always may. cancellation_minutes: how long a customer may cancel;
     None while nothing was shipped.
     rounding, apportion, prices_include_tax, freight_tax, freight_class: see `totals.Terms`.
     tax: who knows the rates: `none`, `table` (the policy `tax`), or a provider's name. on_outage: what happens when it
@@ -48,7 +48,7 @@ class Channel(Policy, frozen=True, kw_only=True, dict=True):
     location: str = "MAIN"
     locations: tuple[str, ...] = ()
     short: Short = "refuse"
-    short_choices: tuple[Short, ...] = ("refuse", "backorder", "partial")
+    short_choices: tuple[Short, ...] = ()
     cancellation_minutes: Annotated[int, msgspec.Meta(ge=0)] | None = None
     rounding: Rounding = "per_line"
     apportion: Apportion = "largest_remainder"

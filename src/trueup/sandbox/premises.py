@@ -76,8 +76,8 @@ def organisation(channel: str) -> list[Command]:
 
 def policies(channel: str) -> list[Command]:
     """Return the commands that publish how a channel's orders are taken, taxed, promised, sourced and held."""
-    taken = Channel(location=CODES[0], locations=CODES, short="backorder", tax="table", prices_include_tax=True,
-                    timezone="Europe/Berlin")  # fmt: skip
+    taken = Channel(location=CODES[0], locations=CODES, short="backorder", short_choices=("partial",), tax="table",
+                    prices_include_tax=True, timezone="Europe/Berlin")  # fmt: skip
     return [
         _publish("default", _taxes(), "taxed where goods arrive"),
         _publish("default", WorkCalendar(country="DE"), "Germany's public holidays"),

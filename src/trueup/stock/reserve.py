@@ -13,7 +13,7 @@ from trueup.catalogue.state import Catalogue, Item
 from trueup.core.errors import Refusal, RefusalDetail
 from trueup.core.policy import Policies
 from trueup.core.quantity import ZERO, Quantity, plain
-from trueup.core.verb import Accepted, Body, Command, Context, Decision, State, Verb, concerns_location
+from trueup.core.verb import Accepted, Body, Command, Concerns, Context, Decision, State, Verb, concerns_location
 from trueup.stock.state import Claim, ClaimsReleased, Place, Stock, StockReserved
 
 _NOTHING: Mapping[Place, Decimal] = {}
@@ -259,13 +259,25 @@ def _wants(state: State, command: ReserveStock, policies: Policies) -> None:
         state.of(Stock).want(line.sku, command.location)
 
 
+def _wants_reservation(state: State, command: ReleaseReservation, policies: Policies) -> None:
+    state.of(Stock).want_claims(command.reservation)
+    state.of(Catalogue).want_every_location()
+
+
+def _concerns_reservation(state: State, command: ReleaseReservation) -> Concerns:
+    """Return the sites whose stock it holds; of one that ended already, none."""
+    held = sorted({claim.location for claim in state.of(Stock).open_claims(command.reservation)})
+    return Concerns(tuple(place.code for id_ in held if (place := state.of(Catalogue).place_of(id_)) is not None))
+
+
 VERBS = (
     Verb(name="stock.reserve", command=ReserveStock, decide=reserve_stock, wants=_wants, concerns=concerns_location),
     Verb(
         name="stock.release_reservation",
         command=ReleaseReservation,
         decide=release_reservation,
-        wants=lambda state, command, policies: state.of(Stock).want_claims(command.reservation),
+        wants=_wants_reservation,
+        concerns=_concerns_reservation,
         touches=lambda command: (command.reservation,),
     ),
 )

@@ -191,7 +191,7 @@ async def _page(
 
 
 def _choices(visit: Visit, locations: Sequence[Any], lots: Sequence[LotRow]) -> dict[str, Any]:
-    """Return what the forms offer to choose from. whole: the visitor is confined to no part of the organisation."""
+    """Return what the forms offer to choose from."""
     reasons = visit.standing.policies.get(AdjustmentReasons).reasons
     return {
         "locations": [place.code for place in locations],
@@ -199,7 +199,6 @@ def _choices(visit: Visit, locations: Sequence[Any], lots: Sequence[LotRow]) -> 
         "reason_names": [("", "choose one"), *((code, words.readable(code)) for code in sorted(reasons))],
         "lot_names": sorted({lot.lot for lot in lots if lot.lot != "?"}),
         "lots_per_form": LOTS_PER_FORM,
-        "whole": visit.scope is None,
     }
 
 
