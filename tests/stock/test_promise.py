@@ -221,7 +221,7 @@ def test_a_promise_says_why_it_is_what_it_is():
         "MAIN does not work on 2026-03-07: Saturdays are not worked.",
         "MAIN does not work on 2026-03-08: Sundays are not worked.",
         "MAIN does not work on 2026-03-09: Women's Day.",
-        "MAIN begins on 2026-03-06 and 1 working days of handling: ready on 2026-03-10.",
+        "MAIN begins on 2026-03-06 and 1 working day of handling: ready on 2026-03-10.",
         "Post collects on 2026-03-10 and takes 2 working days: delivered 2026-03-12.",
     )
     supplied = promised([line(2)], [site("MAIN")], {("MUG", "MAIN"): shelf(0, (2, day_of(10)))})

@@ -72,7 +72,7 @@ def words_of(
     parts = [f"{plain(balance.on_hand)} {there}", *(f"- {plain(units)} {what}" for units, what in less if units)]
     text = " ".join(parts)
     for units, what in caps:
-        text += f", at most {plain(max(units, ZERO))} {what}"
+        text += f", at most {plain(units)} {what}"
     text += f" = {plain(available)} available"
     if lapsed:
         text += f"; {plain(lapsed)} reserved until a time that has passed, which no longer count"

@@ -326,10 +326,14 @@ def _explain(lines: Sequence[PromisedLine], sites: Sites, route: Route, terms: T
     lane = route.lane(site.location)
     days = lane.days if lane is not None else 0
     carrier = route.method.carrier
-    words.append(f"{carrier} collects on {last.ships_on} and takes {days} working days: delivered {last.delivers_on}.")
+    words.append(f"{carrier} collects on {last.ships_on} and takes {_working(days)}: delivered {last.delivers_on}.")
     closed = closed_between(last.ships_on, last.delivers_on, route.calendar)
     words += [f"{carrier} does not work on {day}: {why}." for day, why in closed]
     return words
+
+
+def _working(days: int) -> str:
+    return "1 working day" if days == 1 else f"{days} working days"
 
 
 def _words_of_site(site: Site, moment: datetime, ready: date) -> list[str]:
@@ -345,7 +349,7 @@ def _words_of_site(site: Site, moment: datetime, ready: date) -> list[str]:
     words += [
         f"{place.code} does not work on {day}: {why}." for day, why in closed_between(today, ready, site.calendar)
     ]
-    handling = f" and {place.handling_days} working days of handling" if place.handling_days else ""
+    handling = f" and {_working(place.handling_days)} of handling" if place.handling_days else ""
     words.append(f"{place.code} begins on {begun}{handling}: ready on {ready}.")
     return words
 

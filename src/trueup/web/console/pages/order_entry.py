@@ -5,7 +5,6 @@ Every change asks what would happen, by a rehearsal of the order: nothing is wri
 
 from __future__ import annotations
 
-import re
 from datetime import UTC, date, datetime, time
 from typing import Any
 
@@ -23,16 +22,15 @@ from trueup.orders.draft import ConfirmDraft, SaveDraft
 from trueup.orders.place import PlaceOrder
 from trueup.orders.read_drafts import DraftDetail, DraftQuery
 from trueup.stock import read as stock
+from trueup.web.console.entered import is_filled, lines_of, rows_of, said_by_row
 from trueup.web.console.visit import Visit, enter, unknown
 
-ROWS, ROWS_MAX = 4, 100
 _LINE = ("sku", "quantity", "unit", "unit_price")
 _PLAIN = ("currency", "channel", "location", "delivery", "customer", "customer_source", "discount", "ship_country",
           "ship_region", "ship_postcode", "short")  # fmt: skip
 _TERMS = ("customer_order", "payment_terms", "requested_from", "requested_to", "tax_id")
 _PERSON = ("name", "email", "phone")
 _ADDRESS = ("street", "postcode", "city")
-_PLACE = re.compile(r"lines\[(\d+)\]")
 
 
 @get("/orders/new")
@@ -109,7 +107,7 @@ def _end_of_day(text: str) -> datetime | str:
 
 async def _rehearsed(visit: Visit, form: dict[str, str]) -> Refusal | Outcome | None:
     """Return what placing it would come to; None while there is no line to ask about."""
-    if not _lines(form):
+    if not lines_of(rows_of(form, _LINE)):
         return None
     filled = {name: value for name, value in _body(form).items() if value != ""}
     try:
@@ -130,9 +128,9 @@ async def _page(
     refused: bool = False,
 ) -> Response[Any]:
     """Show the form. ending: what would happen, or the refusal, which stands beside the lines that it concerns."""
-    rows = _rows(form)
+    rows = rows_of(form, _LINE)
     refusal = ending if isinstance(ending, Refusal) else None
-    why = _by_row(refusal, rows) if refusal is not None else {}
+    why = said_by_row(refusal, [at for at, row in enumerate(rows) if is_filled(row)])
     async with visit.reading() as connection:
         available = {
             row["sku"]: await stock.everywhere(connection, visit.standing.policies, row["sku"], visit.now, visit.sites)
@@ -165,35 +163,11 @@ async def _channels(connection: Connection, visit: Visit) -> list[str]:
     return [name for name in found if name in visit.channels] or sorted(visit.channels)
 
 
-def _by_row(refusal: Refusal, rows: list[dict[str, str]]) -> dict[int, list[str]]:
-    """Return by row of the form what a refusal says about it."""
-    sent = [at for at, row in enumerate(rows) if row["sku"] or row["quantity"]]
-    said: dict[int, list[str]] = {}
-    for where, what in [(d.where, d.what) for d in refusal.details] or [(refusal.where, refusal.what)]:
-        place = _PLACE.search(where)
-        if place is not None and int(place[1]) < len(sent):
-            said.setdefault(sent[int(place[1])], []).append(what)
-    return said
-
-
-def _rows(form: dict[str, str]) -> list[dict[str, str]]:
-    """Return the form's lines, and empty ones to fill in."""
-    numbers = [name.partition("-")[2] for name in form if name.startswith("sku-")]
-    count = min(ROWS_MAX, max([ROWS, *(int(number) + 1 for number in numbers if number.isdecimal())]))
-    count = min(ROWS_MAX, count + (ROWS if form.get("more") else 0))
-    return [{name: form.get(f"{name}-{at}", "").strip() for name in _LINE} for at in range(count)]
-
-
-def _lines(form: dict[str, str]) -> list[dict[str, str]]:
-    filled = [row for row in _rows(form) if row["sku"] or row["quantity"]]
-    return [{name: value for name, value in row.items() if value} for row in filled]
-
-
 def _body(form: dict[str, str]) -> dict[str, Any]:
     """Return the order that the form says, as plain data."""
     said = {name: form.get(name, "").strip() for name in (*_PLAIN, *_TERMS, *_PERSON, *_ADDRESS, "shipping")}
     body: dict[str, Any] = {name: said[name] for name in _PLAIN}
-    body["lines"] = _lines(form)
+    body["lines"] = lines_of(rows_of(form, _LINE))
     if said["shipping"]:
         body["charges"] = [{"code": "SHIPPING", "amount": said["shipping"]}]
     terms = {name: said[name] for name in _TERMS if said[name]}
