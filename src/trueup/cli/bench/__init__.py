@@ -7,8 +7,6 @@ from enum import StrEnum
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from trueup.cli.bench.availability import availability
 from trueup.cli.bench.broker import broker
@@ -63,29 +61,28 @@ def bench(
             whole = {**json.to_plain(figures[0]), "machine": machine(), "further": json.to_plain(figures[1:])}
         typer.echo(json.encode(whole).decode())
         return
-    console = Console()
-    console.print("  ".join(f"{key}: {value}" for key, value in machine().items()), style="dim")
-    console.print(_table(figures))
-
-
-def _table(figures: list[Figure]) -> Table:
-    table = Table("bench", "figure", "limit beside", "ratio", "p50 ms", "p99 ms", "CPU µs per unit", "target", "kept")
+    typer.secho("  ".join(f"{key}: {value}" for key, value in machine().items()), dim=True)
     for figure in figures:
-        cpu = ", ".join(f"{who} {value:,.0f}" for who, value in figure.cpu_us_per_unit.items())
-        table.add_row(
-            figure.name,
-            f"{figure.figure:,.1f} {figure.unit}",
-            _number(figure.limit),
-            _number(figure.ratio, 2),
-            _number(figure.p50_ms),
-            _number(figure.p99_ms),
-            cpu,
-            figure.target,
-            {True: "yes", False: "NO", None: ""}[figure.met],
-        )
-        if figure.beside:
-            table.add_row("", "; ".join(f"{what}: {value:,.1f}" for what, value in figure.beside.items()))
-    return table
+        typer.echo()
+        typer.secho(f"{figure.name}: {figure.figure:,.1f} {figure.unit}", bold=True)
+        for what, value in _further(figure):
+            typer.secho(f"  {what:<24} {value}", fg="red" if what == "target" and figure.met is False else None)
+
+
+def _further(figure: Figure) -> list[tuple[str, str]]:
+    """Return what is said below a figure, leaving out what was not measured."""
+    kept = {True: ": kept", False: ": MISSED", None: ""}[figure.met]
+    said = [
+        ("target", f"{figure.target}{kept}"),
+        ("limit beside it", _number(figure.limit)),
+        ("ratio", _number(figure.ratio, 3)),
+        ("p50 ms", _number(figure.p50_ms)),
+        ("p99 ms", _number(figure.p99_ms)),
+        ("MB at most", _number(figure.peak_mb)),
+        ("CPU per unit, µs", ", ".join(f"{who} {value:,.0f}" for who, value in figure.cpu_us_per_unit.items())),
+        *((what, f"{value:,.3f}" if abs(value) < 10 else f"{value:,.1f}") for what, value in figure.beside.items()),
+    ]
+    return [(what, value) for what, value in said if value]
 
 
 def _number(value: float | None, digits: int = 1) -> str:
