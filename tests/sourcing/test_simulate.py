@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from datetime import timedelta
 from decimal import Decimal
 
+import pytest
 from tests.conftest import stocked
 from tests.requests import rows
 from tests.sourcing.words import assigned, by, placed, publish
@@ -12,9 +15,13 @@ from tests.sourcing.words import assigned, by, placed, publish
 from trueup.core.clock import TurnedClock
 from trueup.core.database import connect
 from trueup.core.door import Door
+from trueup.house import build
 from trueup.orders.channel import Channel
-from trueup.sourcing.policy import Rule
-from trueup.sourcing.simulate import simulate
+from trueup.sourcing import simulate as simulation
+from trueup.sourcing.picture import Picture
+from trueup.sourcing.policy import Routing, Rule
+from trueup.sourcing.route import Route
+from trueup.sourcing.simulate import simulate, walk
 
 
 async def test_it_tells_which_orders_come_out_differently_and_writes_nothing(door: Door, url: str, clock: TurnedClock):
@@ -32,8 +39,9 @@ async def test_it_tells_which_orders_come_out_differently_and_writes_nothing(doo
     before = await rows(url, "select count(*), max(position) from journal")
     connection = await connect(url, default_transaction_read_only="on")
     try:
-        found = await simulate(connection, first, then, clock.now())
-        same = await simulate(connection, first, first, clock.now())
+        policies = (await build().load_standing(connection)).policies
+        found = await simulate(connection, policies, then, clock.now())
+        same = await simulate(connection, policies, first, clock.now())
     finally:
         await connection.close()
     assert (same.differing, same.current) == (0, same.proposed)
@@ -46,3 +54,35 @@ async def test_it_tells_which_orders_come_out_differently_and_writes_nothing(doo
     assert found.current.cost == Decimal("27.00"), "four parcels of 6.00, one of them a split of 3.00"
     assert found.current.units_short == 0
     assert await rows(url, "select count(*), max(position) from journal") == before
+
+
+async def test_the_server_goes_on_answering_while_it_compares(
+    door: Door, url: str, clock: TurnedClock, monkeypatch: pytest.MonkeyPatch
+):
+    """The walk waits until another coroutine has had its turn, which it could never do on the loop's own thread."""
+    await stocked(door, MUG=5)
+    order = await placed(door, MUG=2)
+    await assigned(door, order)
+    walking, answered, loop = asyncio.Event(), threading.Event(), asyncio.get_running_loop()
+    waited: list[bool] = []
+
+    def slow(picture: Picture, policy: Routing) -> dict[str, Route]:
+        loop.call_soon_threadsafe(walking.set)
+        waited.append(answered.wait(10))
+        return walk(picture, policy)
+
+    async def another() -> None:
+        await walking.wait()
+        answered.set()
+
+    monkeypatch.setattr(simulation, "walk", slow)
+    connection = await connect(url)
+    try:
+        policies = (await build().load_standing(connection)).policies
+        comparing = asyncio.ensure_future(simulate(connection, policies, Routing(), clock.now()))
+        await another()
+        found = await comparing
+    finally:
+        await connection.close()
+    assert waited == [True, True]
+    assert found.current.whole == 1

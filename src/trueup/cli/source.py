@@ -167,7 +167,8 @@ async def _brokered(url: str, limit: int) -> FinishRun | None:
 async def _simulated(url: str, proposed: Routing, limit: int) -> Simulation:
     connection = await database.connect(url)
     try:
-        return await simulate(connection, await routing_in_force(connection), proposed, datetime.now(UTC), limit)
+        policies = (await house.build().load_standing(connection)).policies
+        return await simulate(connection, policies, proposed, datetime.now(UTC), limit)
     finally:
         await connection.close()
 

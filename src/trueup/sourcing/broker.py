@@ -52,7 +52,7 @@ async def broker(
 ) -> FinishRun | None:
     """Run once over at most `limit` orders; return the report, or None where no order of a brokered group waits."""
     policy = policies.get(Routing)
-    picture = await unassigned_picture(connection, policy, door.now(), limit)
+    picture = await unassigned_picture(connection, policies, door.now(), limit)
     groups = {order.id: policy.group_of(order.facts) for order in picture.orders}
     orders = [order for order in picture.orders if groups[order.id].brokered and _is_whole(order)]
     if not orders:
@@ -130,8 +130,8 @@ def pose(picture: Picture, orders: list[Sketch], groups: dict[str, Group], polic
     hard = any(groups[order.id].rules[0].where.capacity for order in orders)
     stock = {key: int(units) for key, units in picture.free.items() if key[0] in items and units >= 1}
     places = tuple(
-        problems.Place(place.id, picture.capacity(place), None if hard else int(policy.costs.over_capacity / unit))
-        for place in sorted(picture.places.values(), key=lambda place: place.id)
+        problems.Place(place.id, picture.room.get(place.id), None if hard else int(policy.costs.over_capacity / unit))
+        for place in picture.places.values()
     )
     costs = problems.Costs(
         split=int(policy.costs.split / unit),

@@ -17,9 +17,11 @@ import msgspec
 from trueup.catalogue import read as catalogue
 from trueup.catalogue.state import Location
 from trueup.core.database import Connection
+from trueup.core.policy import Policies
 from trueup.core.quantity import ZERO
-from trueup.sourcing.policy import OrderFacts, Routing
+from trueup.sourcing.policy import OrderFacts
 from trueup.sourcing.route import Candidate, Need, distance_km
+from trueup.stock.asking import stock_at
 from trueup.stock.promise import Destination
 
 Place = tuple[str, str]
@@ -40,42 +42,36 @@ class Sketch(msgspec.Struct, frozen=True):
 
 
 class Picture(msgspec.Struct, frozen=True):
-    """Orders in their sequence; units free by (item, location); locations by id; orders their day already has."""
+    """Orders in their sequence; units free by (item, location); locations by id.
+
+    room: how many more orders a location takes on its own day, where that is limited. past_cutoff: locations whose
+    cut-off of today has passed.
+    """
 
     orders: tuple[Sketch, ...]
     free: Mapping[Place, Decimal]
     places: Mapping[str, Location]
-    loads: Mapping[tuple[str, date], int]
+    room: Mapping[str, int]
+    past_cutoff: frozenset[str]
     at: datetime
-
-    def capacity(self, place: Location) -> int | None:
-        """Return how many more orders a location takes on its own day; None without a limit."""
-        if place.capacity_per_day is None:
-            return None
-        day = self.at.astimezone(ZoneInfo(place.timezone)).date()
-        return max(0, place.capacity_per_day - self.loads.get((place.id, day), 0))
 
     def candidates(self, order: Sketch, free: Mapping[Place, Decimal], taken: Mapping[str, int]) -> list[Candidate]:
         """Return the locations that have any of what an order needs. taken: orders given to them in this picture."""
-        found = []
         items = {need.item for need in order.needs}
-        for id_ in sorted({place for item, place in free if item in items and free[item, place] > 0}):
-            place = self.places[id_]
-            capacity = self.capacity(place)
-            local = self.at.astimezone(ZoneInfo(place.timezone))
-            found.append(
-                Candidate(
-                    place,
-                    {item: free.get((item, id_), ZERO) for item in items},
-                    None if capacity is None else capacity - taken.get(id_, 0),
-                    local.strftime("%H:%M") > place.cutoff,
-                    distance_km(order.point, (place.latitude, place.longitude)),
-                )
+        return [
+            Candidate(
+                place,
+                {item: free.get((item, id_), ZERO) for item in items},
+                self.room[id_] - taken.get(id_, 0) if id_ in self.room else None,
+                id_ in self.past_cutoff,
+                distance_km(order.point, (place.latitude, place.longitude)),
             )
-        return found
+            for id_, place in self.places.items()
+            if any(free.get((item, id_), ZERO) > 0 for item in items)
+        ]
 
 
-async def unassigned_picture(connection: Connection, policy: Routing, now: datetime, limit: int) -> Picture:
+async def unassigned_picture(connection: Connection, policies: Policies, now: datetime, limit: int) -> Picture:
     """Return the orders of brokered groups that are not allocated in full, and what they compete for."""
     rows = await connection.execute(
         f"""{_ORDERS} where o.managed and o.units_allocated + o.units_shipped + o.units_cancelled < o.units_ordered
@@ -83,17 +79,17 @@ async def unassigned_picture(connection: Connection, policy: Routing, now: datet
         order by o.priority desc, o.promised_at nulls last, o.placed_at, o.id limit %s""",
         [limit],
     )
-    return await _picture(connection, await rows.fetchall(), policy, now, allocated=False)
+    return await _picture(connection, await rows.fetchall(), policies, now, allocated=False)
 
 
-async def recent_picture(connection: Connection, policy: Routing, now: datetime, limit: int) -> Picture:
+async def recent_picture(connection: Connection, policies: Policies, now: datetime, limit: int) -> Picture:
     """Return the latest orders that were sourced, as if they were not yet, with their stock put back."""
     rows = await connection.execute(
         f"""select * from ({_ORDERS} where o.managed and o.units_allocated > 0
             order by o.placed_at desc, o.id desc limit %s) o order by placed_at, id""",
         [limit],
     )
-    return await _picture(connection, await rows.fetchall(), policy, now, allocated=True)
+    return await _picture(connection, await rows.fetchall(), policies, now, allocated=True)
 
 
 _ORDERS = """select o.id, o.number, o.channel, o.type, o.delivery, o.ship_country, o.priority, o.total, o.latitude,
@@ -101,7 +97,7 @@ _ORDERS = """select o.id, o.number, o.channel, o.type, o.delivery, o.ship_countr
 
 
 async def _picture(
-    connection: Connection, rows: Sequence[tuple[Any, ...]], policy: Routing, now: datetime, *, allocated: bool
+    connection: Connection, rows: Sequence[tuple[Any, ...]], policies: Policies, now: datetime, *, allocated: bool
 ) -> Picture:
     ids = [row[0] for row in rows]
     needs = await _needs(connection, ids, allocated=allocated)
@@ -113,13 +109,28 @@ async def _picture(
         for id_, number, *facts, latitude, longitude, postcode, promised, placed in rows
         if id_ in needs
     )  # fmt: skip
-    items = sorted({need.item for order in sketches for need in order.needs})
-    places = {place.id: place for place in await catalogue.locations(connection)}
-    free = await _free(connection, items, ids)
-    loads = await connection.execute(
+    places = {place.id: place for place in sorted(await catalogue.locations(connection), key=lambda place: place.id)}
+    free = await _free(connection, policies, sketches, now, allocated=allocated)
+    room, past_cutoff = await _days(connection, places, now)
+    return Picture(sketches, free, places, room, past_cutoff, now)
+
+
+async def _days(
+    connection: Connection, places: Mapping[str, Location], now: datetime
+) -> tuple[dict[str, int], frozenset[str]]:
+    """Return how many more orders the locations take today, where that is limited, and whose cut-off has passed."""
+    rows = await connection.execute(
         "select location, day, orders from sourcing_load where day >= %s::date - 1", [now.astimezone(UTC).date()]
     )
-    return Picture(sketches, free, places, {(at, day): n for at, day, n in await loads.fetchall()}, now)
+    loads: dict[tuple[str, date], int] = {(location, day): orders for location, day, orders in await rows.fetchall()}
+    room, past_cutoff = {}, set()
+    for id_, place in places.items():
+        local = now.astimezone(ZoneInfo(place.timezone))
+        if place.capacity_per_day is not None:
+            room[id_] = max(0, place.capacity_per_day - loads.get((id_, local.date()), 0))
+        if local.strftime("%H:%M") > place.cutoff:
+            past_cutoff.add(id_)
+    return room, frozenset(past_cutoff)
 
 
 async def _needs(connection: Connection, ids: Sequence[str], *, allocated: bool) -> dict[str, list[Need]]:
@@ -154,14 +165,40 @@ async def _parts(connection: Connection, ids: Sequence[str]) -> dict[str, list[t
     return parts
 
 
-async def _free(connection: Connection, items: Sequence[str], orders: Sequence[str]) -> dict[Place, Decimal]:
-    """Return what of the items may be taken at each place, together with what the orders hold there themselves."""
-    rows = await connection.execute(
-        """select b.item, b.location, b.on_hand - b.reserved - b.allocated - b.safety + coalesce(h.held, 0)
-        from stock_balance b left join (
-            select item, location, sum(quantity) as held from stock_claim where holder = any(%s) group by item, location
-        ) h using (item, location)
-        where b.item = any(%s) and b.on_hand > 0""",
-        [list(orders), list(items)],
-    )
-    return {(item, location): units for item, location, units in await rows.fetchall() if units > 0}
+async def _free(
+    connection: Connection, policies: Policies, orders: Sequence[Sketch], now: datetime, *, allocated: bool
+) -> dict[Place, Decimal]:
+    """Return what of the items the orders may take at each place, once they let go of what they reserved there.
+
+    That is what the rule of the stock itself says: pools, freezes, buffers, expired lots and those who wait count. With
+    `allocated` the orders let go of their allocations, too. What they themselves wait for is theirs. Where channels may
+    take more or less of an item, the channel of these orders that may take most: the door checks each order anew.
+    """
+    channels: dict[str, dict[str, None]] = {}
+    for order in orders:
+        for need in order.needs:
+            channels.setdefault(need.item, {})[order.facts.channel] = None
+    ids = [order.id for order in orders]
+    stock = await stock_at(connection, policies, now, [(item, "*") for item in sorted(channels)])
+    held = await _units(connection, _HELD if allocated else _RESERVED, ids)
+    waits = await _units(connection, _WAITS, ids)
+    free = {}
+    for (item, location), balance in stock.balances.items():
+        own, mine = held.get((item, location), ZERO), waits.get((item, location), ZERO)
+        # Only pools make a difference between channels.
+        asking = channels[item] if (item, location) in stock.limits.pools else [next(iter(channels[item]))]
+        most = max(stock.available(item, location, channel, mine) for channel in asking)
+        units = max(most + own, min(own, own - balance.owed))
+        if units > 0:
+            free[item, location] = units
+    return free
+
+
+_HELD = "select item, location, sum(quantity) from stock_claim where holder = any(%s::text[]) group by item, location"
+_RESERVED = _HELD.replace(" group by", " and kind = 'reservation' group by")
+_WAITS = _HELD.replace("stock_claim", "stock_waiting").replace(" group by", " and supply is null group by")
+
+
+async def _units(connection: Connection, sql: str, orders: Sequence[str]) -> dict[Place, Decimal]:
+    rows = await connection.execute(sql, [list(orders)])
+    return {(item, location): units for item, location, units in await rows.fetchall()}

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import datetime
 from decimal import Decimal
 
 import msgspec
 
 from trueup.core.database import Connection
+from trueup.core.policy import Policies
 from trueup.core.quantity import ZERO, plain
 from trueup.sourcing.picture import Picture, Sketch, recent_picture
 from trueup.sourcing.policy import Routing
@@ -50,10 +52,18 @@ class Simulation(msgspec.Struct, frozen=True):
 
 
 async def simulate(
-    connection: Connection, current: Routing, proposed: Routing, now: datetime, limit: int = 500, shown: int = 50
+    connection: Connection, policies: Policies, proposed: Routing, now: datetime, limit: int = 500, shown: int = 50
 ) -> Simulation:
-    """Source the latest `limit` sourced orders anew under both policies, one after another, in memory."""
-    picture = await recent_picture(connection, current, now, min(limit, ORDERS_MAX))
+    """Source the latest `limit` sourced orders anew under the routing policy in force and a proposed one, in memory.
+
+    It takes a thread of its own: the server goes on answering meanwhile.
+    """
+    picture = await recent_picture(connection, policies, now, min(limit, ORDERS_MAX))
+    return await asyncio.to_thread(compared, picture, policies.get(Routing), proposed, shown)
+
+
+def compared(picture: Picture, current: Routing, proposed: Routing, shown: int) -> Simulation:
+    """Return what both policies come to on a picture, each order sourced after the ones before it."""
     before, after = walk(picture, current), walk(picture, proposed)
     differing = [
         Differs(order.id, order.number, said(picture, before[order.id]), said(picture, after[order.id]))

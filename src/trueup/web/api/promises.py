@@ -54,7 +54,7 @@ async def _simulated(
     )
     if isinstance(proposed, Refusal):
         raise Refused(proposed)
-    return await simulate(connection, policies.get(Routing), proposal.document, now, proposal.orders)
+    return await simulate(connection, policies, proposal.document, now, proposal.orders)
 
 
 QUESTIONS = (

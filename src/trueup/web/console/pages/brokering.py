@@ -132,10 +132,10 @@ async def try_policy(request: Request[Any, Any, Any]) -> Response[Any]:
     if isinstance(proposed, Refusal):
         return await _page(visit, form, refusal=proposed, lines=marked(document, proposed.details))
     assert isinstance(proposed, Routing)
+    policies = (await visit.site.access.standing(fresh=True)).policies
     async with visit.reading() as connection:
-        current = await routing_in_force(connection)
-        found = await simulate(connection, current, proposed, visit.now, int(count))
-    return await _page(visit, form, found=found, same=proposed == current)
+        found = await simulate(connection, policies, proposed, visit.now, int(count))
+    return await _page(visit, form, found=found, same=proposed == policies.get(Routing))
 
 
 async def _page(
