@@ -119,8 +119,8 @@ def test_northwind(tmp_path: Path):
     assert text(staged, "select count(*), sum(charges)::decimal(18, 2) from c_order") == ["830", "64942.69"]
     lines = "select count(*), count(distinct document) filter (shipped = 0) from c_line"
     assert text(staged, lines) == ["2155", "21"]
-    net = """select document as k, (sum(quantity * unit_price) - any_value(discount))::decimal(18, 2)::varchar as a
-        from c_line join c_order using (document) group by 1"""
+    net = """select document as k, (sum(quantity * unit_price) - sum(l.discount))::decimal(18, 2)::varchar as a
+        from c_line l join c_order using (document) group by 1"""
     assert text(staged, HASH.format(net)) == ["8137592aff10f8ed97eaddea94a22e031d5df85ed5b3cb4b436a300213f0fa8a"]
     assert text(staged, f"select sum(a::decimal(18, 2)) from ({net})") == ["1265793.29"]
     assert staged.findings == {}

@@ -198,7 +198,7 @@ _HEADERS = """
 """
 _LINES = """
     select l.document, l.identity, trim(l.sku_written), plain(l.quantity), plain(l.unit_price), l.kind, l.description,
-        l.flags, plain(l.shipped), plain(l.returned), l.file, l.row
+        l.flags, plain(l.shipped), plain(l.returned), plain(l.discount), l.file, l.row
     from c_line l join row_outcome o using (file, row)
     where o.outcome = 'apply'{only} order by l.document, l.file, l.row
 """
@@ -258,8 +258,10 @@ def _order(naming: Naming, header: tuple[Any, ...], group: list[tuple[Any, ...]]
             cancelled=bool(cancelled),
             flags=tuple(flags or ()),
         )
-        content = "\n".join((repr(header[1:14]), *(columns[1] for columns in part)))
-        rows = [*first, *(Row(columns[10], columns[11], "line", columns[1]) for columns in part)]
+        # The discount is part of a row's identity, too. It stands here so that a load whose commands had none for their
+        # lines gets other keys, and is told that its rows are known, not that its keys were used for something else.
+        content = "\n".join((repr(header[1:14]), *(f"{columns[1]} {columns[10]}" for columns in part)))
+        rows = [*first, *(Row(columns[11], columns[12], "line", columns[1]) for columns in part)]
         fault = "" if len(document) <= 120 and len(customer or "") <= 120 else "a number has more than 120 characters"
         fault = fault if group else "no line of this order can be applied"
         yield Carried(naming.key("order", document[:120], content), command, rows, fault)
@@ -267,7 +269,7 @@ def _order(naming: Naming, header: tuple[Any, ...], group: list[tuple[Any, ...]]
 
 
 def _line(columns: tuple[Any, ...]) -> RecordedLine:
-    _, row, sku, quantity, unit_price, kind, description, flags, shipped, returned, _, _ = columns
+    _, row, sku, quantity, unit_price, kind, description, flags, shipped, returned, discount, _, _ = columns
     return RecordedLine(
         row,
         sku,
@@ -278,12 +280,13 @@ def _line(columns: tuple[Any, ...]) -> RecordedLine:
         tuple(flags) if flags else (),
         cast(Quantity, exact(shipped or "0")),
         cast(Quantity, exact(returned or "0")),
+        cast(Amount, exact(discount)),
     )
 
 
 def _headless(naming: Naming, document: str, group: list[tuple[Any, ...]]) -> Carried:
     command = RecordOrder(source=naming.source, document=document, placed_at=_EPOCH, currency="EUR", lines=())
-    rows = [Row(columns[10], columns[11], "line", columns[1]) for columns in group]
+    rows = [Row(columns[11], columns[12], "line", columns[1]) for columns in group]
     return Carried("", command, rows, "its order has no header row that could be taken")
 
 

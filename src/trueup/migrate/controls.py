@@ -37,33 +37,37 @@ _HEADER_NAMES = ("charges", "discount", "tax", "total", "booked total", "roundin
                  "refunded", "documents with another stated total")  # fmt: skip
 # Wide before multiplying: DuckDB gives the product of two decimals no more digits than their types have together.
 _AMOUNT = "cast(l.quantity as decimal(38, 6)) * cast(l.unit_price as decimal(38, 6))"
+_NET = f"({_AMOUNT} - cast(l.discount as decimal(38, 12)))"
 _SOURCE_LINES = f"""
-    select c.kind, c.currency, count(*), sum(l.quantity), sum({_AMOUNT})
+    select c.kind, c.currency, count(*), sum(l.quantity), sum({_AMOUNT}), sum(l.discount)
     from c_line l join ended e using (file, row) join c_order c using (document)
     where e.outcome = 'applied' group by all order by all
 """
 # What a run adds to a document that another run brought counts by what the document's total was before and after.
 _SOURCE_HEADERS = """
     with amounts as (
-        select document, sum({amount}) filter (e.outcome = 'applied') as goods,
-            coalesce(sum({amount}) filter (e.rule = 'already_loaded'), 0) as known
+        select document, sum({net}) filter (e.outcome = 'applied') as goods,
+            sum(l.discount) filter (e.outcome = 'applied') as off,
+            coalesce(sum({net}) filter (e.rule = 'already_loaded'), 0) as known
         from c_line l join ended e using (file, row) group by document
     ),
     whole as (
-        select c.*, n.document is null as is_new, cast(c.charges - c.discount + c.tax as decimal(38, 12)) as header,
+        select c.*, a.off, n.document is null as is_new,
+            cast(c.charges - c.discount + c.tax as decimal(38, 12)) as header,
             cast(a.goods + header + if(is_new, 0, a.known) as decimal(38, 12)) as after,
             if(is_new, 0, cast(a.known + header as decimal(38, 12))) as before
         from c_order c join amounts a using (document) left join not_new n using (document) where a.goods is not null
     )
-    select kind, currency, count(*) filter (is_new), sum(charges) filter (is_new), sum(discount) filter (is_new),
-        sum(tax) filter (is_new), sum(after - before), sum({after} - {before}),
+    select kind, currency, count(*) filter (is_new), sum(charges) filter (is_new),
+        coalesce(sum(discount) filter (is_new), 0) + sum(off), sum(tax) filter (is_new),
+        sum(after - before), sum({after} - {before}),
         sum(after - before) - sum({after} - {before}), sum(source_total) filter (is_new), sum(paid) filter (is_new),
         sum(refunded) filter (is_new),
         count(*) filter (source_total <> after) - count(*) filter (not is_new and source_total <> before)
     from whole group by all order by all
 """
 _TARGET_LINES = """
-    select o.kind, o.currency, count(*), sum(l.quantity), sum(l.amount)
+    select o.kind, o.currency, count(*), sum(l.quantity), sum(l.amount), sum(l.discount)
     from orders o join order_line l on l.order_id = o.id where o.source = %s and not o.managed
     group by 1, 2 order by 1, 2
 """
@@ -99,7 +103,7 @@ def source_figures(ledger: duckdb.DuckDBPyConnection, not_new: Iterable[str]) ->
         ledger.execute("insert into not_new select unnest(?)", [[document for (document,) in documents]])
     used = [code for (code,) in ledger.execute("select distinct currency from c_order order by 1").fetchall()]
     booked = {"after": _booked("after", used), "before": _booked("before", used)}
-    headers = ledger.execute(_SOURCE_HEADERS.format(amount=_AMOUNT, **booked)).fetchall()
+    headers = ledger.execute(_SOURCE_HEADERS.format(net=_NET, **booked)).fetchall()
     figures = name_figures(headers, ledger.execute(_SOURCE_LINES).fetchall())
     counted = ledger.execute(
         "select count(*), sum(counted) from c_count join ended e using (file, row) where e.outcome = 'applied'"
@@ -174,13 +178,14 @@ def name_figures(headers: Sequence[tuple[Any, ...]], lines: Sequence[tuple[Any, 
         for name, value in zip(_HEADER_NAMES[:-1], sums, strict=False):
             figures[f"{name} {currency}"] += value or ZERO
         figures[_HEADER_NAMES[-1]] += sums[-1]
-    for kind, currency, count, units, amount in lines:
+    for kind, currency, count, units, amount, discount in lines:
         figures["lines"] += count
         figures[f"lines, {kind}"] += count
         figures["units"] += units
         figures[f"units, {kind}"] += units
         figures[f"amount {currency}"] += amount
         figures[f"amount, {kind} {currency}"] += amount
+        figures[f"discount of lines {currency}"] += discount
     return {name: value for name, value in figures.items() if value or not _may_be_left_out(name)}
 
 

@@ -7,6 +7,8 @@ can compute it without us. The questions are asked in SQL that PostgreSQL and Du
     fact_order   document, kind, customer, country, placed_at, total, paid, refunded, shipped (units)
     fact_line    document, kind, customer, country, placed_at, place, sku, description, quantity, unit_price, amount,
                  discount, returned, line_kind
+
+A line's discount is what the source took off that line; an order's total has those and the document's own off it.
 """
 
 from __future__ import annotations
@@ -44,25 +46,27 @@ _TARGET = """with fact_order as (
         from orders o join order_key k on k.order_id = o.id and k.source = o.source where o.source = '{source}'
     ), fact_line as (
         select o.document, o.kind, o.customer, o.country, o.placed_at, o.document || to_char(l.line, '00000') as place,
-            l.sku, l.description, l.quantity, l.unit_price, l.amount, l.returned, l.kind as line_kind
+            l.sku, l.description, l.quantity, l.unit_price, l.amount, l.discount,
+            l.returned, l.kind as line_kind
         from fact_order o join order_line l on l.order_id = o.id
     ) """
 _SOURCE = """with taken as (
         select l.*, cast(l.quantity as decimal(38, 6)) * cast(l.unit_price as decimal(38, 6)) as amount
         from c_line l join ended e using (file, row) where e.outcome = 'applied'
     ), amounts as (
-        select document, sum(amount) as goods, sum(coalesce(shipped, 0)) as shipped,
+        select document, sum(amount) as goods, sum(discount) as off, sum(coalesce(shipped, 0)) as shipped,
             sum(case when kind = 'charge' then amount else 0 end) as charges
         from taken group by document
     ), fact_order as (
         select o.document, o.kind, o.customer, o.country, o.placed_at,
-            a.goods + o.charges - o.discount + o.tax as total, coalesce(o.paid, 0) as paid,
-            coalesce(o.refunded, 0) as refunded, a.shipped, a.charges + o.charges as charges, o.discount
+            a.goods - a.off + o.charges - o.discount + o.tax as total, coalesce(o.paid, 0) as paid,
+            coalesce(o.refunded, 0) as refunded, a.shipped, a.charges + o.charges as charges,
+            o.discount + a.off as discount
         from c_order o join amounts a using (document)
     ), fact_line as (
         select l.document, o.kind, o.customer, o.country, o.placed_at,
             l.document || lpad(cast(l.row as varchar), 9, '0') as place, trim(l.sku_written) as sku, l.description,
-            l.quantity, l.unit_price, l.amount, coalesce(l.returned, 0) as returned,
+            l.quantity, l.unit_price, l.amount, l.discount, coalesce(l.returned, 0) as returned,
             l.kind as line_kind
         from taken l join fact_order o using (document)
     ) """
@@ -151,12 +155,14 @@ async def _of_northwind(ask: Ask) -> dict[str, str]:
 
 
 async def _of_any(ask: Ask) -> dict[str, str]:
-    row = (await ask("select count(*), count(distinct document), sum(quantity), sum(amount) from fact_line"))[0]
+    sums = "select count(*), count(distinct document), sum(quantity), sum(amount), sum(discount) from fact_line"
+    row = (await ask(sums))[0]
     return {
         "lines": str(row[0]),
         "documents": str(row[1]),
         "units": plain(Decimal(row[2] or 0)),
         "amount": plain(Decimal(row[3] or 0)),
+        "discount of lines": plain(Decimal(row[4] or 0)),
         "document-total hash": hash_of(await ask("select document, total from fact_order"), 2),
         "net units per SKU hash": hash_of(await ask("select sku, sum(quantity) from fact_line group by sku"), 0),
     }

@@ -162,25 +162,22 @@ def _write_orders(ground: Ground) -> None:
     ground.connection.execute(
         f"""
         create table c_order as
-        with off as (select document, sum(discount) as discount from line l where {taken} and discount is not null
-            group by document),
-        back as (select document, sum(amount) as amount from c_refund group by document)
+        with back as (select document, sum(amount) as amount from c_refund group by document)
         select o.file, o.row, o.document, o.placed_at,
             case when o.id in {orphan} then null else o.customer end as customer,
             coalesce(o.currency, {literal(ground.mapping.currency)}) as currency, o.country,
-            coalesce(o.charges, 0) as charges,
-            cast(coalesce(o.discount, 0) + coalesce(off.discount, 0) as decimal(18, 6)) as discount,
-            coalesce(o.tax, 0) as tax, o.source_total, o.document_kind as kind, o.paid,
+            coalesce(o.charges, 0) as charges, coalesce(o.discount, 0) as discount, coalesce(o.tax, 0) as tax,
+            o.source_total, o.document_kind as kind, o.paid,
             cast(coalesce(o.refunded, back.amount, case when {str(ground.has("refund")).lower()} then 0 end)
                 as decimal(18, 6)) as refunded,
             coalesce(o.cancelled, false) as cancelled, o.status, coalesce(g.kinds, []) as flags
-        from order_of o left join off using (document) left join back using (document)
+        from order_of o left join back using (document)
         left join flag g on g.id = o.id and not o.derived
         where {kept} order by o.id;
         create table c_line as
         select l.file, l.row, l.document, l.identity, l.sku_written, l.sku, l.description, l.quantity, l.unit_price,
-            l.kind, l.placed_at, case when l.order_id in {orphan} then null else l.customer end as customer,
-            l.country, l.currency,
+            l.kind, coalesce(l.discount, 0) as discount, l.placed_at,
+            case when l.order_id in {orphan} then null else l.customer end as customer, l.country, l.currency,
             cast(coalesce(l.shipped, {shipped}) as decimal(18, 6)) as shipped,
             cast(coalesce(l.returned, {returned}) as decimal(18, 6)) as returned, coalesce(g.kinds, []) as flags
         from line l left join flag g on g.id = l.id left join order_of o on o.document = l.document

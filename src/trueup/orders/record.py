@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any
@@ -39,7 +40,8 @@ class RecordedLine(Body, array_like=True, frozen=True, forbid_unknown_fields=Tru
     row: identity of the row within the source (document, content, nth identical): loading it again changes nothing.
     quantity: negative for credits and write-offs. unit_price: as many decimals as the source had.
     sku: as written. kind: `charge` for freight and the like. flags: names of what is odd about it.
-    shipped, returned: units, as the source knew. place: where the row stood, e.g. `orders.csv:17`.
+    shipped, returned: units, as the source knew. discount: what the source took off this row, in the order's currency;
+    kept as it says, whatever a policy of ours would have shared.
     """
 
     row: str
@@ -51,6 +53,7 @@ class RecordedLine(Body, array_like=True, frozen=True, forbid_unknown_fields=Tru
     flags: tuple[str, ...] = ()
     shipped: Quantity = Quantity(0)
     returned: Quantity = Quantity(0)
+    discount: Amount = Amount(0)
 
 
 class RecordOrder(Command, frozen=True, kw_only=True):
@@ -58,8 +61,9 @@ class RecordOrder(Command, frozen=True, kw_only=True):
 
     source: the legacy system. document: its number there. kind: `sale`, `credit` or `adjustment`.
     customer: its customer number in `source`. load: the migration run, so that the load can be undone as a whole.
-    discount, tax, charges: the source's figures for the whole document. source_total: what it said the total was; kept,
-    and shown as differing when it does. paid, refunded: money received and given back; None when the source is silent.
+    tax, charges: the source's figures for the whole document. discount: what it took off the document as a whole,
+    beside its rows' discounts; shared over no line. source_total: what it said the total was; kept, and shown as
+    differing when it does. paid, refunded: money received and given back; None when the source is silent.
     cancelled: the source says nothing of it was or will be delivered.
     """
 
@@ -97,8 +101,9 @@ def record_order(state: State, command: RecordOrder, context: Context) -> Decisi
     The result has the order's id and how many rows were new; for an order that another load brought, also that `load`,
     and which rows were `known` where some were new.
 
-    Amounts are kept as exact as the source had them. Refuses an unknown currency, a time without a zone, and a number
-    that names an order of ours. Source: DESIGN section 4, behaviours 24 and 38.
+    Amounts are kept as exact as the source had them, and so is which line bears how much of a discount: nothing is
+    apportioned here, and a discount of the document alone stays on the document. Refuses an unknown currency, a time
+    without a zone, and a number that names an order of ours. Source: DESIGN section 4, behaviours 24 and 38.
     """
     refusal = _refusal(command)
     if refusal is not None:
@@ -117,7 +122,7 @@ def record_order(state: State, command: RecordOrder, context: Context) -> Decisi
         currency=command.currency,
         placed_at=command.placed_at,
         recorded_at=context.now,
-        totals=_totals(lines, command.charges, command.discount, command.tax),
+        totals=_totals(lines, command, total_of([line.discount for line in lines])),
         managed=False,
         customer=customer.id if customer else None,
         person=command.contact if isinstance(command.contact, str) else None,
@@ -180,7 +185,10 @@ def _extend(state: State, command: RecordOrder, known: OrderRow, context: Contex
     if "load" in result:
         result["known"] = [row.row for row in command.lines if row.row in present]
     lines = _lines(state, msgspec.structs.replace(command, lines=rows), max(known.line_at) + 1)
-    totals = _totals([*known.lines, *lines], command.charges, command.discount, command.tax)
+    # A row recorded before rows had discounts has none of its own; what the source says of it counts all the same.
+    said = {row.row: row.discount for row in command.lines}
+    shares = [said.get(line.source_row or "", line.discount) for line in known.lines]
+    totals = _totals([*known.lines, *lines], command, total_of([*shares, *(line.discount for line in lines)]))
     event = RecordExtended(order=order, lines=lines, totals=totals, at=context.now)
     return Accepted([event], order, result)
 
@@ -200,6 +208,7 @@ def _lines(state: State, command: RecordOrder, first: int) -> tuple[Line, ...]:
                 quantity=row.quantity,
                 unit_price=row.unit_price,
                 amount=row.quantity * row.unit_price,
+                discount=row.discount,
                 flags=row.flags,
                 source_row=row.row,
                 cancelled=max(row.quantity, ZERO) if command.cancelled else ZERO,
@@ -210,10 +219,11 @@ def _lines(state: State, command: RecordOrder, first: int) -> tuple[Line, ...]:
     return tuple(lines)
 
 
-def _totals(lines: tuple[Line, ...] | list[Line], charges: Decimal, discount: Decimal, tax: Decimal) -> Totals:
+def _totals(lines: Sequence[Line], command: RecordOrder, shares: Decimal) -> Totals:
     goods = total_of([line.amount for line in lines if line.kind == "good"])
-    extra = total_of([line.amount for line in lines if line.kind == "charge"]) + charges
-    return Totals(goods, extra, discount, tax, goods + extra - discount + tax)
+    extra = total_of([line.amount for line in lines if line.kind == "charge"]) + command.charges
+    discount = command.discount + shares
+    return Totals(goods, extra, discount, command.tax, goods + extra - discount + command.tax)
 
 
 def _wants(state: State, command: RecordOrder, policies: Policies) -> None:
