@@ -27,7 +27,7 @@ from trueup.sourcing.broker import broker, broker_when_due
 from trueup.sourcing.finish_run import FinishRun
 from trueup.sourcing.optimise import Result, optimise
 from trueup.sourcing.policy import CostBand, Costs, Group, Routing, Rule, When
-from trueup.sourcing.problem import Problem
+from trueup.sourcing.problem import Plan, Problem, Share
 from trueup.stock.promise import Lane, Method, ShippingMethods
 from trueup.stock.receive import AdjustStock
 from trueup.storyline import settled
@@ -125,6 +125,44 @@ async def test_where_stock_moved_meanwhile_the_rules_take_over(
     )
     assert went == [("WEST",)]
     assert (await stands(url, "MUG", "EAST"))["allocated"] == 0
+    await prove(url)
+
+
+async def test_a_plan_may_count_on_what_another_order_of_the_run_has_reserved(door: Door, url: str, clock: TurnedClock):
+    """The second goes first in the run, and its plan is what the first has reserved until its own turn."""
+    await two_cities(door, east=1, west=10)
+    first = await going(door, "first", "12.00")
+    clock.turn(timedelta(minutes=1))
+    second = await going(door, "second", "13.40", promised_at=clock.now() + timedelta(days=60))
+    assert (await stands(url, "MUG", "EAST"))["reserved"] == 1
+    report = await run(url, door)
+    assert (report.assigned, report.fallen_back) == (2, 0)
+    assert report.cost == 6
+    went = await rows(url, "select f.order_id, l.code from fulfilment_order f join location l on l.id = f.location")
+    assert dict(went) == {first: "WEST", second: "EAST"}
+    keys = {key for (key,) in await rows(url, "select key from door_key where key like %s", f"{report.run}/_/%")}
+    assert keys == {f"{report.run}/1/{second}", f"{report.run}/1/{first}", f"{report.run}/2/{second}"}
+    assert await rows(url, "select count(*) from sourcing_decision") == [(2,)], "that changed nothing"
+    await prove(url)
+
+
+async def test_plans_that_wait_for_each_other_fall_back_on_the_rules(
+    door: Door, url: str, clock: TurnedClock, monkeypatch: pytest.MonkeyPatch
+):
+    await two_cities(door, east=1, west=1)
+    first, second = await two_orders(door, clock)
+    at = dict(await rows(url, "select holder, location from stock_claim"))
+
+    async def swapped(posed: Problem, seconds_max: float) -> Result:
+        found = optimise(posed, seconds_max=seconds_max)
+        shares = {first: (Share("1", at[second], 1),), second: (Share("1", at[first], 1),)}
+        return msgspec.structs.replace(found, plan=Plan(shares))
+
+    monkeypatch.setattr(brokering, "_solved", swapped)
+    report = await run(url, door)
+    assert (report.assigned, report.fallen_back) == (2, 2)
+    went = await rows(url, "select order_id, location from fulfilment_order")
+    assert dict(went) == at, "each from where it had reserved"
     await prove(url)
 
 

@@ -47,14 +47,19 @@ class PlannedShare(Body, frozen=True, forbid_unknown_fields=True):
 
 
 class AssignOrder(Command, frozen=True, kw_only=True):
-    """Source what of an order is not allocated yet. mode: who asks. plan, run: of a brokering run; what of the plan
-    stock no longer covers is sourced by the rules.
+    """Source what of an order is not allocated yet. mode: who asks. plan, run: of a brokering run.
+
+    fall_back: a plan that cannot be carried out whole now gives way to the rules; without it, it is refused.
     """
 
     order: str
     mode: Mode = "demand"
     plan: Annotated[tuple[PlannedShare, ...], msgspec.Meta(max_length=1000)] = ()
     run: str | None = None
+    fall_back: bool = True
+
+
+PLAN_UNMET = "sourcing.plan_unmet"
 
 
 def assign_order(state: State, command: AssignOrder, context: Context) -> Decision:
@@ -62,7 +67,8 @@ def assign_order(state: State, command: AssignOrder, context: Context) -> Decisi
 
     Its reservations give way to the allocations. What no location gives waits, is queued, or is owed by a location, as
     the rule says; that is an outcome, not a refusal. Lines on hold wait. Refuses history, an order whose workflow or
-    holds forbid it now, and ends as merged where everything is allocated already.
+    holds forbid it now, and a plan that does not fit now and may not fall back on the rules; ends as merged where
+    everything is allocated already.
     What follows by itself is ignored for an order whose group is brokered: it waits for its run, unless that cannot
     plan it (a pickup, one that a location rejected). Of a plan that the rule does not allow nothing is carried out.
     Source: behaviours 1, 2, 10, 11, 21, 39.
@@ -87,6 +93,9 @@ def assign_order(state: State, command: AssignOrder, context: Context) -> Decisi
     planned = _planned(state, row, needs, command.plan)
     if planned is not None and group.rules and not allows_plan(needs, candidates, group.rules[0], planned.shares):
         planned = None
+    if planned is None and command.plan and not command.fall_back:
+        return Refusal(PLAN_UNMET, "The plan does not fit the order and the stock that is free to it now.",
+                       "Carry its run's other plans out first, or let it fall back.", "plan")  # fmt: skip
     found = planned or route(
         needs, candidates, group, policy.costs, {place.code: place for place in state.of(Catalogue).locations.values()}
     )

@@ -190,11 +190,14 @@ def _gives(candidate: Candidate, need: Need, where: LocationFilter) -> Decimal:
         return ZERO
     if need.only is not None:
         return max(ZERO, candidate.free.get(need.item, ZERO))
-    if where.categories and need.category not in where.categories:
-        return ZERO
-    if need.category is not None and need.category in where.not_categories:
+    if not ships(where, need):
         return ZERO
     return max(ZERO, candidate.free.get(need.item, ZERO) - where.keep)
+
+
+def ships(where: LocationFilter, need: Need) -> bool:
+    """Tell whether a filter's locations ship an item at all."""
+    return (not where.categories or need.category in where.categories) and need.category not in where.not_categories
 
 
 def for_a_run(needs: Sequence[Need]) -> bool:
