@@ -1,4 +1,4 @@
-"""A run plans nothing that an order's rule does not allow; what no plan can say, the rules source, and it is counted."""
+"""A run plans nothing that an order's rule does not allow; what no plan can say, the rules source, counted."""
 
 from __future__ import annotations
 
@@ -167,4 +167,17 @@ async def test_a_rule_that_hands_on_what_it_cannot_serve_is_not_planned_in_part(
     assert await rows(url, "select count(*) from fulfilment_order") == [(0,)]
     assert await state_of(url, order) == "waiting"
     assert await rows(url, "select queue from sourcing_queue where order_id = %s", order) == [("look",)]
+    await prove(url)
+
+
+async def test_what_a_plan_leaves_short_is_owed_by_the_location_that_the_rule_names(door: Door, url: str):
+    await two_cities(door, east=1, west=0)
+    await publish(door, "web", Channel(locations=("EAST", "WEST"), short="backorder"))
+    await by_rule(door, near(otherwise="backorder", backorder_at=("WEST",)))
+    order = await buying(door, "order", MUG=3)
+    assert counted(await run(url, door)) == (1, 1, 0, 0)
+    assert await went(url) == {order: "EAST"}
+    assert await rows(url, "select rule, outcome from sourcing_decision") == [("plan", "backordered")]
+    waits = "select l.code, sum(w.quantity) from stock_waiting w join location l on l.id = w.location group by l.code"
+    assert await rows(url, waits) == [("WEST", 2)]
     await prove(url)

@@ -214,6 +214,19 @@ async def test_runs_are_paged_and_each_is_shown_once(door: Door, planner: Visito
     assert "No order was decided by it." in old.text
 
 
+async def test_a_run_says_which_orders_were_never_put_to_its_plan(door: Door, planner: Visitor):
+    ended = FinishRun(
+        run="run_some", orders=9, assigned=4, fallen_back=0, cost=Quantity(8), sequential_cost=Quantity(8),
+        currency="EUR", seconds=Quantity("0.5"), decided_by="optimised", report={"by_rules": 3},
+    )  # fmt: skip
+    assert (await act(door, ended)).refusal is None
+    page = await planner.get("/sourcing/runs/run_some")
+    assert '3 <span class="muted">whose rule no plan can say' in page.text
+    assert '2 <span class="muted">nobody had what they want' in page.text, (
+        "of nine, what is neither planned nor left to the rules"
+    )
+
+
 async def test_who_sees_a_part_only_sees_no_runs(door: Door, url: str, clock: TurnedClock):
     await organise(door)
     ada = await scoped(door, "Ada", "SHOP1", "web")

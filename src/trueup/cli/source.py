@@ -63,6 +63,8 @@ def broker_now(
         return
     typer.echo(f"{report.run}: {report.assigned:,} of {report.orders:,} orders planned in {plain(report.seconds)} s")
     typer.echo(f"  cost {plain(report.cost)} {report.currency}; by the rules {plain(report.sequential_cost)}")
+    if report.report["by_rules"]:
+        typer.echo(f"  {report.report['by_rules']:,} were sourced by their rules, which no plan can say")
     if report.fallen_back:
         typer.secho(f"  {report.fallen_back:,} were sourced by the rules, since stock had moved", fg="yellow")
 

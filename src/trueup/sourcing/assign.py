@@ -28,7 +28,7 @@ from trueup.orders.taxing import retaxed
 from trueup.orders.workflow import BusinessEvent, advance, allows, stays
 from trueup.sourcing import state as sourcing
 from trueup.sourcing.policy import Group, OrderFacts, Routing
-from trueup.sourcing.route import Candidate, Need, Route, Share, allows_plan, distance_km, for_a_run, route
+from trueup.sourcing.route import Candidate, Need, Route, Share, allows_plan, distance_km, for_a_run, owes, route
 from trueup.sourcing.state import Mode, OrderSourced, Outcome, Sourcing
 from trueup.stock.lot_state import Lots
 from trueup.stock.lots import allocate_lots
@@ -90,15 +90,17 @@ def assign_order(state: State, command: AssignOrder, context: Context) -> Decisi
     if group.brokered and command.mode in _BY_ITSELF and for_a_run(needs):
         return Accepted((), command.order, {"order": command.order, "rule": "brokered"}, "ignored")
     candidates = candidates_of(state, row, needs, context.now)
+    places = {place.code: place for place in state.of(Catalogue).locations.values()}
     planned = _planned(state, row, needs, command.plan)
-    if planned is not None and group.rules and not allows_plan(needs, candidates, group.rules[0], planned.shares):
-        planned = None
+    if planned is not None and group.rules:
+        rule = group.rules[0]
+        owed_by = owes(rule, places, needs, planned.short)
+        allowed = allows_plan(needs, candidates, rule, planned.shares)
+        planned = msgspec.structs.replace(planned, owed_by=owed_by) if allowed else None
     if planned is None and command.plan and not command.fall_back:
         return Refusal(PLAN_UNMET, "The plan does not fit the order and the stock that is free to it now.",
                        "Carry its run's other plans out first, or let it fall back.", "plan")  # fmt: skip
-    found = planned or route(
-        needs, candidates, group, policy.costs, {place.code: place for place in state.of(Catalogue).locations.values()}
-    )
+    found = planned or route(needs, candidates, group, policy.costs, places)
     if command.mode in ("schedule", "receipt") and not _anything_new(state, row, needs, found, context):
         return Accepted((), command.order, {"order": command.order, "outcome": _outcome(found)}, "merged")
     return decided(state, row, needs, found, command, group, context)

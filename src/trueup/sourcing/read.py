@@ -107,7 +107,7 @@ class Run(msgspec.Struct, frozen=True):
     orders: that waited for it. assigned: of them, planned; fallen_back: of those, sourced by the rules, since stock had
     moved. decided_by: optimised, sequential (the rules' plan was not beaten), or mixed (both; time ended). report: the
     cost by kind (shipping, split, lateness, capacity, unserved), `sequential` the same of the rules; batches solved,
-    and how many orders were unreached when time ended.
+    how many orders were unreached when time ended, and those left to the rules from the start (by_rules).
     """
 
     id: str

@@ -124,8 +124,7 @@ def route(
             continue
         if rule.otherwise == "queue":
             return Route((), _short(needs, ()), rule.name, tuple(tried), queue=rule.queue)
-        owed_by = _owing(rule, owing, needs, short) if rule.otherwise == "backorder" else None
-        return Route(tuple(shares), short, rule.name, tuple(tried), owed_by=owed_by)
+        return Route(tuple(shares), short, rule.name, tuple(tried), owed_by=owes(rule, owing, needs, short))
     return Route((), _short(needs, ()), None, tuple(tried), queue="unsourced")
 
 
@@ -335,13 +334,15 @@ def _served(shares: Sequence[Share]) -> str:
     return "served by one location" if places == 1 else f"served by {places} locations"
 
 
-def _owing(
+def owes(
     rule: Rule, owing: Mapping[str, Location], needs: Sequence[Need], short: Sequence[tuple[int, Decimal]]
 ) -> str | None:
-    """Return the location that owes what is not there: the first the rule names that is open.
+    """Return the location that owes what is short, where a rule says so: the first it names that is open.
 
     What is bound to a location is owed there, whoever the rule names. Source: behaviour 2.
     """
+    if rule.otherwise != "backorder" or not short:
+        return None
     lines = {line for line, _ in short}
     bound = {need.only for need in needs if need.line in lines}
     if len(bound) == 1 and None not in bound:

@@ -40,7 +40,7 @@ class Told(msgspec.Struct, frozen=True):
     """A run in figures that follow from it. left: orders the plan gave nothing to. per_cent: of the rules' cost.
 
     costs: what for, the policy's field, the plan's, the rules'. unreached: orders there was no time for. batches:
-    solved together. What an old report does not say is None.
+    solved together. by_rules: orders whose rule no plan can say. What an old report does not say is None.
     """
 
     left: int
@@ -50,6 +50,7 @@ class Told(msgspec.Struct, frozen=True):
     costs: tuple[tuple[str, str, Decimal, Decimal | None], ...] = ()
     batches: int | None = None
     unreached: int | None = None
+    by_rules: int | None = None
 
 
 @get("/sourcing/runs")
@@ -105,8 +106,9 @@ def told(run: Run) -> Told:
         for kind, text, field in COSTS
         if kind in run.report
     )
-    batches, unreached = run.report.get("batches"), run.report.get("unreached")
-    return Told(run.orders - run.assigned, saving, per_cent, why, costs, batches, unreached)
+    batches, unreached, by_rules = (run.report.get(name) for name in ("batches", "unreached", "by_rules"))
+    left = run.orders - run.assigned - (by_rules or 0)
+    return Told(left, saving, per_cent, why, costs, batches, unreached, by_rules)
 
 
 @get("/sourcing/simulate")
