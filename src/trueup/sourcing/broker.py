@@ -8,6 +8,7 @@ report puts the plan's cost beside that of the sequential rules on the same orde
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from decimal import Decimal
@@ -35,6 +36,8 @@ from trueup.sourcing.schedule import is_due
 
 ORDERS_MAX = 10_000
 SECONDS_MAX = 30.0
+SOLVING_SECONDS_MIN = 5.0
+PASSES_MAX = 10
 
 
 async def broker(
@@ -47,7 +50,11 @@ async def broker(
     seconds_max: float = SECONDS_MAX,
     new_id: Callable[[str], str] = ids.new_id,
 ) -> FinishRun | None:
-    """Run once over at most `limit` orders; return the report, or None where no order of a brokered group waits."""
+    """Run once over at most `limit` orders; return the report, or None where no order of a brokered group waits.
+
+    seconds_max: until there is a plan, from looking on; carrying it out comes after.
+    """
+    began = time.monotonic()
     policy = policies.get(Routing)
     picture = await unassigned_picture(connection, policies, door.now(), limit)
     groups = {order.id: policy.group_of(order.facts) for order in picture.orders}
@@ -55,7 +62,8 @@ async def broker(
     if not orders:
         return None
     posed = await asyncio.to_thread(pose, picture, orders, groups, policies)
-    result = await _solved(posed, seconds_max)
+    left = seconds_max - (time.monotonic() - began)
+    result = await _solved(posed, max(SOLVING_SECONDS_MIN, left))
     run = new_id("run")
     outcomes = await carried_out(door, actor, run, [assignment(order, result, run) for order in orders])
     planned = {order.id for order in orders if result.plan.shares.get(order.id)}
@@ -79,13 +87,13 @@ async def carried_out(door: Door, actor: Actor, run: str, commands: Sequence[Ass
     """Carry the orders' shares of a plan out; return how each order ended.
 
     What a plan gives one order, another one of the run may still have reserved until its own turn. So whose plan does
-    not fit yet changes nothing and is tried again after the others, last one first, as long as that serves any. Only
-    then the rest, and what the plan says nothing of, is sourced by the rules.
+    not fit yet changes nothing and is tried again after the others, last one first, as long as that serves any and at
+    most so many times. Only then the rest, and what the plan says nothing of, is sourced by the rules.
     """
     outcomes: dict[str, Outcome] = {}
     waiting = [command for command in commands if command.plan]
     number = 0
-    while waiting:
+    while waiting and number < PASSES_MAX:
         number += 1
         strict = [msgspec.structs.replace(command, fall_back=False) for command in waiting]
         tried = await door.submit_all(actor, [(f"{run}/{number}/{one.order}", one) for one in strict])
