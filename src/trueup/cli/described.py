@@ -18,7 +18,7 @@ _CUSTOM: dict[Any, str] = {Amount: 'amount, as in "12.50"', Quantity: 'quantity,
 # What an example says of a field whose name tells more than its type.
 _SAMPLES = {
     "sku": "TSHIRT", "skus": ["TSHIRT"], "location": "NYC", "from_location": "NYC", "to_location": "BOS",
-    "order": "100023", "currency": "EUR", "channel": "web", "email": "paula@example.com", "digest": "0" * 64,
+    "order": "ord_0190a1b2c3d4", "currency": "EUR", "channel": "web", "email": "paula@example.com", "digest": "0" * 64,
     "roles": ["Order Agent"], "reference": "r1", "reason": "broken", "country": "US", "ship_country": "US",
     "change": -1, "unit_price": "12.50", "cost": "7.20", "price_per_hour": "4", "policy_kind": "holds",
     "policy_name": "default", "cutoff": "14:00", "timezone": "America/New_York", "due": "2026-03-02",
