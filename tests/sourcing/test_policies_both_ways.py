@@ -252,6 +252,34 @@ async def test_a_pickup_that_is_short_waits_at_its_store_whoever_else_owes(
     await prove(url)
 
 
+@pytest.mark.parametrize(("otherwise", "stock"), [("partial", 9), ("backorder", 9), ("backorder", 3)])
+async def test_a_pickup_that_its_store_rejected_is_a_persons_to_decide(
+    door: Door, url: str, otherwise: Any, stock: int
+):
+    """Behaviours 2 and 21: nobody else may serve it, and the store is not asked again; so nothing is kept for it there.
+
+    With three of five on the shelf two are owed there until the store says that it cannot find the three either.
+    """
+    await stocked(door, location="MAIN", MUG=9)
+    await stocked(door, location="STORE", MUG=stock)
+    await publish(door, "web", Channel(locations=("MAIN", "STORE"), short="backorder"))
+    await publish(door, "default", by(Rule("rule", otherwise=otherwise, backorder_at=("MAIN",))))
+    pickup = msgspec.structs.replace(wanted(MUG=5), delivery="pickup", location="STORE")
+    order = str((await act(door, pickup)).result["order"])
+    part = (await assigned(door, order))["fulfilment_orders"][0]["fulfilment_order"]
+    assert await owed_at(url, order) == ({} if stock == 9 else {"STORE": 2})
+    assert (await act(door, RejectPart(order=order, fulfilment_order=part, reason="no_capacity"))).refusal is None
+    result = await assigned(door, order, "after")
+    assert (result["outcome"], parts(result)) == ("queued", [])
+    assert await rows(url, "select queue from sourcing_queue where order_id = %s", order) == [("unsourced",)]
+    assert await owed_at(url, order) == {}
+    free = await rows(url, "select sum(on_hand - reserved - allocated)::int from stock_balance")
+    assert free == [(9 + stock,)], "what it cannot have is everybody's"
+    tried = await rows(url, "select body from sourcing_decision where order_id = %s order by at desc limit 1", order)
+    assert "rejected before" in str(tried)
+    await prove(url)
+
+
 @pytest.mark.parametrize("where", [
     LocationFilter(keep=Decimal(2)), LocationFilter(categories=("plates",)), LocationFilter(not_categories=("cups",)),
     LocationFilter(codes=("MAIN",)), LocationFilter(kinds=("supplier",)), LocationFilter(cutoff=True),

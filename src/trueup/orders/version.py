@@ -6,6 +6,7 @@ from trueup.core.errors import Refusal
 from trueup.orders.state import OrderRow
 
 RULE = "orders.changed"
+FIND_ORDER = "Name it by its id; `GET /v1/orders/NUMBER` and `trueup show /v1/orders/NUMBER` tell it."
 
 
 def known_order(row: OrderRow | None, order: str, version: int | None = None) -> Refusal | None:
@@ -20,7 +21,7 @@ def known_order(row: OrderRow | None, order: str, version: int | None = None) ->
 
 def unknown_order(order: str) -> Refusal:
     """Return the refusal of an id that is no order's."""
-    return Refusal("orders.unknown", f"There is no order {order!r}.", "Look it up by its number.", "order", order)
+    return Refusal("orders.unknown", f"There is no order {order!r}.", FIND_ORDER, "order", order)
 
 
 def changed(row: OrderRow, version: int | None) -> Refusal | None:

@@ -18,6 +18,7 @@ from trueup.orders.fulfilment_orders import FulfilmentOrdered, Why
 from trueup.orders.hold import concerns_order
 from trueup.orders.holds import blocking, held_refusal
 from trueup.orders.state import OrderRow, Orders
+from trueup.orders.version import FIND_ORDER
 from trueup.orders.workflow import advance, allows
 from trueup.sourcing import state as sourcing
 from trueup.sourcing.assign import (
@@ -218,7 +219,7 @@ def order_row(state: State, order: str, version: int | None) -> OrderRow | Refus
     """Return an order of ours at the version the caller has read, or why not."""
     row = state.of(Orders).order(order)
     if row is None or not row.captured.managed:
-        return Refusal("orders.unknown", f"There is no order {order!r} of ours.", "Look it up by its number.",
+        return Refusal("orders.unknown", f"There is no order {order!r} of ours.", FIND_ORDER,
                        "order", order)  # fmt: skip
     if version is not None and version != row.version:
         return Refusal("orders.changed", f"The order is at version {row.version}, not {version}.",

@@ -25,6 +25,7 @@ from trueup.orders.state import Line, OrderRow, Orders
 from trueup.orders.tax import Place
 from trueup.orders.tax_state import OrderTaxes
 from trueup.orders.taxing import retaxed
+from trueup.orders.version import FIND_ORDER
 from trueup.orders.workflow import BusinessEvent, advance, allows, stays
 from trueup.sourcing import state as sourcing
 from trueup.sourcing.policy import Group, OrderFacts, Routing
@@ -76,7 +77,7 @@ def assign_order(state: State, command: AssignOrder, context: Context) -> Decisi
     row = state.of(Orders).order(command.order)
     if row is None or not row.captured.managed:
         return Refusal("orders.unknown", f"There is no order {command.order!r} of ours to source.",
-                       "Look it up by its number.", "order", command.order)  # fmt: skip
+                       FIND_ORDER, "order", command.order)  # fmt: skip
     refusal = allows(row, "sourced", context.policies) or overdue(row, context.now)
     if refusal is not None:
         return refusal
@@ -186,13 +187,17 @@ def _outcome(found: Route) -> Outcome:
 def waits(state: State, order: str, needs: Sequence[Need], found: Route, context: Context) -> list[Event]:
     """Return what no longer waits for supply, and where a location owes the rest, that it waits there from now on.
 
-    What a hold keeps back waits on as it did, and what waits there already keeps its turn and its date.
-    Source: behaviours 11 and 13.
+    What a hold keeps back waits on as it did, and what waits there already keeps its turn and its date. What its only
+    location rejected waits there no more. Source: behaviours 11, 13 and 21.
     """
     short = dict(found.short)
     left = {need.line: short.get(need.line, ZERO) for need in needs}
     if found.owed_by is None:
-        return no_longer_waits(state, order, left, context.now)
+        turned_down = {need.line for need in needs if need.only in need.rejected}
+        gone = _pegged(state, order, turned_down)
+        kept = {line: units for line, units in left.items() if line not in turned_down}
+        return [*release_events(state, order, gone, "rejected", context.now),
+                *no_longer_waits(state, order, kept, context.now)]  # fmt: skip
     pegged = _pegged(state, order, left)
     if all(peg.location == found.owed_by for peg in state.of(Supply).pegs_of(order) if peg.line in left):
         events = no_longer_waits(state, order, left, context.now)

@@ -23,6 +23,7 @@ from trueup.core.quantity import ZERO, plain
 from trueup.sourcing.policy import Costs, Group, LocationFilter, Rule
 
 EARTH_KM = 6371.0
+UNSOURCED = "unsourced"
 
 
 class Need(msgspec.Struct, frozen=True):
@@ -85,7 +86,7 @@ class Share(msgspec.Struct, array_like=True, frozen=True):
 class Route(msgspec.Struct, frozen=True):
     """Where an order goes. short: units per line that nobody gives. owed_by: who owes them, under `backorder`.
 
-    queue: the named queue it waits in, when nothing of it is served.
+    queue: the named queue it waits in, where a person has to decide.
     """
 
     shares: tuple[Share, ...]
@@ -124,8 +125,10 @@ def route(
             continue
         if rule.otherwise == "queue":
             return Route((), _short(needs, ()), rule.name, tuple(tried), queue=rule.queue)
+        if turned_down(needs, short):
+            return Route(tuple(shares), short, rule.name, tuple(tried), queue=UNSOURCED)
         return Route(tuple(shares), short, rule.name, tuple(tried), owed_by=owes(rule, owing, needs, short))
-    return Route((), _short(needs, ()), None, tuple(tried), queue="unsourced")
+    return Route((), _short(needs, ()), None, tuple(tried), queue=UNSOURCED)
 
 
 def _filtered(
@@ -154,8 +157,9 @@ def dropped(needs: Sequence[Need], candidate: Candidate, where: LocationFilter) 
     location = candidate.location
     if not location.open:
         return "closed"
-    if any(need.only == location.id for need in needs):
-        return None
+    bound = [need for need in needs if need.only == location.id]
+    if bound:
+        return "rejected before" if all(location.id in need.rejected for need in bound) else None
     if all(need.only is not None for need in needs):
         return "the order is bound to another location"
     if location.kind == "supplier" and not where.drop_ship:
@@ -339,16 +343,32 @@ def owes(
 ) -> str | None:
     """Return the location that owes what is short, where a rule says so: the first it names that is open.
 
-    What is bound to a location is owed there, whoever the rule names. Source: behaviour 2.
+    What is bound to a location is owed there, whoever the rule names; who rejected a line owes nothing of it.
+    Source: behaviours 2 and 21.
     """
     if rule.otherwise != "backorder" or not short:
         return None
-    lines = {line for line, _ in short}
-    bound = {need.only for need in needs if need.line in lines}
+    wanting = _wanting(needs, short)
+    rejected = frozenset().union(*(need.rejected for need in wanting))
+    bound = {need.only for need in wanting}
     if len(bound) == 1 and None not in bound:
-        return bound.pop()
+        only = bound.pop()
+        return None if only in rejected else only
     named = [owing[code] for code in rule.backorder_at if code in owing]
-    return next((location.id for location in named if location.open), None)
+    return next((location.id for location in named if location.open and location.id not in rejected), None)
+
+
+def turned_down(needs: Sequence[Need], short: Sequence[tuple[int, Decimal]]) -> bool:
+    """Tell whether a short line was rejected by the only location it may come from: a person has to decide.
+
+    Source: behaviours 2 and 21.
+    """
+    return any(need.only in need.rejected for need in _wanting(needs, short))
+
+
+def _wanting(needs: Sequence[Need], short: Sequence[tuple[int, Decimal]]) -> list[Need]:
+    lines = {line for line, _ in short}
+    return [need for need in needs if need.line in lines]
 
 
 def distance_km(

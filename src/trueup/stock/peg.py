@@ -18,7 +18,7 @@ from trueup.core.verb import Event, State
 from trueup.stock.reserve import Demand
 from trueup.stock.supply_state import DemandPegged, DemandUnpegged, OpenPeg, OpenSupply, Peg, Supply, Unpeg
 
-Released = Literal["cancelled", "filled", "moved"]
+Released = Literal["cancelled", "filled", "moved", "rejected"]
 
 
 class Source(msgspec.Struct):
