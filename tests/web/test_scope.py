@@ -98,6 +98,7 @@ async def test_the_console_shows_only_the_scope(organised: Door, url: str, clock
         assert (await visitor.get(f"/orders/{orders['web']}")).status == 404
         for path in ("/journal", "/cases", "/actors", "/organisation"):
             assert (await visitor.get(path)).status == 403, path
+            assert f'href="{path}"' not in stock.text, "nobody is led to a closed door"
         assert (await visitor.get("/locations/SHOP1")).status == 200
 
 

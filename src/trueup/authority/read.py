@@ -1,4 +1,4 @@
-"""What administrators and the console may ask about people, services and their keys; never a digest or a password."""
+"""What others may ask about people, services and their keys, never a digest or a password; and about policies."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from typing import Any
 import msgspec
 
 from trueup.authority.state import Node
+from trueup.core import json
 from trueup.core.database import Connection
 from trueup.core.paging import bounded
+from trueup.core.policy import Policy
 
 
 class ActorDetail(msgspec.Struct, frozen=True):
@@ -35,6 +37,38 @@ class KeyDetail(msgspec.Struct, frozen=True):
     expires_at: datetime | None
     revoked_at: datetime | None
     scope: tuple[str, ...]
+
+
+class PolicyVersion(msgspec.Struct, frozen=True):
+    """One version of a policy document. active: it is in force."""
+
+    name: str
+    version: int
+    digest: str
+    document: Any
+    reason: str
+    by_actor: str
+    at: datetime
+    active: bool
+
+
+class PolicyInForce(msgspec.Struct, frozen=True):
+    """The version of a policy document that is in force. What nobody published is as shipped, and not listed."""
+
+    kind: str
+    name: str
+    version: int
+
+
+class PolicyKind(msgspec.Struct, frozen=True):
+    """One kind of policy documents. shipped: what holds where nothing was published; None for a kind that is gone.
+
+    versions: by name, the newest first.
+    """
+
+    kind: str
+    shipped: Any
+    versions: tuple[PolicyVersion, ...]
 
 
 _ACTOR = ", ".join(ActorDetail.__struct_fields__)
@@ -74,3 +108,32 @@ async def nodes(connection: Connection) -> tuple[Node, ...]:
 
 def _actor_of(row: tuple[Any, ...]) -> ActorDetail:
     return ActorDetail(*[*row[:4], tuple(row[4]), row[5], tuple(row[6]), row[7]])
+
+
+async def policies(connection: Connection) -> tuple[PolicyInForce, ...]:
+    """Return the documents in force, by kind and name."""
+    rows = await connection.execute("select kind, name, version from policy_active order by kind, name limit 1000")
+    return tuple(PolicyInForce(*row) for row in await rows.fetchall())
+
+
+async def policy_versions(connection: Connection, kind: str) -> tuple[PolicyVersion, ...]:
+    """Return the versions of all documents of a kind, by name, newest first."""
+    rows = await connection.execute(
+        """select p.name, p.version, p.digest, p.document, p.reason, p.by_actor, p.at, a.version is not null
+        from policy p left join policy_active a using (kind, name, version)
+        where p.kind = %s order by p.name, p.version desc limit 100""",
+        [kind],
+    )
+    return tuple(
+        PolicyVersion(row[0], row[1], bytes(row[2]).hex(), msgspec.json.decode(bytes(row[3])), *row[4:])
+        for row in await rows.fetchall()
+    )
+
+
+async def policy_kind(connection: Connection, kind: str, known: type[Policy] | None) -> PolicyKind | None:
+    """Return a kind's documents, and what is shipped; None where there is no such kind and never was."""
+    versions = await policy_versions(connection, kind)
+    if known is None and not versions:
+        return None
+    shipped = msgspec.json.decode(json.encode(known())) if known is not None else None
+    return PolicyKind(kind, shipped, versions)

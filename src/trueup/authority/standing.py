@@ -272,7 +272,7 @@ def loader(kinds: dict[str, type[Policy]]) -> Callable[[Connection], Awaitable[S
             if kind in kinds:
                 entry = Active(name, version, bytes(digest), json.decode(bytes(document), kinds[kind]))
                 documents[in_force].append(entry)
-        policies = Policies(documents[True], documents[False])
+        policies = Policies(documents[True], documents[False], kinds)
         return Standing(answers[0][0][0], actors, keys, policies, [Node(*columns) for columns in answers[4]])
 
     return load_standing

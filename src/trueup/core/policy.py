@@ -63,9 +63,12 @@ def digest(document: bytes) -> bytes:
 
 
 class Policies:
-    """The documents in force at one epoch; of pinned kinds, the older versions too."""
+    """The documents in force at one epoch; of pinned kinds, the older versions too. kinds: all that there are."""
 
-    def __init__(self, active: Iterable[Active], older: Iterable[Active] = ()) -> None:
+    def __init__(
+        self, active: Iterable[Active], older: Iterable[Active] = (), kinds: Mapping[str, type[Policy]] | None = None
+    ) -> None:
+        self.kinds = kinds or {}
         self._active = {(entry.document.kind, entry.name): entry for entry in active}
         self._pinned = {
             (entry.document.kind, entry.name, entry.version): entry.document

@@ -66,7 +66,7 @@ def bench(
         typer.echo()
         typer.secho(f"{figure.name}: {figure.figure:,.1f} {figure.unit}", bold=True)
         for what, value in _further(figure):
-            typer.secho(f"  {what:<24} {value}", fg="red" if what == "target" and figure.met is False else None)
+            typer.secho(f"  {what:<30} {value}", fg="red" if what == "target" and figure.met is False else None)
 
 
 def _further(figure: Figure) -> list[tuple[str, str]]:

@@ -161,7 +161,9 @@ def _check(on: Rig) -> None:
 @contextmanager
 def _asking(on: Rig, way: Way) -> Iterator[list[subprocess.Popen[bytes]]]:
     """Start the processes that ask; they have warmed up when this begins, and end with it."""
-    program = [sys.executable, "-m", "trueup.cli.bench.availability", on.url, str(way.answers), str(int(way.kept))]
+    # The package has the module imported already; that it is run as a program as well is meant.
+    program = [sys.executable, "-W", "ignore::RuntimeWarning:runpy", "-m", "trueup.cli.bench.availability",
+               on.url, str(way.answers), str(int(way.kept))]  # fmt: skip
     running = [
         subprocess.Popen([*program, str(number)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         for number in range(PROCESSES)

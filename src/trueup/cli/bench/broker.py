@@ -49,7 +49,6 @@ def broker() -> list[Figure]:
             met=kept and result.total <= result.sequential_total and not broken,
             beside={
                 "seconds": seconds,
-                "MB at most": megabytes or 0.0,
                 "cost": float(result.total),
                 "sequential cost": float(result.sequential_total),
                 "lower bound": float(bound.total),

@@ -388,6 +388,20 @@ READS: tuple[Read, ...] = (
         answer=lambda connection, asked: listed(authority.nodes(connection)),
     ),
     Read(
+        path="/v1/policies",
+        summary="List the policy documents in force",
+        returns=Listed[authority.PolicyInForce],
+        answer=lambda connection, asked: listed(authority.policies(connection)),
+    ),
+    Read(
+        path="/v1/policies/{kind}",
+        summary="Get one kind of policy documents: what is shipped, and every version that was published",
+        returns=authority.PolicyKind,
+        answer=lambda connection, asked: authority.policy_kind(
+            connection, asked.path["kind"], asked.policies.kinds.get(asked.path["kind"])
+        ),
+    ),
+    Read(
         path="/v1/actors",
         summary="List people and services",
         query=AfterId,

@@ -64,19 +64,6 @@ class CheckResult(msgspec.Struct, frozen=True):
     failing: int
 
 
-class PolicyVersion(msgspec.Struct, frozen=True):
-    """One version of a policy document. active: it is in force."""
-
-    name: str
-    version: int
-    digest: str
-    document: Any
-    reason: str
-    by_actor: str
-    at: datetime
-    active: bool
-
-
 async def recent_orders(connection: Connection, now: datetime) -> Recent | None:
     """Count the orders of the last 28 days, or of the 28 days before the newest order; None when there is no order."""
     newest = await _one(connection, "select max(placed_at) from orders where placed_at <= %s", [now])
@@ -174,29 +161,6 @@ async def checks(connection: Connection) -> tuple[CheckResult, ...]:
         "select name, promise, at, failing from check_result order by failing > 0 desc, at, name limit 200"
     )
     return tuple(CheckResult(*row) for row in await rows.fetchall())
-
-
-async def active_policies(connection: Connection) -> dict[str, tuple[tuple[str, int], ...]]:
-    """Return the documents in force: kind -> (name, version), by name."""
-    rows = await connection.execute("select kind, name, version from policy_active order by kind, name limit 1000")
-    found: dict[str, tuple[tuple[str, int], ...]] = {}
-    for kind, name, version in await rows.fetchall():
-        found[kind] = (*found.get(kind, ()), (name, version))
-    return found
-
-
-async def policy_versions(connection: Connection, kind: str) -> tuple[PolicyVersion, ...]:
-    """Return the versions of all documents of a kind, by name, newest first."""
-    rows = await connection.execute(
-        """select p.name, p.version, p.digest, p.document, p.reason, p.by_actor, p.at, a.version is not null
-        from policy p left join policy_active a using (kind, name, version)
-        where p.kind = %s order by p.name, p.version desc limit 100""",
-        [kind],
-    )
-    return tuple(
-        PolicyVersion(row[0], row[1], bytes(row[2]).hex(), msgspec.json.decode(bytes(row[3])), *row[4:])
-        for row in await rows.fetchall()
-    )
 
 
 def _seal_of(row: tuple[Any, ...] | None) -> Seal | None:

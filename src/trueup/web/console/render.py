@@ -34,6 +34,9 @@ PLACES = (
     ("/policies", "Policies"),
 )
 
+# Pages about the whole organisation, which are closed to who is confined to a part of it.
+ABOUT_ALL = frozenset({"/", "/cases", "/migrations", "/journal", "/actors", "/policies"})
+
 
 @cache
 def asset(name: str) -> str:
@@ -126,7 +129,7 @@ def environment() -> Environment:
     )  # fmt: skip
     made.globals.update(
         asset=asset, word=words.word, severities=words.SEVERITY, flags_explained=words.FLAGS, navigation=PLACES,
-        findings_explained=words.FINDINGS, root_causes=words.ROOT_CAUSES, overdue=overdue,
+        about_all=ABOUT_ALL, findings_explained=words.FINDINGS, root_causes=words.ROOT_CAUSES, overdue=overdue,
         fresh_key=lambda: uuid4().hex, zip=zip,
     )  # fmt: skip
     return made

@@ -128,6 +128,7 @@ class Visit:
     def _common(self) -> dict[str, Any]:
         return {
             "who": self.actor,
+            "confined": self.scope is not None,
             "csrf_field": csrf_field(self.csrf),
             "now": self.now,
             "params": self.params,

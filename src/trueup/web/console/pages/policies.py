@@ -10,13 +10,12 @@ import msgspec
 from litestar import Request, Response, get, post
 from litestar.params import FromPath
 
+from trueup.authority import read as authority
 from trueup.authority.publish import PublishPolicy
-from trueup.core import json as plain_json
+from trueup.authority.read import PolicyVersion
 from trueup.core.errors import Refusal, RefusalDetail
 from trueup.core.policy import Policy
 from trueup.orders.workflow import STATES, Workflow
-from trueup.web.console import figures
-from trueup.web.console.figures import PolicyVersion
 from trueup.web.console.visit import Visit, enter, unknown
 
 
@@ -32,7 +31,9 @@ async def list_policies(request: Request[Any, Any, Any]) -> Response[Any]:
     """Show the kinds of documents there are, and which of them somebody has published."""
     visit = await enter(request)
     async with visit.reading() as connection:
-        active = await figures.active_policies(connection)
+        active: dict[str, list[tuple[str, int]]] = {}
+        for document in await authority.policies(connection):
+            active.setdefault(document.kind, []).append((document.name, document.version))
     return await visit.show(
         "policies.html",
         section="/policies",
@@ -71,11 +72,10 @@ async def _policy_page(
     lines: Sequence[Line] = (),
 ) -> Response[Any]:
     async with visit.reading() as connection:
-        versions = await figures.policy_versions(connection, kind)
-    known = visit.site.kinds.get(kind)
-    if known is None and not versions:
+        found = await authority.policy_kind(connection, kind, known := visit.site.kinds.get(kind))
+    if found is None:
         raise unknown(f"There is no policy of kind {kind!r}.")
-    default = msgspec.json.decode(plain_json.encode(known())) if known is not None else None
+    versions, default = found.versions, found.shipped
     name = visit.params.get("name") or _first_name(known, versions)
     return await visit.show(
         "policy.html",
