@@ -7,10 +7,13 @@ from typing import Any
 
 import pytest
 from tests.conftest import stocked
-from tests.orders.capturing import basket, channel, lines, money, placed, publish
+from tests.orders.capturing import GERMANY, basket, channel, lines, money, placed, publish
 from tests.proof import prove
 
+from trueup.authority.standing import SYSTEM
+from trueup.catalogue.register import RegisterItem
 from trueup.core.door import Door
+from trueup.orders.business import Terms
 
 PENCE = (("MUG", 1, "1.06"), ("CUP", 1, "2.06"), ("POT", 1, "3.06"), ("JAR", 1, "4.06"))
 
@@ -77,4 +80,29 @@ async def test_freight_is_charged_once_under_the_channels_name_for_it(
     await channel(door, **document)
     order = await placed(door, basket(("MUG", 1, "10.00"), charges=(("GIFT", "1.00"),)))
     assert (await money(url, order))["charges"] == Decimal(charges)
+    await prove(url)
+
+
+FRENCH = Terms(tax_id="FR40303265045")
+
+
+@pytest.mark.parametrize(("table", "country", "business", "tax", "code"), [
+    ({"principle": "destination"}, "FR", None, "1.10", "S FR"),
+    ({"principle": "origin"}, "FR", None, "1.40", "S DE"),
+    ({"principle": "origin", "home": "FR"}, "DE", None, "1.10", "S FR"),
+    ({"union": ["DE", "FR"]}, "FR", FRENCH, "0", "K FR VATEX-EU-IC"),
+    ({"union": ["DE"]}, "FR", FRENCH, "0", "G FR VATEX-EU-G"),
+    ({"services": ["reduced"]}, "FR", FRENCH, "0", "AE FR VATEX-EU-AE"),
+    ({"services": []}, "FR", FRENCH, "0", "K FR VATEX-EU-IC"),
+])  # fmt: skip
+async def test_whose_tax_it_is_says_the_table(
+    door: Door, url: str, table: dict[str, Any], country: str, business: Terms | None, tax: str, code: str
+):
+    """Two of 10.00 at the reduced rates: 7 % of Germany, from where goods leave, and 5.5 % of France."""
+    await stocked(door, MUG=9)
+    await door.submit(SYSTEM, RegisterItem(sku="MUG", name="Mug", tax_class="reduced"), "reduced")
+    await publish(door, "tax", **{**GERMANY, **table})
+    await channel(door, tax="table")
+    order = await placed(door, basket(("MUG", 2, "10"), ship_country=country, business=business))
+    assert await lines(url, order, "tax", "tax_code") == [(Decimal(tax), code)]
     await prove(url)
