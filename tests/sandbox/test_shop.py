@@ -55,7 +55,7 @@ async def test_it_opens_several_places_where_orders_are_sourced_picked_up_and_re
 ) -> None:
     for code in premises.CODES:
         await stocked(door, location=code, MUG=120, PLATE=90, CUP=5)
-    opening = [*premises.organisation("webshop"), *premises.premises(), *premises.policies("webshop")]
+    opening = premises.everything("webshop", door.now().date())
     expect_all(await door.submit_all(SYSTEM, [(f"opening {at}", command) for at, command in enumerate(opening)]))
 
     @asynccontextmanager
@@ -69,9 +69,13 @@ async def test_it_opens_several_places_where_orders_are_sourced_picked_up_and_re
     counter = RegisterActor(name="Second counter", kind="service", roles=("Fulfilment Lead",))
     registered = await door.submit(SYSTEM, counter, "counter")
     second = Actor(registered.result["actor"], "service", counter.name, frozenset(counter.roles))
-    offers = [Offer(sku, code, Decimal("60"), "EUR") for sku in ("MUG", "PLATE", "CUP") for code in premises.CODES]
-    shop = Shop(door, SYSTEM, offers, seed=5, stores=premises.STORES,
-                warehouses=Warehouses((SYSTEM, second, SYSTEM), premises.SUPPLIER, reading))  # fmt: skip
+    offers = [
+        Offer(sku, code, Decimal("60"), "EUR")
+        for sku in ("MUG", "PLATE", "CUP", premises.TEA)
+        for code in premises.CODES
+    ]
+    warehouses = Warehouses((SYSTEM, second, SYSTEM), premises.SUPPLIER, reading, frozenset({premises.TEA}))
+    shop = Shop(door, SYSTEM, offers, seed=5, stores=premises.STORES, warehouses=warehouses)
     assert shop.backroom is not None
     work = shop.backroom.work
     for number in range(ACTS_MAX):

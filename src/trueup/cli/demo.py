@@ -167,7 +167,7 @@ async def _tell(settings: Settings, url: str, seed: int, dialect: str, *, quiet:
         with progress(quiet=quiet) as tick:
             means = Means(door, url, settings.home / "demo", price_of=price_of, tick=tick)
             report = await run_migration(means, [export], None)
-        await _accept(door, [*premises.premises(), *premises.policies(CHANNEL)], "opening")
+        await _accept(door, premises.everything(CHANNEL, datetime.now(UTC).date()), "opening")
     reported = await _reported(url, report.run)
     planted = _planted(key)
     link = await make_link(url, people[0])
@@ -232,7 +232,7 @@ def _serve(settings: Settings, url: str, seed: int, told: Told) -> None:
 
         shop = Shop(
             site.door, told.crew[0], await _offers(url), seed=seed, source=CHANNEL, stores=premises.STORES,
-            warehouses=Warehouses(told.crew, premises.SUPPLIER, site.reading),
+            warehouses=Warehouses(told.crew, premises.SUPPLIER, site.reading, frozenset({premises.TEA})),
         )  # fmt: skip
         task = asyncio.create_task(shop.run(ACTS_PER_SECOND, lambda: stopped), name="simulated shop")
         try:

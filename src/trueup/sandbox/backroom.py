@@ -59,7 +59,8 @@ class Backroom:
     """The warehouses' people. crew: who works, who counts again, and the supplier's system.
 
     stocked: (SKU, location's code) of what the shop sells. supplier: code of the location that supplies it. channel:
-    whose pools it sets. reading: lends a session to look at what is there. now: the door's time.
+    whose pools it sets. by_lot: SKUs whose stock is kept by lot. reading: lends a session to look at what is there.
+    now: the door's time.
     """
 
     def __init__(
@@ -74,6 +75,7 @@ class Backroom:
         supplier: str,
         channel: str,
         run: str,
+        by_lot: frozenset[str] = frozenset(),
     ) -> None:
         self._submit = submit
         self._now = now
@@ -85,6 +87,7 @@ class Backroom:
         self._supplier = supplier
         self._channel = channel
         self._run = run
+        self._by_lot = by_lot
         self._number = 0
         self._supplies: list[tuple[str, ReceiveStock]] = []
         self._transfers: list[tuple[str, tuple[TransferredLine, ...]]] = []
@@ -278,8 +281,9 @@ class Backroom:
         self.work.frozen += await self._done(command) is not None
 
     async def _book(self, place: str) -> Sequence[Availability]:
-        """Return what the book says lies at a place, of the first items by SKU."""
+        """Return what the book says lies at a place, of the first items by SKU; lots are left to people."""
         now = self._now()
         async with self._reading() as connection:
             query = StockQuery(location=place, as_of=now, limit=200)
-            return (await balances_as_of(connection, query, now)).items
+            rows = (await balances_as_of(connection, query, now)).items
+        return [row for row in rows if row.sku not in self._by_lot]

@@ -4,15 +4,17 @@ their location, and what a person looks at first.
 
 from __future__ import annotations
 
+from datetime import date, timedelta
 from decimal import Decimal
 
 from trueup.authority.organisation import SetNode
 from trueup.authority.publish import PublishPolicy
 from trueup.authority.state import NodeKind
-from trueup.catalogue.register import RegisterLocation
+from trueup.catalogue.register import KitPart, RegisterItem, RegisterLocation
 from trueup.catalogue.state import LocationKind
 from trueup.core import json
 from trueup.core.calendars import WorkCalendar
+from trueup.core.money import Amount
 from trueup.core.policy import Policy
 from trueup.core.quantity import Quantity
 from trueup.core.verb import Command
@@ -23,8 +25,10 @@ from trueup.orders.tax import TaxEntry, TaxTable
 from trueup.sourcing.policy import CostBand, Costs, Group, LocationFilter, OrderFilter, Routing, Rule, When
 from trueup.stock.limits import Buffer, Buffers
 from trueup.stock.promise import Lane, Method, ShippingMethods
+from trueup.stock.receive import ReceivedLine, ReceivedLot, ReceiveStock
 
 SUPPLIER = "FACTORY"
+TEA = "TEA-GREEN"
 _PLACES: tuple[tuple[str, str, LocationKind, str, str, str, str], ...] = (
     ("BERLIN-DC", "Berlin distribution centre", "warehouse", "DE", "Europe/Berlin", "52.52", "13.40"),
     ("LEEDS-DC", "Leeds distribution centre", "warehouse", "GB", "Europe/London", "53.80", "-1.55"),
@@ -44,6 +48,11 @@ _PARTS: tuple[tuple[str, str, NodeKind, str | None], ...] = (
 _RATES = (("DE", "19"), ("NL", "21"), ("FR", "20"), ("AT", "20"))
 CODES = tuple(code for code, *_ in _PLACES)
 STORES = tuple(code for code, _, kind, *_ in _PLACES if kind == "store")
+
+
+def everything(channel: str, today: date) -> list[Command]:
+    """Return the commands that open the shop, in their order; the organisation may be there before."""
+    return [*organisation(channel), *premises(), *policies(channel), *goods(today)]
 
 
 def premises() -> list[Command]:
@@ -66,6 +75,28 @@ def premises() -> list[Command]:
         for code, name, kind, country, zone, latitude, longitude in _PLACES
     ]
     return [*places, RegisterLocation(code=SUPPLIER, name="Factory in Brno", kind="supplier", country="CZ")]
+
+
+def goods(today: date) -> list[Command]:
+    """Return the commands that bring what a legacy export has none of: tea in lots with a date, and a phantom kit."""
+    items = [
+        RegisterItem(sku=TEA, name="Green tea, 100 g", category="food", unit_price=Amount("7.50"),
+                     currency="EUR", tracking="lot", expires=True, units={"case": Quantity(12)}),
+        RegisterItem(sku="TEAPOT", name="Teapot", unit_price=Amount("24.00"), currency="EUR"),
+        RegisterItem(sku="TEA-FOR-TWO", name="Teapot with tea", kind="kit", phantom=True, unit_price=Amount("29.00"),
+                     currency="EUR",
+                     components=(KitPart(sku="TEAPOT", quantity=Quantity(1)), KitPart(sku=TEA, quantity=Quantity(1)))),
+    ]  # fmt: skip
+    return [*items, *(_first_delivery(code, today, at) for at, code in enumerate(CODES))]
+
+
+def _first_delivery(code: str, today: date, number: int) -> Command:
+    lots = tuple(
+        ReceivedLot(f"L{number}{at}", Quantity(units), today + timedelta(days=days))
+        for at, (units, days) in enumerate(((12, 6), (24, 90), (36, 240)))
+    )
+    tea = ReceivedLine(TEA, Quantity(sum(lot.quantity for lot in lots)), lots=lots)
+    return ReceiveStock(location=code, lines=(tea, ReceivedLine("TEAPOT", Quantity(20))), reference=f"OPENING-{code}")
 
 
 def organisation(channel: str) -> list[Command]:

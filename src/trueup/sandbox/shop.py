@@ -70,6 +70,7 @@ class Warehouses(msgspec.Struct, frozen=True):
     crew: tuple[Actor, Actor, Actor]
     supplier: str
     reading: Reading
+    by_lot: frozenset[str] = frozenset()
 
 
 class Shop:
@@ -106,6 +107,7 @@ class Shop:
         self.backroom = None if warehouses is None else Backroom(
             self._submit, door.now, warehouses.crew, [(offer.sku, offer.location) for offer in offers],
             warehouses.reading, chance=self._chance, supplier=warehouses.supplier, channel=source, run=self._run,
+            by_lot=warehouses.by_lot,
         )  # fmt: skip
 
     async def run(self, per_second: float, until: Callable[[], bool]) -> Trade:
