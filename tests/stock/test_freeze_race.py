@@ -40,41 +40,52 @@ async def answer(process: asyncio.subprocess.Process, site: str) -> int:
     return int(await process.stdout.readline())
 
 
-async def race(door: Door, url: str, tries: int, protection: str = "lock") -> None:
-    """Let goods move at one site after the other, each of which is frozen meanwhile."""
+async def race(door: Door, url: str, tries: int, protection: str = "lock", first: int = 0) -> int:
+    """Let goods move at one site after the other, each of which is frozen meanwhile; return at how many they moved
+    between announcement and start. first: the number of the first site.
+    """
     setup: list[tuple[str, Command]] = [(f"i{n}", RegisterItem(sku=f"S{n}", name=f"S{n}")) for n in range(ITEMS)]
-    setup += [(f"l{n}", RegisterLocation(code=f"F{n}", name=f"F{n}")) for n in range(tries)]
+    sites = [f"F{n}" for n in range(first, first + tries)]
+    setup += [(site, RegisterLocation(code=site, name=site)) for site in sites]
     expect_all(await door.submit_all(SYSTEM, setup))
     mover, starter = await asyncio.gather(racer(url, "mover", protection), racer(url, "starter", protection))
-    for number in range(tries):
-        await asyncio.gather(answer(mover, f"F{number}"), answer(starter, f"F{number}"))
+    for site in sites:
+        await asyncio.gather(answer(mover, site), answer(starter, site))
     for process in (mover, starter):
         await process.communicate(b"\n")
         assert process.returncode == 0
-    if protection == "lock":
-        assert await rows(url, "select count(*) from stock_freeze where started_at is not null") == [(tries,)]
     at_stake = await rows(
         url,
-        """select count(distinct a.subject) from journal a
+        """select count(distinct a.subject)::int from journal a
         join journal s on s.subject = a.subject and s.name = 'stock.freeze_started'
         join journal m on m.name = 'stock.moved' and m.position between a.position and s.position
         where a.name = 'stock.freeze_announced'""",
     )
-    assert at_stake[0][0] > tries // 10, "movements were in flight"
+    moved: int = at_stake[0][0]
+    return moved
 
 
-async def test_a_movement_in_flight_is_in_the_snapshot_or_stopped(door: Door, url: str):
-    await race(door, url, 60)
-    await prove(url)
+async def frozen(url: str) -> int:
+    """Return how many freezes began."""
+    found = await rows(url, "select count(*)::int from stock_freeze where started_at is not null")
+    began: int = found[0][0]
+    return began
 
 
-@pytest.mark.crash
-async def test_a_movement_in_flight_is_in_the_snapshot_or_stopped_in_a_thousand_tries(door: Door, url: str):
-    await race(door, url, 1000)
+@pytest.mark.parametrize("tries", [60, pytest.param(1000, marks=pytest.mark.crash)])
+async def test_a_movement_in_flight_is_in_the_snapshot_or_stopped(door: Door, url: str, tries: int):
+    at_stake = await race(door, url, tries)
+    assert at_stake > tries // 10, "movements were in flight"
+    assert await frozen(url) == tries
     await prove(url)
 
 
 async def test_control_a_plain_flag_lets_movements_slip_through(door: Door, url: str):
-    await race(door, url, 40, "flag")
-    problems = await problems_of(url)
-    assert any("stock.nothing_moves_under_freeze" in problem for problem in problems), problems
+    """It is a race: where none slipped through in forty tries, forty more are run, and at last as many again."""
+    found: list[str] = []
+    for first in (0, 40, 80, 120):
+        await race(door, url, 40, "flag", first)
+        found = [problem for problem in await problems_of(url) if "stock.nothing_moves_under_freeze" in problem]
+        if found:
+            break
+    assert found
