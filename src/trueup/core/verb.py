@@ -279,6 +279,30 @@ class Personal(msgspec.Struct, frozen=True):
     mark: Callable[[State, str, Any], None] | None = None
 
 
+class Governed(msgspec.Struct, frozen=True):
+    """One thing that changes only by a change.
+
+    key: what the decision rights map to who decides (`routing.rules`, `item.tax_class`). object: which one it is
+    (`policy/routing/default#rules`, `item/itm_...#tax_class`). base: digest of what stands there, "" for nothing.
+    """
+
+    key: str
+    object: str
+    base: str
+
+
+class Governance(msgspec.Struct, Generic[C], frozen=True, kw_only=True):
+    """What makes a verb one of those that only an approved change carries out, once governance is declared.
+
+    keys: every key its objects can have. objects: what a command would change, on the loaded state; a command that
+    changes nothing governed names none and goes through as ever. undo: the command that puts back what stands now.
+    """
+
+    keys: tuple[str, ...]
+    objects: Callable[[State, C, Policies], tuple[Governed, ...]]
+    undo: Callable[[State, C, Policies], Command | Refusal]
+
+
 class Verb(msgspec.Struct, Generic[C], frozen=True, kw_only=True):
     """One act, as the door knows it.
 
@@ -286,7 +310,7 @@ class Verb(msgspec.Struct, Generic[C], frozen=True, kw_only=True):
     then_wants: tells the late slices (and those that only read) which rows those name that are loaded by now.
     touches: ids of aggregates; two commands for one are never in two batches at once in one process.
     concerns: the sites and channels it is about, on the loaded state (else those it names); who is confined to others
-    is refused, and so is what concerns none.
+    is refused, and so is what concerns none. governance: what it changes that somebody has to decide.
     """
 
     name: str
@@ -298,3 +322,4 @@ class Verb(msgspec.Struct, Generic[C], frozen=True, kw_only=True):
     concerns: Callable[[State, C], Concerns] = concerns_named
     personal: Personal | None = None
     moves: Callable[[State, C], tuple[Movement, ...]] | None = None
+    governance: Governance[C] | None = None
