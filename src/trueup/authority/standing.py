@@ -22,12 +22,17 @@ SYSTEM = Actor("act_system", "service", "Trueup", frozenset({"System"}))
 ROLES = (
     "Administrator",
     "Auditor",
+    "Change Control Board",
     "Data Steward",
     "Finance",
     "Fulfilment Lead",
+    "IT Process Owner",
     "Integration Owner",
+    "Master Data Owner",
+    "Operations Process Owner",
     "Order Agent",
     "Sponsor",
+    "Trainer",
 )
 
 
@@ -40,6 +45,11 @@ class Rights(Policy, frozen=True, kw_only=True):
             "System": ("*",),
             "Administrator": ("authority.*", "read"),
             "Auditor": ("read",),
+            "Change Control Board": ("cases.*", "read"),
+            "IT Process Owner": ("cases.*", "read"),
+            "Operations Process Owner": ("catalogue.operate_site", "cases.*", "read"),
+            "Master Data Owner": ("catalogue.*", "cases.*", "read"),
+            "Trainer": ("cases.act", "cases.comment", "read"),
             "Data Steward": ("catalogue.*", "parties.*", "orders.record", "orders.withdraw_record", "stock.count",
                              "orders.place_hold", "orders.release_hold", "orders.release_holds", "cases.*",
                              "migrate.*", "read"),
