@@ -19,12 +19,14 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """A document that steers behaviour. Subclasses name their `kind` and hold defaults a small shop can live with.
 
     names: what documents of the kind may be called; empty where any name goes. pinned: what was captured under one
-    version keeps it, so that every version stays at hand.
+    version keeps it, so that every version stays at hand. unreplayed: why replaying past commands cannot show what
+    another document of the kind would change, "" where it can.
     """
 
     kind: ClassVar[str]
     names: ClassVar[tuple[str, ...]] = ()
     pinned: ClassVar[bool] = False
+    unreplayed: ClassVar[str] = ""
 
     def faults(self, known: Known) -> list[Fault]:
         """Return what is wrong with the document beyond its fields' types; called before it is put in force."""
