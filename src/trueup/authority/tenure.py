@@ -1,0 +1,117 @@
+"""Who holds which role at a moment: own roles, accepted appointments, deputies and delegations. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
+from itertools import pairwise
+
+import msgspec
+
+from trueup.authority.people_state import Appointment, Delegation, Employment
+from trueup.core.verb import Actor
+
+SPONSOR = "Sponsor"
+RIGHT = "right to "
+"""How a delegated right stands among somebody's roles: `right to orders.cancel`."""
+EVER = (datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
+
+Allows = Callable[[frozenset[str], str], bool]
+
+
+class Tenure(msgspec.Struct, frozen=True):
+    """The appointments, delegations and contracts of one epoch."""
+
+    appointments: tuple[Appointment, ...] = ()
+    delegations: tuple[Delegation, ...] = ()
+    employments: Mapping[str, Employment] = {}
+
+    def span(self, now: datetime) -> tuple[datetime, datetime]:
+        """Return the time around `now`, from inclusive to exclusive, in which nothing starts or ends by itself."""
+        moments = {*EVER}
+        for appointment in self.appointments:
+            moments |= {appointment.from_at, appointment.until_at or EVER[1]}
+        for delegation in self.delegations:
+            moments |= {delegation.from_at, delegation.until_at}
+        moments |= {one.access_until for one in self.employments.values() if one.access_until is not None}
+        return next(span for span in pairwise(sorted(moments)) if span[0] <= now < span[1])
+
+    def gone(self, actor: str, now: datetime) -> bool:
+        """Tell whether somebody's contract has ended."""
+        employment = self.employments.get(actor)
+        return employment is not None and employment.over(now)
+
+
+NOBODY = Tenure()
+
+
+def actors_at(own: Mapping[str, Actor], tenure: Tenure, now: datetime, allows: Allows) -> dict[str, Actor]:
+    """Return who may act at a moment, each with all roles held then.
+
+    own: everybody active, with the roles they have for everything. allows: whether roles give a right. A delegation
+    gives what its giver still holds without delegations. Whose contract ended is not among them.
+    """
+    present = {id_: actor for id_, actor in own.items() if not tenure.gone(id_, now)}
+    held = {id_: set(actor.roles) for id_, actor in present.items()}
+    for appointment in tenure.appointments:
+        for id_ in people_of(appointment, present, tenure, now):
+            held[id_].add(appointment.role)
+    given = [(d, entry) for d in tenure.delegations for entry in _given(d, held, now, allows)]
+    for delegation, entry in given:
+        if delegation.taker in held:
+            held[delegation.taker].add(entry)
+    return {
+        id_: msgspec.structs.replace(actor, roles=frozenset(held[id_])) if held[id_] != actor.roles else actor
+        for id_, actor in present.items()
+    }
+
+
+def _given(delegation: Delegation, held: Mapping[str, set[str]], now: datetime, allows: Allows) -> list[str]:
+    if not delegation.holds(now) or delegation.giver not in held:
+        return []
+    roles = held[delegation.giver]
+    if delegation.role is not None:
+        return [delegation.role] if delegation.role in roles else []
+    return [RIGHT + right for right in delegation.rights if allows(frozenset(roles), right)]
+
+
+def people_of(appointment: Appointment, present: Mapping[str, Actor], tenure: Tenure, now: datetime) -> tuple[str, ...]:
+    """Return who fills an appointment at a moment: holder, then deputy; where both are gone, the sponsors."""
+    if not appointment.holds(now):
+        return ()
+    filling = [appointment.actor] if appointment.actor in present else []
+    if appointment.deputy is not None and appointment.deputy_accepted_at is not None and appointment.deputy in present:
+        filling.append(appointment.deputy)
+    return tuple(filling) or sponsors(present, tenure, now)
+
+
+def sponsors(present: Mapping[str, Actor], tenure: Tenure, now: datetime) -> tuple[str, ...]:
+    """Return the people who are Sponsor at a moment, to whom falls what nobody else holds."""
+    appointed = [a for a in tenure.appointments if a.role == SPONSOR and a.holds(now)]
+    named = [id_ for a in appointed for id_ in (a.actor, a.deputy if a.deputy_accepted_at else None) if id_]
+    own = sorted(id_ for id_, actor in present.items() if SPONSOR in actor.roles)
+    return _once(id_ for id_ in [*named, *own] if id_ in present)
+
+
+def holders_at(
+    present: Mapping[str, Actor], tenure: Tenure, role: str, over: str | None, now: datetime
+) -> tuple[str, ...]:
+    """Return who holds a role over something: those appointed to it, each with deputy, and then those for everything.
+
+    present: who may act at the moment with their own roles. Last come those it was delegated to.
+    """
+    order = [a for a in tenure.appointments if a.role == role and a.over == over and over is not None]
+    order += [a for a in tenure.appointments if a.role == role and a.over is None]
+    appointed = [id_ for a in order for id_ in people_of(a, present, tenure, now)]
+    own = sorted(id_ for id_, actor in present.items() if role in actor.roles)
+    holding = {*appointed, *own}
+    lent = [
+        d.taker
+        for d in tenure.delegations
+        if d.role == role and d.holds(now) and d.giver in holding and d.taker in present and d.over in (None, over)
+    ]
+    return _once([*appointed, *own, *lent])
+
+
+def _once(found: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(found))
