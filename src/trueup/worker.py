@@ -159,6 +159,7 @@ async def tidy_now(url: str) -> None:
     connection = await connect(url, statement_timeout="15min")
     try:
         await connection.execute("delete from door_key where at < now() - make_interval(days => %s)", [KEY_DAYS])
+        await connection.execute("delete from refused_command where at < now() - make_interval(days => %s)", [KEY_DAYS])
         await connection.execute("delete from sign_in_link where expires_at < now() - interval '1 day'")
         await connection.execute("delete from web_session where expires_at < now()")
         await connection.execute("delete from sign_in_failure where at < now() - interval '1 day'")

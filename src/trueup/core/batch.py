@@ -22,12 +22,13 @@ from typing import Any, Protocol
 import msgspec
 import psycopg
 
-from trueup.core import ids, journal, json
+from trueup.core import ids, journal, json, refused
 from trueup.core.arrays import literal
 from trueup.core.checks import Check
 from trueup.core.database import Connection
 from trueup.core.errors import Refusal
 from trueup.core.policy import Policies, Policy
+from trueup.core.refused import RULE, Kept, Stop, Stopped, Verdict, stands
 from trueup.core.verb import (
     Accepted,
     Actor,
@@ -39,6 +40,7 @@ from trueup.core.verb import (
     Loading,
     Outcome,
     Rows,
+    SetAside,
     Slice,
     State,
     Statement,
@@ -56,7 +58,8 @@ class Standing(Protocol):
     policies: Policies
 
 
-Guard = Callable[[Any, Actor, Verb[Any], Command, datetime, State], Decision | None]
+Guard = Callable[[Any, Actor, Verb[Any], Command, datetime, State], Decision | SetAside | None]
+Judge = Callable[[Any, Stop], Verdict]
 LoadStanding = Callable[[Connection], Awaitable[Any]]
 
 
@@ -64,7 +67,7 @@ class House(msgspec.Struct, frozen=True):
     """What the door is built of; `house.py` fills it in.
 
     slices: in the order of locks. guards: asked in this order before every rule. load_standing: reads rights, policies.
-    kinds: the policy documents the rooms know.
+    kinds: the policy documents the rooms know. judge: asked whether a stop stands, where a guard or a rule stopped one.
     """
 
     verbs: dict[type[Command], Verb[Any]]
@@ -74,12 +77,13 @@ class House(msgspec.Struct, frozen=True):
     events: dict[str, type[Event]]
     checks: tuple[Check, ...] = ()
     kinds: dict[str, type[Policy]] = {}
+    judge: Judge = stands
 
 
 class Submission:
     """One command on its way through the door; `outcome` is set by the batch that took it."""
 
-    __slots__ = ("actor", "body", "command", "digest", "future", "keep", "key", "outcome", "touches", "verb")
+    __slots__ = ("actor", "body", "command", "digest", "future", "keep", "key", "outcome", "stopped", "touches", "verb")
 
     def __init__(self, verb: Verb[Any], actor: Actor, key: str, command: Command) -> None:
         self.verb = verb
@@ -98,6 +102,7 @@ class Submission:
         self.body = body
         self.touches = verb.touches(command)
         self.outcome: Outcome | None = None
+        self.stopped: tuple[Stopped, ...] = ()
         self.future: asyncio.Future[Outcome] | None = None
 
     def mark(self, state: State) -> None:
@@ -132,7 +137,7 @@ async def run(
     state = State(house.slices)
     state.under(standing.policies)
     for submission in submissions:
-        submission.outcome = None
+        submission.outcome, submission.stopped = None, ()
         submission.mark(state)
         submission.verb.wants(state, submission.command, standing.policies)
     ordered = sorted(submissions, key=lambda s: (s.actor.id, s.key))
@@ -343,6 +348,8 @@ def _decide_all(
             submission.outcome = quarantined(submission)
             continue
         _evolve(state, submission, decision)
+        if isinstance(decision, SetAside):
+            poisoned.append((submission, f"{decision.rule}: {decision.refusal.what}"))
         if isinstance(decision, Accepted) and decision.events:
             _record(entries, submission, decision)
     return entries, poisoned
@@ -358,19 +365,53 @@ def _settle_due(state: State, now: datetime) -> list[journal.Entry]:
     return entries
 
 
-def _decide(house: House, standing: Any, state: State, submission: Submission, context: Context) -> Decision:
-    """Ask the guards in their order, then the rule."""
+def _decide(house: House, standing: Any, state: State, submission: Submission, context: Context) -> Decision | SetAside:
+    """Ask the guards in their order, then the rule; where one says no, ask whether that stands.
+
+    A rule that an override excuses is asked again, with what is excused; a guard is passed.
+    """
+    let_pass: list[Event] = []
     for guard in house.guards:
-        decision = guard(standing, submission.actor, submission.verb, submission.command, context.now, state)
-        if decision is not None:
+        stop = guard(standing, submission.actor, submission.verb, submission.command, context.now, state)
+        if stop is not None and not _passes(
+            house, standing, state, submission, context, guard.__name__, stop, let_pass
+        ):
+            return stop
+    decision = submission.verb.decide(state, submission.command, context)
+    while isinstance(decision, Refusal):
+        unheeded = context.excuses(decision.rule, decision.value)
+        if not _passes(house, standing, state, submission, context, RULE, decision, let_pass) or unheeded:
             return decision
-    return submission.verb.decide(state, submission.command, context)
+        context = msgspec.structs.replace(context, excused=context.excused | {(decision.rule, decision.value)})
+        decision = submission.verb.decide(state, submission.command, context)
+    return msgspec.structs.replace(decision, events=(*let_pass, *decision.events)) if let_pass else decision
 
 
-def _evolve(state: State, submission: Submission, decision: Decision) -> None:
+def _passes(
+    house: House,
+    standing: Any,
+    state: State,
+    submission: Submission,
+    context: Context,
+    guard: str,
+    decision: Decision | SetAside,
+    let_pass: list[Event],
+) -> bool:
+    """Tell whether the command goes on in spite of a stop; note the stop, and what letting it pass was recorded as."""
+    stop = Stop(guard, decision, submission.actor, submission.verb, submission.command, context.now, state)
+    verdict = house.judge(standing, stop)
+    submission.stopped += (Stopped(guard, stop.rule, verdict.ended),)
+    let_pass += verdict.events
+    return verdict.passes
+
+
+def _evolve(state: State, submission: Submission, decision: Decision | SetAside) -> None:
     """Set the outcome and take the events into the state."""
     if isinstance(decision, Refusal):
         submission.outcome = Outcome("refused", refusal=decision)
+        return
+    if isinstance(decision, SetAside):
+        submission.outcome = Outcome("quarantined", refusal=decision.refusal)
         return
     submission.outcome = Outcome(decision.status, decision.result)
     for event in decision.events:
@@ -413,9 +454,15 @@ async def _apply(
             )
         )
     statements += [keep_quarantined(submission, error) for submission, error in poisoned]
+    statements += refused.keep(batch, [kept for submission in submissions for kept in _kept(submission)])
     statements += journal.append(batch.id, batch.at, entries)
     statements.append(Statement("commit"))
     await roundtrip(connection, statements)
+
+
+def _kept(s: Submission) -> list[Kept]:
+    """Return what stopped a command on its way, to be kept; for most commands nothing did."""
+    return [Kept(s.actor.id, s.verb.name, s.key, refused.subject_of(s.command), s.body, stop) for stop in s.stopped]
 
 
 def quarantined(submission: Submission) -> Outcome:

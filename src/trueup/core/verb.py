@@ -82,12 +82,20 @@ class Actor(msgspec.Struct, frozen=True):
 
 
 class Context(msgspec.Struct, frozen=True):
-    """What a rule may know besides state and command: who, when, fresh ids, and the policies in force."""
+    """What a rule may know besides state and command: who, when, fresh ids, and the policies in force.
+
+    excused: (code of a refusal, its value) that an override lets pass; a rule that can be overridden asks `excuses`.
+    """
 
     actor: Actor
     now: datetime
     new_id: IdSource
     policies: Policies
+    excused: frozenset[tuple[str, str]] = frozenset()
+
+    def excuses(self, rule: str, subject: str) -> bool:
+        """Tell whether an override lets this refusal of this value pass; its use is recorded on the override."""
+        return (rule, subject) in self.excused
 
 
 class Accepted(msgspec.Struct, frozen=True):
@@ -100,6 +108,22 @@ class Accepted(msgspec.Struct, frozen=True):
     subject: str
     result: dict[str, Any] = {}
     status: Status = "applied"
+
+
+class SetAside(msgspec.Struct, frozen=True):
+    """A guard's word on a command that must neither be carried out nor be lost: kept among the quarantined ones."""
+
+    refusal: Refusal
+
+    @property
+    def rule(self) -> str:
+        """The code of its refusal."""
+        return self.refusal.rule
+
+    @property
+    def value(self) -> str:
+        """What its refusal is about."""
+        return self.refusal.value
 
 
 class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):

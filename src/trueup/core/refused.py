@@ -1,0 +1,157 @@
+"""Commands that a guard or a rule stopped: kept 30 days, so that what the guards cost can be told and replayed.
+
+Nothing is decided from them. Their personal words were replaced before the door looked at them, and nobody kept those.
+"""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Literal
+
+import msgspec
+
+from trueup.core.database import Connection
+from trueup.core.errors import Refusal
+from trueup.core.verb import Accepted, Actor, Batch, Command, Event, SetAside, State, Statement, Verb
+
+RULE = "rule"
+"""What stands for the guard where the act's own rule refused."""
+
+Ended = Literal["refused", "queued", "quarantined", "would_refuse", "overridden"]
+
+
+class Stopped(msgspec.Struct, frozen=True):
+    """One stop on a command's way. guard: its name, or `rule`. rule: the code of the refusal.
+
+    ended: refused; queued or quarantined by the guard; would_refuse, where the guard is only simulated; overridden.
+    """
+
+    guard: str
+    rule: str
+    ended: Ended
+
+
+class Stop(msgspec.Struct, frozen=True):
+    """A decision that keeps a command from its rule, or the rule's own refusal, before it is known whether it stands.
+
+    guard: its name, or `rule`. rule: the refusal's code; of what a guard lets wait, the guard's name. subject: what the
+    refusal is about: its value.
+    """
+
+    guard: str
+    decision: Accepted | Refusal | SetAside
+    actor: Actor
+    verb: Verb[Any]
+    command: Command
+    now: datetime
+    state: State
+
+    @property
+    def rule(self) -> str:
+        """The code that the stop goes by."""
+        return self.guard if isinstance(self.decision, Accepted) else self.decision.rule
+
+    @property
+    def subject(self) -> str:
+        """What the refusal is about, "" where it does not say."""
+        return "" if isinstance(self.decision, Accepted) else self.decision.value
+
+    @property
+    def ended(self) -> Ended:
+        """How the command ends if this stands."""
+        if isinstance(self.decision, Accepted):
+            return "queued"
+        return "quarantined" if isinstance(self.decision, SetAside) else "refused"
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """Whether a stop stands. ended: would_refuse and overridden let the command go on, after these events."""
+
+    ended: Ended
+    events: tuple[Event, ...] = ()
+
+    @property
+    def passes(self) -> bool:
+        """Tell whether the command goes on."""
+        return self.ended in ("would_refuse", "overridden")
+
+
+def stands(standing: Any, stop: Stop) -> Verdict:
+    """Let every stop stand."""
+    return Verdict(stop.ended)
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """A command that was stopped, with what stopped it. subject: the id it named, "" where it named none."""
+
+    actor: str
+    verb: str
+    key: str
+    subject: str
+    body: bytes
+    stopped: Stopped
+
+
+class RefusedCommand(msgspec.Struct, frozen=True, kw_only=True):
+    """One row as it stands."""
+
+    id: str
+    at: datetime
+    batch: str
+    actor: str
+    verb: str
+    key: str
+    subject: str
+    guard: str
+    rule: str
+    ended: str
+    body: bytes
+
+
+_ID = re.compile(r"[a-z]{2,5}_[0-9a-zA-Z]{1,60}")
+
+
+def subject_of(command: Command) -> str:
+    """Return the first id that a command names in a field of its own; what makes something new names none."""
+    values = (getattr(command, name) for name in command.__struct_fields__)
+    return next((value for value in values if type(value) is str and _ID.fullmatch(value)), "")
+
+
+def keep(batch: Batch, kept: Sequence[Kept]) -> list[Statement]:
+    """Return the one statement that writes what was stopped in a batch; none where nothing was."""
+    if not kept:
+        return []
+    return [
+        Statement(
+            """insert into refused_command (id, at, batch, actor, verb, key, subject, guard, rule, ended, body)
+            select id, %s, %s::uuid, actor, verb, key, subject, guard, rule, ended, body
+            from unnest(%s::uuid[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[],
+                        %s::bytea[]) as r (id, actor, verb, key, subject, guard, rule, ended, body)""",
+            [
+                batch.at, batch.id, [str(uuid.uuid4()) for _ in kept], [k.actor for k in kept], [k.verb for k in kept],
+                [k.key for k in kept], [k.subject for k in kept], [k.stopped.guard for k in kept],
+                [k.stopped.rule for k in kept], [k.stopped.ended for k in kept], [k.body for k in kept],
+            ],
+        )
+    ]  # fmt: skip
+
+
+_COLUMNS = "id::text, at, batch::text, actor, verb, key, subject, guard, rule, ended, body"
+
+
+async def read(
+    connection: Connection, from_at: datetime, to_at: datetime, after: tuple[datetime, str] | None = None,
+    limit: int = 1000,
+) -> list[RefusedCommand]:  # fmt: skip
+    """Return up to `limit` rows of a span of time, oldest first. after: (at, id) of the last one seen."""
+    at, id_ = after or (from_at, "00000000-0000-0000-0000-000000000000")
+    rows = await connection.execute(
+        f"""select {_COLUMNS} from refused_command
+        where at >= %s and at < %s and (at, id) > (%s, %s::uuid) order by at, id limit %s""",
+        [from_at, to_at, at, id_, limit],
+    )
+    names = RefusedCommand.__struct_fields__
+    return [RefusedCommand(**dict(zip(names, row, strict=True))) for row in await rows.fetchall()]
