@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal
-from typing import Annotated
-from zoneinfo import available_timezones
+from typing import Annotated, Any
 
 import msgspec
 
 from trueup.catalogue import gtin
+from trueup.catalogue.gtin_rules import needs_no_gtin
+from trueup.catalogue.sound import findings_of, unsound_item, unsound_location
 from trueup.catalogue.state import (
     AliasAdded,
     Catalogue,
@@ -19,14 +21,15 @@ from trueup.catalogue.state import (
     Location,
     LocationKind,
     LocationRegistered,
+    Pack,
     Tracking,
 )
 from trueup.catalogue.units import EACH
 from trueup.core.errors import Refusal
 from trueup.core.fields import CustomFields, Given, Value, checked
-from trueup.core.money import Amount, is_currency
+from trueup.core.money import Amount
 from trueup.core.policy import Policies
-from trueup.core.quantity import Quantity, plain
+from trueup.core.quantity import Quantity
 from trueup.core.verb import Accepted, Body, Command, Context, Decision, State, Verb
 
 Key = Annotated[str, msgspec.Meta(min_length=1, max_length=120, pattern=r"^\S(.*\S)?$")]
@@ -45,6 +48,22 @@ class KitPart(Body, frozen=True, kw_only=True):
     quantity: Quantity
 
 
+Mark = Annotated[str, msgspec.Meta(min_length=1, max_length=80)]
+Marks = Annotated[tuple[Mark, ...], msgspec.Meta(max_length=50)]
+Because = Annotated[str, msgspec.Meta(min_length=1, max_length=500)]
+
+
+class GivenPack(Body, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What one unit of measure holds: `count` of `contains`, above zero. gtin: that of this level of packing."""
+
+    count: Quantity
+    contains: Unit = EACH
+    gtin: str | None = None
+
+
+Packs = Annotated[dict[Unit, GivenPack], msgspec.Meta(max_length=20)]
+
+
 class RegisterItem(Command, frozen=True, kw_only=True):
     """Make an item known, or replace its attributes.
 
@@ -53,6 +72,10 @@ class RegisterItem(Command, frozen=True, kw_only=True):
     phantom: a kit without stock of its own, sold as its components; a kit that is assembled has stock like a good.
     tracking: whether its stock is kept by lot or serial number; expires: lots carry a date. lead_days: from ordering
     it to receiving it. units: unit of measure -> base units in one (`{"case": "24"}`); `each` is one, unsaid.
+    What follows `fields` stays as it is when left out, and null takes it away: the size of one unit as packed, in mm;
+    packs: unit -> what it holds; return_days: after delivery, 0 is never; what the pack declares (brand, net content
+    and its unit, formulation, certification marks, price on pack). gtin_kept_because: why a change that asks for a new
+    GTIN keeps the old one.
     """
 
     sku: Key
@@ -72,6 +95,18 @@ class RegisterItem(Command, frozen=True, kw_only=True):
     lead_days: Days | None = None
     units: Annotated[dict[Unit, Quantity], msgspec.Meta(max_length=20)] = msgspec.field(default_factory=dict)
     fields: Given = msgspec.field(default_factory=dict)
+    length_mm: Quantity | msgspec.UnsetType | None = msgspec.UNSET
+    width_mm: Quantity | msgspec.UnsetType | None = msgspec.UNSET
+    height_mm: Quantity | msgspec.UnsetType | None = msgspec.UNSET
+    packs: Packs | msgspec.UnsetType | None = msgspec.UNSET
+    return_days: Days | msgspec.UnsetType | None = msgspec.UNSET
+    brand: Text | msgspec.UnsetType | None = msgspec.UNSET
+    net_content: Quantity | msgspec.UnsetType | None = msgspec.UNSET
+    net_content_unit: Unit | msgspec.UnsetType | None = msgspec.UNSET
+    formulation: Text | msgspec.UnsetType | None = msgspec.UNSET
+    certifications: Marks | msgspec.UnsetType | None = msgspec.UNSET
+    price_on_pack: Amount | msgspec.UnsetType | None = msgspec.UNSET
+    gtin_kept_because: Because | None = None
 
 
 class RegisterLocation(Command, frozen=True, kw_only=True):
@@ -106,23 +141,28 @@ def register_item(state: State, command: RegisterItem, context: Context) -> Deci
 
     Refuses a key that another item answers to, an unknown currency, a negative weight, a kit whose parts cannot be
     (unknown, itself, a phantom kit, a charge), expiry without lots, units that are none, and custom fields that the
-    `fields` policy does not know; nothing is written then. A repetition that changes nothing ends as merged.
-    Source: behaviour 14.
+    `fields` policy does not know; and a change that asks for a new GTIN while the old one stays without a reason.
+    Nothing is written then. A repetition that changes nothing ends as merged.
+    Source: behaviour 14; GS1 GTIN Management Standard.
     """
     catalogue = state.of(Catalogue)
     known = catalogue.item(command.sku)
     if known is not None and known.sku != command.sku:
         return _taken(command.sku, known)
-    refusal = _item_refusal(command) or _kit_refusal(catalogue, command)
+    refusal = _kit_refusal(catalogue, command)
     if refusal is not None:
         return refusal
     fields = checked(context.policies.get(CustomFields, "item"), command.fields, known.fields if known else None)
     if isinstance(fields, Refusal):
         return fields
     item = _item(catalogue, command, known, fields, context)
+    refusal = unsound_item(item) or (needs_no_gtin(known, item, command.gtin_kept_because) if known else None)
+    if refusal is not None:
+        return refusal
     events: list[ItemRegistered | AliasAdded] = []
     if known is None or msgspec.structs.replace(item, version=known.version) != known:
-        events.append(ItemRegistered(item=item, at=context.now))
+        kept = command.gtin_kept_because
+        events.append(ItemRegistered(item=item, at=context.now, gtin_kept_because=kept))
     for alias in dict.fromkeys(command.aliases):
         other = catalogue.item(alias)
         if other is not None and other.id != item.id:
@@ -139,13 +179,13 @@ def register_location(state: State, command: RegisterLocation, context: Context)
     Refuses an unknown time zone, a point that is not on the globe, and unknown custom fields.
     """
     known = state.of(Catalogue).location(command.code)
-    refusal = _location_refusal(command)
-    if refusal is not None:
-        return refusal
     fields = checked(context.policies.get(CustomFields, "location"), command.fields, known.fields if known else None)
     if isinstance(fields, Refusal):
         return fields
     location = _location(command, known, fields, context)
+    refusal = unsound_location(location)
+    if refusal is not None:
+        return refusal
     result = {"location": location.id, "code": location.code}
     if known is not None and msgspec.structs.replace(location, version=known.version) == known:
         return Accepted((), location.id, result, "merged")
@@ -176,38 +216,6 @@ def _location(
         pickup=command.pickup,
         fields=fields,
     )
-
-
-def _location_refusal(command: RegisterLocation) -> Refusal | None:
-    if command.timezone not in available_timezones():
-        return Refusal("catalogue.timezone", f"{command.timezone[:60]!r} is not a time zone.",
-                       "Use an IANA name such as Europe/Berlin.", "timezone", command.timezone[:60])  # fmt: skip
-    if (command.latitude is None) != (command.longitude is None):
-        return Refusal("catalogue.position", "A position has a latitude and a longitude.", "Send both, or neither.",
-                       "latitude" if command.latitude is None else "longitude")  # fmt: skip
-    for name, value, most in (("latitude", command.latitude, 90), ("longitude", command.longitude, 180)):
-        if value is not None and abs(value) > most:
-            return Refusal("catalogue.position", f"There is no {name} {plain(value)}.",
-                           f"Send degrees from -{most} to {most}.", name, plain(value))  # fmt: skip
-    return None
-
-
-def _item_refusal(command: RegisterItem) -> Refusal | None:
-    if command.currency is not None and not is_currency(command.currency):
-        return Refusal("catalogue.currency", f"{command.currency!r} is not a currency.", "Use an ISO 4217 code.",
-                       "currency", command.currency)  # fmt: skip
-    if command.weight_g is not None and command.weight_g < 0:
-        return Refusal("catalogue.weight", "A weight is zero or more grams.", "Leave it out where it is not known.",
-                       "weight_g", str(command.weight_g))  # fmt: skip
-    if command.expires and command.tracking == "none":
-        return Refusal("catalogue.expiry", "Only lots and serial numbers carry an expiry date.",
-                       "Set tracking to lot or serial, or leave expires out.", "expires", "true")  # fmt: skip
-    for name, number in command.units.items():
-        if number <= 0 or name == EACH:
-            return Refusal("catalogue.unit", f"{plain(number)} {EACH} is no {name!r}.",
-                           f"Say how many {EACH} one is, above zero; {EACH} itself is one and needs no entry.",
-                           f"units.{name}", plain(number))  # fmt: skip
-    return None
 
 
 def _kit_refusal(catalogue: Catalogue, command: RegisterItem) -> Refusal | None:
@@ -252,23 +260,19 @@ def _part_fault(part: KitPart, item: Item | None, sku: str) -> str | None:
 def _item(
     catalogue: Catalogue, command: RegisterItem, known: Item | None, fields: dict[str, Value], context: Context
 ) -> Item:
-    findings = []
     number = command.gtin
-    if number is not None and gtin.fault(number) is not None:
-        findings.append("gtin.invalid")
-        number = None
+    wrong = number is not None and gtin.fault(number) is not None
     parts = [(catalogue.item(part.sku), part.quantity) for part in command.components]
-    return Item(
+    item = Item(
         id=known.id if known else context.new_id("itm"),
         sku=command.sku,
         name=command.name,
         kind=command.kind,
-        gtin=number,
+        gtin=None if wrong else number,
         weight_g=command.weight_g,
         category=command.category,
         unit_price=command.unit_price,
         currency=command.currency,
-        findings=tuple(findings),
         version=known.version + 1 if known else 1,
         phantom=command.phantom,
         components=tuple(Component(item.id, Decimal(quantity)) for item, quantity in parts if item is not None),
@@ -278,7 +282,29 @@ def _item(
         lead_days=command.lead_days,
         units={name: Decimal(number) for name, number in sorted(command.units.items())},
         fields=fields,
+        **{name: value for name in STAYS if (value := _given(command, known, name)) is not None},
     )
+    return msgspec.structs.replace(item, findings=findings_of(item, gtin_wrong=wrong))
+
+
+STAYS = (
+    "length_mm", "width_mm", "height_mm", "packs", "return_days", "brand", "net_content", "net_content_unit",
+    "formulation", "certifications", "price_on_pack",
+)  # fmt: skip
+"""The attributes of an item that stay as they are when a registration leaves them out."""
+
+
+def _given(command: RegisterItem, known: Item | None, name: str) -> Any:
+    """Return the attribute as it is kept: what the command says, else what is known; None where there is none."""
+    value = getattr(command, name)
+    if value is msgspec.UNSET:
+        return getattr(known, name) if known is not None else None
+    return packs_of(value) if name == "packs" and value is not None else value
+
+
+def packs_of(given: Mapping[str, GivenPack]) -> dict[str, Pack]:
+    """Return the levels of packing as they are kept."""
+    return {name: Pack(pack.contains, Decimal(pack.count), pack.gtin) for name, pack in sorted(given.items())}
 
 
 def _taken(key: str, item: Item) -> Refusal:

@@ -25,11 +25,23 @@ class Component(msgspec.Struct, frozen=True, array_like=True):
     quantity: Decimal
 
 
+class Pack(msgspec.Struct, frozen=True):
+    """What one unit of measure holds: so many of a smaller one (`each` is the base), under a GTIN of its own."""
+
+    contains: str
+    count: Decimal
+    gtin: str | None = None
+
+
 class Item(msgspec.Struct, frozen=True, kw_only=True):
     """One item. findings: what its data lacks, by rule name; version rises by one with each change.
 
     phantom: a kit without stock of its own; its components are reserved and shipped. expires: its lots carry a date.
     lead_days: from ordering it to receiving it. units: unit of measure -> how many base units (`each`) one is.
+    length_mm, width_mm, height_mm: of one base unit as it is packed. packs: unit of measure -> what it holds.
+    return_days: after delivery, within which it may come back; 0 is never. net_content: what the pack declares, in
+    net_content_unit. formulation: what it is made of or does, as declared. certifications: marks on the pack; None is
+    not known. price_on_pack: the price that is printed on it.
     """
 
     id: str
@@ -51,6 +63,17 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
     lead_days: int | None = None
     units: dict[str, Decimal] = {}
     fields: dict[str, Value] = {}
+    length_mm: Decimal | None = None
+    width_mm: Decimal | None = None
+    height_mm: Decimal | None = None
+    packs: dict[str, Pack] = {}
+    return_days: int | None = None
+    brand: str | None = None
+    net_content: Decimal | None = None
+    net_content_unit: str | None = None
+    formulation: str | None = None
+    certifications: tuple[str, ...] | None = None
+    price_on_pack: Decimal | None = None
 
 
 class Location(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,13 +104,29 @@ class Location(msgspec.Struct, frozen=True, kw_only=True):
     fields: dict[str, Value] = {}
 
 
-class ItemRegistered(Event, frozen=True, kw_only=True):
-    """An item exists, or its attributes are now these; its SKU is one of its keys."""
+class Amended(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One field that changed, from what to what, as plain data."""
+
+    field: str
+    before: Any = None
+    after: Any = None
+
+
+class ItemRegistered(Event, frozen=True, kw_only=True, omit_defaults=True):
+    """An item exists, or its attributes are now these; its SKU is one of its keys.
+
+    amended: the fields that changed, where somebody amended some. gtin_kept_because: why a change that asks for a new
+    GTIN kept the old one. planned: the amendment that fell due.
+    """
 
     name = "catalogue.item_registered"
     about = "item.id"
     item: Item
     at: datetime
+    amended: tuple[Amended, ...] = ()
+    reason: str | None = None
+    gtin_kept_because: str | None = None
+    planned: str | None = None
 
 
 class AliasAdded(Event, frozen=True, kw_only=True):
@@ -99,13 +138,16 @@ class AliasAdded(Event, frozen=True, kw_only=True):
     key: str
 
 
-class LocationRegistered(Event, frozen=True, kw_only=True):
-    """A location exists, or its attributes are now these."""
+class LocationRegistered(Event, frozen=True, kw_only=True, omit_defaults=True):
+    """A location exists, or its attributes are now these. amended, reason, planned: as at `ItemRegistered`."""
 
     name = "catalogue.location_registered"
     about = "location.id"
     location: Location
     at: datetime
+    amended: tuple[Amended, ...] = ()
+    reason: str | None = None
+    planned: str | None = None
 
 
 class SiteOperated(Event, frozen=True, kw_only=True):
@@ -356,6 +398,9 @@ def item_of(columns: Sequence[Any]) -> Item:
     values["components"] = tuple([Component(item, Decimal(quantity)) for item, quantity in parts]) if parts else ()
     values["units"] = {name: Decimal(number) for name, number in units.items()} if units else {}
     values["fields"] = values["fields"] or {}
+    packs, marks = values["packs"], values["certifications"]
+    values["packs"] = json.convert(packs, dict[str, Pack]) if packs else {}
+    values["certifications"] = tuple(marks) if marks is not None else None
     return Item(**values)
 
 
@@ -370,7 +415,7 @@ def location_of(columns: Sequence[Any]) -> Location:
 def _columns(row: Item | Location) -> dict[str, Any]:
     """Return what the table holds for a row: its values by column, JSON as plain data, and null where it is empty."""
     values = {name: getattr(row, name) for name in row.__struct_fields__}
-    for name in ("components", "units", "fields"):
+    for name in ("components", "units", "fields", "packs"):
         if name in values:
             values[name] = json.to_plain(values[name]) or None
     return values
