@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
+from trueup.authority import (
+    apply,
+    approve,
+    change_control,
+    changes_state,
+    decision_rights,
+    declare,
+    governed,
+    organisation,
+    propose,
+    publish,
+    register,
+    standing,
+)
 from trueup.authority import checks as authority_checks
-from trueup.authority import organisation, publish, register, standing
 from trueup.authority import state as authority
 from trueup.cases import act, close, ladder
 from trueup.cases import checks as cases_checks
 from trueup.cases import open as open_
 from trueup.cases import state as cases
+from trueup.catalogue import breach, breach_state, contract, cost, operate, quarantine
 from trueup.catalogue import checks as catalogue_checks
-from trueup.catalogue import cost, operate
 from trueup.catalogue import register as catalogue_register
 from trueup.catalogue import state as catalogue
 from trueup.core import checks as core_checks
@@ -20,7 +34,7 @@ from trueup.core.batch import House
 from trueup.core.calendars import WorkCalendar
 from trueup.core.checks import Check
 from trueup.core.fields import CustomFields
-from trueup.core.policy import Known, Policy
+from trueup.core.policy import Known, Policy, keys_of
 from trueup.core.verb import Event, Slice, Verb
 from trueup.migrate import checks as migrate_checks
 from trueup.migrate.mapping import Mapping
@@ -94,6 +108,8 @@ POLICY_KINDS: dict[str, type[Policy]] = {
     kind.kind: kind
     for kind in (
         standing.Rights,
+        decision_rights.DecisionRights,
+        change_control.ChangeControl,
         CustomFields,
         ladder.Ladder,
         WorkCalendar,
@@ -103,6 +119,7 @@ POLICY_KINDS: dict[str, type[Policy]] = {
         limits.Buffers,
         feed.Feeding,
         operate.SiteBands,
+        contract.Contract,
         channel.Channel,
         tax.TaxTable,
         workflow.Workflow,
@@ -115,16 +132,37 @@ POLICY_KINDS: dict[str, type[Policy]] = {
     )
 }
 
+@cache
+def by_name() -> dict[str, Verb[Any]]:
+    """Return the verbs by name, as carriers look them up."""
+    return {verb.name: verb for verb in VERBS}
+
+
+@cache
+def known() -> Known:
+    """Return what documents may refer to: the commands there are, and the keys that need a decider."""
+    governed_by_verbs = (verb.governance.keys for verb in VERBS if verb.governance is not None)
+    keys = frozenset(key for keys in governed_by_verbs for key in keys)
+    return Known({verb.name: verb.command for verb in VERBS}, keys | keys_of(POLICY_KINDS))
+
+
 VERBS: tuple[Verb[Any], ...] = (
     *register.VERBS,
     *organisation.VERBS,
-    publish.publishing(POLICY_KINDS, lambda: Known({verb.name: verb.command for verb in VERBS})),
+    publish.publishing(POLICY_KINDS, lambda: known()),
+    *declare.VERBS,
+    *propose.proposing(lambda: by_name()),
+    *propose.VERBS,
+    *approve.approving(lambda: by_name()),
+    *apply.applying(lambda: by_name()),
     *open_.VERBS,
     *act.VERBS,
     *close.VERBS,
     *catalogue_register.VERBS,
     *cost.VERBS,
     *operate.VERBS,
+    *breach.VERBS,
+    *quarantine.VERBS,
     *parties_record.VERBS,
     *reserve.VERBS,
     *receive.VERBS,
@@ -162,6 +200,7 @@ VERBS: tuple[Verb[Any], ...] = (
 # rights lock the epoch before all.
 SLICES: tuple[type[Slice], ...] = (
     authority.Authority,
+    changes_state.Changes,
     catalogue.Catalogue,
     cost.Costs,
     parties.Parties,
@@ -182,13 +221,16 @@ SLICES: tuple[type[Slice], ...] = (
     supply_state.Supply,
     sourcing.Sourcing,
     cases.Cases,
+    breach_state.Breaches,
 )
 
 EVENTS: tuple[type[Event], ...] = (
     *authority.EVENTS,
+    *changes_state.EVENTS,
     *cases.EVENTS,
     *catalogue.EVENTS,
     *cost.EVENTS,
+    *breach_state.EVENTS,
     *parties.EVENTS,
     *stock.EVENTS,
     *transfer_state.EVENTS,
@@ -226,9 +268,9 @@ CHECKS: tuple[Check, ...] = (
 def build() -> House:
     """Return the house as shipped."""
     return House(
-        verbs={verb.command: freeze.under_freezes(verb) for verb in VERBS},
+        verbs={verb.command: breach.while_failing(freeze.under_freezes(verb)) for verb in VERBS},
         slices=SLICES,
-        guards=(standing.role_guard, standing.scope_guard, freeze.freeze_guard),
+        guards=(standing.role_guard, standing.scope_guard, governed.change_guard, freeze.freeze_guard),
         load_standing=standing.loader(POLICY_KINDS),
         events={event.name: event for event in EVENTS},
         checks=CHECKS,

@@ -11,8 +11,8 @@ from trueup.authority.register import touches_authority, wants_authority
 from trueup.authority.state import Authority, PolicyPublished
 from trueup.core import json
 from trueup.core.errors import Refusal
-from trueup.core.policy import Known, Policy, digest, read_document
-from trueup.core.verb import Accepted, Command, Context, Decision, State, Verb
+from trueup.core.policy import Known, Policies, Policy, digest, keys_of, read_document
+from trueup.core.verb import Accepted, Command, Context, Decision, Governance, Governed, State, Verb
 
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=80)]
 
@@ -60,10 +60,45 @@ def publishing(kinds: dict[str, type[Policy]], known: Callable[[], Known]) -> Ve
         )
         return Accepted([event], subject, {"version": version + 1, "digest": sealed})
 
+    def objects(state: State, command: PublishPolicy, policies: Policies) -> tuple[Governed, ...]:
+        """Return the fields that would be another; all of them rest on the document that is in force as a whole."""
+        proposed = read_document(kinds, command.policy_kind, command.document)
+        if isinstance(proposed, Refusal):
+            return ()
+        present = policies.find(kinds[command.policy_kind], command.policy_name) or kinds[command.policy_kind]()
+        _, base = state.of(Authority).versions.get((command.policy_kind, command.policy_name), (0, ""))
+        name = f"policy/{command.policy_kind}/{command.policy_name}"
+        return tuple(Governed(key, f"{name}#{key.partition('.')[2]}", base) for key in differing(present, proposed))
+
+    def undo(state: State, command: PublishPolicy, policies: Policies) -> Command | Refusal:
+        """Return the command that publishes what is in force now; where nothing was published, what is shipped."""
+        kind = kinds[command.policy_kind]
+        present = policies.find(kind, command.policy_name) or kind()
+        return PublishPolicy(
+            policy_kind=command.policy_kind,
+            policy_name=command.policy_name,
+            document=json.to_plain(present),
+            reason="rolled back",
+        )
+
     return Verb(
         name="authority.publish_policy",
         command=PublishPolicy,
         decide=publish_policy,
         wants=wants_authority,
         touches=touches_authority,
+        governance=Governance(keys=tuple(sorted(keys_of(kinds))), objects=objects, undo=undo),
     )
+
+
+def differing(present: Policy, proposed: Policy) -> list[str]:
+    """Return the governed keys in which two documents of a kind differ: `kind.field`, or `kind.field:entry`."""
+    found: list[str] = []
+    for field in present.__struct_fields__:
+        before, after = getattr(present, field), getattr(proposed, field)
+        if before == after:
+            continue
+        parts, others = present.entries(field), proposed.entries(field)
+        names = [name for name in {**parts, **others} if parts.get(name) != others.get(name)]
+        found += [f"{present.kind}.{field}:{name}" for name in names] or [f"{present.kind}.{field}"]
+    return found

@@ -8,7 +8,16 @@ from typing import ClassVar
 
 import msgspec
 
-from trueup.authority.state import Node
+from trueup.authority.people_state import (
+    APPOINTMENTS,
+    DELEGATIONS,
+    EMPLOYMENTS,
+    appointment_of,
+    delegation_of,
+    employment_of,
+)
+from trueup.authority.state import Declared, Node
+from trueup.authority.tenure import EVER, NOBODY, RIGHT, Tenure, actors_at, holders_at
 from trueup.core import json
 from trueup.core.batch import roundtrip
 from trueup.core.database import Connection
@@ -36,6 +45,10 @@ ROLES = (
 )
 
 
+_ASKS = ("authority.propose_change", "authority.edit_change", "authority.withdraw_change")
+_DECIDES = ("authority.approve_change", "authority.reject_change", "authority.apply_change", "authority.revert_change")
+
+
 class Rights(Policy, frozen=True, kw_only=True):
     """Which role may do what: role -> rights, each `room.verb`, `room.*` or `read`. What is not listed is denied."""
 
@@ -45,30 +58,30 @@ class Rights(Policy, frozen=True, kw_only=True):
             "System": ("*",),
             "Administrator": ("authority.*", "read"),
             "Auditor": ("read",),
-            "Change Control Board": ("cases.*", "read"),
-            "IT Process Owner": ("cases.*", "read"),
-            "Operations Process Owner": ("catalogue.operate_site", "cases.*", "read"),
-            "Master Data Owner": ("catalogue.*", "cases.*", "read"),
+            "Change Control Board": (*_ASKS, *_DECIDES, "cases.*", "read"),
+            "IT Process Owner": (*_ASKS, *_DECIDES, "cases.*", "read"),
+            "Operations Process Owner": ("catalogue.operate_site", *_ASKS, *_DECIDES, "cases.*", "read"),
+            "Master Data Owner": ("catalogue.*", *_ASKS, *_DECIDES, "cases.*", "read"),
             "Trainer": ("cases.act", "cases.comment", "read"),
             "Data Steward": ("catalogue.*", "parties.*", "orders.record", "orders.withdraw_record", "stock.count",
                              "orders.place_hold", "orders.release_hold", "orders.release_holds", "cases.*",
-                             "migrate.*", "read"),
+                             "migrate.*", *_ASKS, "authority.apply_change", "read"),
             "Finance": ("catalogue.record_cost", "orders.commit_tax", "orders.reverse_tax", "orders.place_hold",
-                        "orders.release_hold", "orders.release_holds", "cases.*", "read"),
+                        "orders.release_hold", "orders.release_holds", *_ASKS, *_DECIDES, "cases.*", "read"),
             "Fulfilment Lead": ("stock.*", "orders.cancel", "orders.advance", "orders.place_hold",
                                 "orders.release_hold", "orders.release_holds", "sourcing.*", "catalogue.operate_site",
-                                "cases.*", "read"),
+                                *_ASKS, "cases.*", "read"),
             "Integration Owner": ("orders.place", "orders.draft", "orders.confirm_draft", "orders.discard_draft",
                                   "orders.change_address", "orders.commit_tax", "orders.reverse_tax", "orders.cancel",
                                   "orders.place_hold", "orders.release_by_rule",
                                   "orders.report_event", "orders.record", "stock.*", "parties.*",
-                                  "catalogue.*", "cases.*", "migrate.*", "read"),
+                                  "catalogue.*", "cases.*", "migrate.*", *_ASKS, *_DECIDES, "read"),
             "Order Agent": ("orders.place", "orders.draft", "orders.confirm_draft", "orders.discard_draft",
                             "orders.change_address", "orders.cancel", "orders.advance", "orders.place_hold",
                             "orders.release_hold", "orders.release_holds", "orders.dismiss_duplicate",
                             "stock.reserve", "stock.release_reservation", "parties.*", "cases.act", "cases.comment",
                             "read"),
-            "Sponsor": ("cases.*", "read"),
+            "Sponsor": ("authority.declare_governance", *_ASKS, *_DECIDES, "cases.*", "read"),
         }
     )  # fmt: skip
 
@@ -99,7 +112,11 @@ class Scope(msgspec.Struct, frozen=True):
 
 
 class Standing:
-    """The snapshot of one epoch; commands of the next batch see the next one as soon as it is committed."""
+    """The snapshot of one epoch; commands of the next batch see the next one as soon as it is committed.
+
+    actors: who may act and with which roles, at the moment last given to `at`: appointments begin and contracts end
+    by themselves. Where nothing does, it is the same at every moment.
+    """
 
     def __init__(
         self,
@@ -108,15 +125,40 @@ class Standing:
         keys: dict[bytes, Key],
         policies: Policies,
         nodes: Sequence[Node] = (),
+        declared: Declared | None = None,
+        tenure: Tenure = NOBODY,
     ) -> None:
         self.epoch = epoch
-        self.actors = {SYSTEM.id: SYSTEM, **actors}
+        self.own = {SYSTEM.id: SYSTEM, **actors}
+        self.actors = self.own
+        self.tenure = tenure
+        self._span = EVER if tenure == NOBODY else (EVER[0], EVER[0])
         self.keys = keys
         self.policies = policies
+        self.declared = declared
         self._rights = policies.get(Rights)
         self._allowed: dict[tuple[frozenset[str], str], bool] = {}
         self._nodes = {node.code: node for node in nodes}
         self._under: dict[tuple[str, ...], Scope] = {}
+
+    def at(self, now: datetime) -> Standing:
+        """Return itself, its actors as of a moment; works only when something began or ended since the last one."""
+        if not self._span[0] <= now < self._span[1]:
+            self._span = self.tenure.span(now)
+            self.actors = actors_at(self.own, self.tenure, now, self.allows)
+        return self
+
+    def present(self, actor: Actor, now: datetime) -> Actor:
+        """Return the actor with the roles held at a moment, and the scope of the key they came with."""
+        current = self.at(now).actors.get(actor.id)
+        if current is None:
+            return msgspec.structs.replace(actor, roles=frozenset())
+        return msgspec.structs.replace(current, key_scope=actor.key_scope) if actor.key_scope else current
+
+    def holders(self, role: str, over: str | None, now: datetime) -> tuple[str, ...]:
+        """Return the ids of who holds a role over something at a moment, each deputy after the holder."""
+        present = {id_: actor for id_, actor in self.own.items() if not self.tenure.gone(id_, now)}
+        return holders_at(present, self.tenure, role, over, now)
 
     def allows(self, roles: frozenset[str], right: str) -> bool:
         """Tell whether any of the roles has the right."""
@@ -125,6 +167,7 @@ class Standing:
             room = right.partition(".")[0] + ".*"
             granted = {entry for role in roles for entry in self._rights.roles.get(role, ())}
             # No rights policy can lock Trueup's own follow-ups out, nor the operator who would have to correct it.
+            granted |= {entry.removeprefix(RIGHT) for entry in roles if entry.startswith(RIGHT)}
             answer = self._allowed[roles, right] = "System" in roles or bool(granted & {right, room, "*"})
         return answer
 
@@ -137,7 +180,7 @@ class Standing:
         key = self.keys.get(digest)
         if key is None or key.revoked_at is not None or (key.expires_at is not None and key.expires_at <= now):
             return None
-        actor = self.actors.get(key.actor)
+        actor = self.at(now).actors.get(key.actor)
         return msgspec.structs.replace(actor, key_scope=key.scope) if actor is not None and key.scope else actor
 
     def within(self, actor: Actor) -> Scope | None:
@@ -205,8 +248,8 @@ def outside(actor: Actor) -> Refusal:
 def role_guard(
     standing: Standing, actor: Actor, verb: Verb[Command], command: Command, now: datetime, state: State
 ) -> Refusal | None:
-    """Ask `require` before every command."""
-    return require(standing, actor, verb.name)
+    """Ask `require` before every command, of the roles that are held at this moment."""
+    return require(standing.at(now), actor, verb.name)
 
 
 # What concerns no site or channel is the whole organisation's, and refused to who is scoped to a part of it; but for a
@@ -271,6 +314,10 @@ def loader(kinds: dict[str, type[Policy]]) -> Callable[[Connection], Awaitable[S
                     [pinned],
                 ),
                 Statement("select code, name, kind, parent from org_node"),
+                Statement("select mode, declared_at, window_until from governance"),
+                Statement(f"{APPOINTMENTS} where ended_at is null"),
+                Statement(f"{DELEGATIONS} where ended_at is null"),
+                Statement(EMPLOYMENTS),
             ],
         )
         actors = {
@@ -283,6 +330,13 @@ def loader(kinds: dict[str, type[Policy]]) -> Callable[[Connection], Awaitable[S
                 entry = Active(name, version, bytes(digest), json.decode(bytes(document), kinds[kind]))
                 documents[in_force].append(entry)
         policies = Policies(documents[True], documents[False], kinds)
-        return Standing(answers[0][0][0], actors, keys, policies, [Node(*columns) for columns in answers[4]])
+        nodes = [Node(*columns) for columns in answers[4]]
+        declared = Declared(*answers[5][0]) if answers[5] else None
+        tenure = Tenure(
+            tuple(appointment_of(row) for row in answers[6]),
+            tuple(delegation_of(row) for row in answers[7]),
+            {row[0]: employment_of(row) for row in answers[8]},
+        )
+        return Standing(answers[0][0][0], actors, keys, policies, nodes, declared, tenure)
 
     return load_standing

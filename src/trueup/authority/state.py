@@ -106,7 +106,29 @@ class NodeRemoved(Event, frozen=True, kw_only=True):
     at: datetime
 
 
-EVENTS = (ActorRegistered, KeyIssued, KeyRevoked, PolicyPublished, NodeSet, NodeRemoved)
+class Declared(msgspec.Struct, frozen=True):
+    """Governance in force. mode: `full`, or `small` for under five people. window_until: when stabilisation ends."""
+
+    mode: Literal["small", "full"]
+    declared_at: datetime
+    window_until: datetime
+
+
+class GovernanceDeclared(Event, frozen=True, kw_only=True):
+    """From now on what is governed changes only by a change."""
+
+    name = "authority.governance_declared"
+    declared: Declared
+    by: str
+    at: datetime
+
+    @property
+    def subject(self) -> str:
+        """There is one."""
+        return "governance"
+
+
+EVENTS = (ActorRegistered, KeyIssued, KeyRevoked, PolicyPublished, NodeSet, NodeRemoved, GovernanceDeclared)
 
 
 class Authority(Slice):
@@ -120,6 +142,7 @@ class Authority(Slice):
         self.nodes: dict[str, Node] = {}
         self.digests: set[str] = set()
         self.versions: dict[tuple[str, str], tuple[int, str]] = {}
+        self.declared: Declared | None = None
         self._events: list[Event] = []
 
     def want(self) -> None:
@@ -141,6 +164,7 @@ class Authority(Slice):
             ),
             Statement("select encode(digest, 'hex') from api_key"),
             Statement("select code, name, kind, parent from org_node"),
+            Statement("select mode, declared_at, window_until from governance"),
         ]
         for id_, kind, name, roles, email, active, scope in answers[1]:
             self.actors[id_] = ActorRow(
@@ -151,6 +175,7 @@ class Authority(Slice):
         self.versions = {(kind, name): (version, digest) for kind, name, version, digest in answers[3]}
         self.digests = {digest for (digest,) in answers[4]}
         self.nodes = {columns[0]: Node(*columns) for columns in answers[5]}
+        self.declared = Declared(*answers[6][0]) if answers[6] else None
 
     def takes(self) -> Takes:
         """Take an actor, a key, a policy or a part of the organisation in."""
@@ -161,6 +186,7 @@ class Authority(Slice):
             PolicyPublished: self._published,
             NodeSet: self._set,
             NodeRemoved: self._removed,
+            GovernanceDeclared: self._declared,
         }
 
     def _registered(self, event: ActorRegistered) -> None:
@@ -190,6 +216,10 @@ class Authority(Slice):
         self.nodes.pop(event.code, None)
         self._events.append(event)
 
+    def _declared(self, event: GovernanceDeclared) -> None:
+        self.declared = event.declared
+        self._events.append(event)
+
     def rebuilt(self) -> list[Rebuilt]:
         """Return the actors, the keys that work, the policy versions in force, and the organisation."""
         return [
@@ -207,6 +237,11 @@ class Authority(Slice):
                 "node",
                 "select code, name, kind, parent from org_node",
                 {(n.code,): (n.name, n.kind, n.parent) for n in self.nodes.values()},
+            ),
+            Rebuilt(
+                "governance",
+                "select mode, declared_at, window_until from governance",
+                {(d.mode,): (d.declared_at, d.window_until) for d in (self.declared,) if d is not None},
             ),
             Rebuilt(
                 "policy",
@@ -279,6 +314,15 @@ def _activate(event: PolicyPublished) -> Statement:
     )
 
 
+def _write_declared(event: GovernanceDeclared) -> Statement:
+    declared = event.declared
+    return Statement(
+        """insert into governance (mode, declared_at, window_until, by) values (%s, %s, %s, %s)
+        on conflict (one) do update set mode = excluded.mode, by = excluded.by""",
+        [declared.mode, declared.declared_at, declared.window_until, event.by],
+    )
+
+
 _WRITERS: dict[type[Event], Any] = {
     ActorRegistered: _write_actor,
     KeyIssued: _write_key,
@@ -286,4 +330,5 @@ _WRITERS: dict[type[Event], Any] = {
     PolicyPublished: _write_policy,
     NodeSet: _write_node,
     NodeRemoved: lambda event: Statement("delete from org_node where code = %s", [event.code]),
+    GovernanceDeclared: _write_declared,
 }

@@ -57,6 +57,9 @@ class Standing(Protocol):
     epoch: int
     policies: Policies
 
+    def present(self, actor: Actor, now: datetime) -> Actor:
+        """Return the actor with the roles held at a moment, whatever roles the caller brought."""
+
 
 Guard = Callable[[Any, Actor, Verb[Any], Command, datetime, State], Decision | SetAside | None]
 Judge = Callable[[Any, Stop], Verdict]
@@ -210,7 +213,8 @@ async def rehearse(
     _settle_due(state, now)
     rehearsed = []
     for submission in submissions:
-        context = Context(submission.actor, now, ids.sequence(now, ids.random_seed()), policies or standing.policies)
+        actor = standing.present(submission.actor, now)
+        context = Context(actor, now, ids.sequence(now, ids.random_seed()), policies or standing.policies)
         decision = _decide(house, standing, state, submission, context)
         _evolve(state, submission, decision)
         assert submission.outcome is not None
@@ -340,7 +344,7 @@ def _decide_all(
     for submission in submissions:
         if submission.outcome is not None:
             continue
-        context = Context(submission.actor, now, new_id, standing.policies)
+        context = Context(standing.present(submission.actor, now), now, new_id, standing.policies)
         try:
             decision = _decide(house, standing, state, submission, context)
         except Exception:
@@ -414,6 +418,7 @@ def _evolve(state: State, submission: Submission, decision: Decision | SetAside)
         submission.outcome = Outcome("quarantined", refusal=decision.refusal)
         return
     submission.outcome = Outcome(decision.status, decision.result)
+    state.acts.add((submission.verb.name, decision.subject, submission.actor.id))
     for event in decision.events:
         state.evolve(event)
     personal = submission.verb.personal

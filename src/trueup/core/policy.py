@@ -32,6 +32,15 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         """Return what is wrong with the document beyond its fields' types; called before it is put in force."""
         return []
 
+    def entries(self, field: str) -> dict[str, Any]:
+        """Return the named parts of a field that somebody of their own may decide; empty where it has none."""
+        value = getattr(self, field)
+        if isinstance(value, dict):
+            return {str(name): entry for name, entry in value.items()}
+        if isinstance(value, tuple) and value and all(hasattr(entry, "name") for entry in value):
+            return {str(entry.name): entry for entry in value}
+        return {}
+
 
 class Fault(msgspec.Struct, frozen=True):
     """One mistake in a document: the path to it, the value there, and what the rule asks for."""
@@ -42,9 +51,14 @@ class Fault(msgspec.Struct, frozen=True):
 
 
 class Known(msgspec.Struct, frozen=True):
-    """What documents may refer to. commands: what a verb of this name takes."""
+    """What documents may refer to. commands: what a verb of this name takes. governed: keys that need a decider.
+
+    roles: what somebody may be.
+    """
 
     commands: Mapping[str, type[msgspec.Struct]]
+    governed: frozenset[str] = frozenset()
+    roles: frozenset[str] = frozenset()
 
 
 P = TypeVar("P", bound=Policy)
@@ -100,6 +114,11 @@ class Policies:
     def all(self, kind: type[P]) -> dict[str, P]:
         """Return every active document of a kind by name."""
         return {e.name: e.document for e in self._active.values() if isinstance(e.document, kind)}
+
+
+def keys_of(kinds: Mapping[str, type[Policy]]) -> frozenset[str]:
+    """Return the governed keys of policy kinds: every field of every kind, as `kind.field`."""
+    return frozenset(f"{kind}.{field}" for kind, struct in kinds.items() for field in struct.__struct_fields__)
 
 
 def read_document(

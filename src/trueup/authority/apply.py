@@ -1,0 +1,181 @@
+"""Carry an approved change out, roll it back, and settle emergencies that nobody reviewed."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from trueup.authority.approve import cause_of, then_wants_edits, wants_change
+from trueup.authority.change_control import ChangeControl
+from trueup.authority.changes import (
+    Plan,
+    carry_out,
+    find,
+    find_proposed,
+    missing,
+    needed,
+    plan,
+    stale,
+    stopped,
+)
+from trueup.authority.changes_state import Change, ChangeApplied, ChangeEnded, ChangeEscalated, ChangeReverted
+from trueup.authority.decision_rights import BOARD, DecisionRights
+from trueup.authority.propose import Reason
+from trueup.authority.register import touches_authority
+from trueup.authority.standing import SYSTEM
+from trueup.cases.open import case_events
+from trueup.cases.state import CaseSubject
+from trueup.core.carry import Verbs
+from trueup.core.errors import Refusal
+from trueup.core.verb import Accepted, Command, Context, Decision, Event, State, Verb
+
+
+class ApplyChange(Command, frozen=True, kw_only=True):
+    """Carry a change out that was approved, or a standard one."""
+
+    change: str
+
+
+class RevertChange(Command, frozen=True, kw_only=True):
+    """Put back, in one step, what stood before a change was applied."""
+
+    change: str
+    reason: Reason
+
+
+class EscalateChange(Command, frozen=True, kw_only=True):
+    """Leave an emergency change that nobody reviewed in force, at a price. reason: what reverting it would harm."""
+
+    change: str
+    reason: Reason
+
+
+def applying(verbs: Verbs) -> tuple[Verb[ApplyChange], Verb[RevertChange], Verb[EscalateChange]]:
+    """Return the verbs that carry out and roll back changes which carry commands of these verbs."""
+
+    def apply_change(state: State, command: ApplyChange, context: Context) -> Decision:
+        """Carry it out. Refuses what is not approved by all who must, stale, too early, or stopped by a blackout.
+
+        A standard change whose command is refused has failed: its template loses the approval.
+        """
+        change = find_proposed(state, command.change)
+        if isinstance(change, Refusal):
+            return change
+        found = plan(state, context.policies, verbs, change.edits)
+        if not isinstance(found, Refusal):
+            refusal = _not_approved(state, change, found, context) or stopped(change, state, context)
+            if refusal is not None:
+                return refusal
+        refusal = found if isinstance(found, Refusal) else stale(change, found)
+        if refusal is not None and change.template is None:
+            return refusal
+        carried = refusal or carry_out(state, found, context)  # type: ignore[arg-type]
+        if isinstance(carried, Refusal):
+            return _failed(change, carried, context)
+        assert isinstance(found, Plan)
+        applied = ChangeApplied(change=change.id, inverse=found.inverse, by=context.actor.id, at=context.now)
+        return Accepted([*carried, applied], change.id, {"change": change.id, "applied": True})
+
+    def revert_change(state: State, command: RevertChange, context: Context) -> Decision:
+        """Roll it back. Refuses what was not applied, what somebody changed since, and who decides nothing of it."""
+        change = find(state, command.change)
+        if isinstance(change, Refusal):
+            return change
+        if change.applied_at is None or change.reverted_at is not None or change.inverse is None:
+            return Refusal("authority.not_applied", f"The change {change.id} is not in force.",
+                           "Only what was applied is rolled back.", "change", change.id)  # fmt: skip
+        refusal = _may_not_revert(state, change, context) or _moved_since(state, change, context)
+        if refusal is not None:
+            return refusal
+        back = plan(state, context.policies, verbs, change.inverse)
+        carried = back if isinstance(back, Refusal) else carry_out(state, back, context)
+        if isinstance(carried, Refusal):
+            return carried
+        event = ChangeReverted(change=change.id, why=command.reason, by=context.actor.id, at=context.now)
+        return Accepted([*carried, event], change.id, {"change": change.id, "reverted": True})
+
+    def _moved_since(state: State, change: Change, context: Context) -> Refusal | None:
+        """Refuse where what the change wrote is not what stands: putting its edits through again would change it."""
+        again = plan(state, context.policies, verbs, change.edits)
+        if isinstance(again, Plan) and again.objects:
+            return Refusal("authority.changed_since", f"{again.objects[0].object} was changed again since.",
+                           "Roll the later change back first, or propose a change.", "change", change.id)  # fmt: skip
+        return None
+
+    def carrier(name: str, command: type[Command], decide: object) -> Verb[Command]:
+        return Verb(
+            name=name,
+            command=command,
+            decide=decide,  # type: ignore[arg-type]
+            wants=wants_change,
+            then_wants=lambda state, command, policies: then_wants_edits(state, command.change, verbs, policies),  # type: ignore[attr-defined]
+            touches=touches_authority,
+        )
+
+    return (
+        carrier("authority.apply_change", ApplyChange, apply_change),
+        carrier("authority.revert_change", RevertChange, revert_change),
+        carrier("authority.escalate_change", EscalateChange, escalate_change),
+    )  # type: ignore[return-value]
+
+
+def escalate_change(state: State, command: EscalateChange, context: Context) -> Decision:
+    """Open the case of an emergency that stays. Refuses one that was reviewed or reverted, or is not due yet."""
+    change = find(state, command.change)
+    if isinstance(change, Refusal):
+        return change
+    control = context.policies.get(ChangeControl)
+    open_still = change.type == "emergency" and change.applied_at is not None
+    if not open_still or change.reviewed_at or change.reverted_at or change.escalated_at:
+        return Refusal("authority.not_open", f"The change {change.id} is no emergency that waits for its review.",
+                       "Nothing has to be done.", "change", change.id)  # fmt: skip
+    assert change.applied_at is not None
+    if context.now < change.applied_at + timedelta(hours=control.review_hours):
+        return Refusal("authority.review_not_due", "Its review is not overdue yet.", "Review it.", "change", change.id)
+    events: list[Event] = case_events(
+        state,
+        context,
+        cause=cause_of(change.id),
+        kind="unreviewed_emergency",
+        title=f"Emergency change stays unreviewed: {change.title}",
+        severity=2,
+        owner_role="Sponsor",
+        subjects=[CaseSubject("change", change.id, command.reason[:200])],
+        price_per_hour=(control.emergency_price_per_day / 24).quantize(control.emergency_price_per_day.scaleb(-6)),
+        currency=control.currency,
+        source={"price_per_day": str(control.emergency_price_per_day), "policy": "change_control"},
+    )
+    events.append(ChangeEscalated(change=change.id, why=command.reason, at=context.now))
+    return Accepted(events, change.id, {"change": change.id})
+
+
+def _not_approved(state: State, change: Change, found: Plan, context: Context) -> Refusal | None:
+    """Return whose yes is missing for the content as it is; a standard change was approved with its template."""
+    if change.template is not None:
+        return None
+    asked = needed(state, context.policies, found)
+    if isinstance(asked, Refusal):
+        return asked
+    left = missing(asked, change)
+    if not left:
+        return None
+    who = "; ".join(f"{need.count} of {' or '.join(need.roles)} ({need.why})" for need in left)
+    return Refusal("authority.not_approved", f"The change is not approved yet. Missing: {who}.",
+                   f"They decide by {change.due_at.isoformat()}.", "change", change.id)  # fmt: skip
+
+
+def _failed(change: Change, refusal: Refusal, context: Context) -> Decision:
+    if change.template is None:
+        return refusal
+    event = ChangeEnded(change=change.id, how="failed", why=refusal.what, by=context.actor.id, at=context.now)
+    return Accepted([event], change.id, {"change": change.id, "applied": False, "failed": refusal.what})
+
+
+def _may_not_revert(state: State, change: Change, context: Context) -> Refusal | None:
+    """Rolling back is for who decides what was touched, the board, the Sponsor, who asked, and the clock."""
+    register = context.policies.get(DecisionRights)
+    decisions = [decision for one in change.objects if (decision := register.of(one.key)) is not None]
+    may = {BOARD, "Sponsor", *(decision.decider for decision in decisions)}
+    if context.actor.id in (change.asker, SYSTEM.id) or not may.isdisjoint(context.actor.roles):
+        return None
+    return Refusal("authority.not_decider", f"{context.actor.name} decides nothing that this change touches.",
+                   f"Ask: {', '.join(sorted(may))}.", "actor", context.actor.id)  # fmt: skip

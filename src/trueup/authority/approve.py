@@ -1,0 +1,205 @@
+"""Approve or reject a change: bound to the content one read, by others than who asked, and never an administrator's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Annotated
+
+import msgspec
+
+from trueup.authority.changes import (
+    SELF_APPROVAL_HOURS,
+    Plan,
+    find,
+    find_proposed,
+    is_small,
+    missing,
+    needed,
+    plan,
+    stale,
+)
+from trueup.authority.changes_state import Approval, Change, ChangeApproved, ChangeEnded, ChangeReviewed, Changes
+from trueup.authority.decision_rights import Need
+from trueup.authority.propose import Reason
+from trueup.authority.register import touches_authority
+from trueup.authority.state import Authority
+from trueup.cases.open import case_events
+from trueup.cases.state import Cases, CaseSubject
+from trueup.core import carry
+from trueup.core.carry import Verbs
+from trueup.core.errors import Refusal
+from trueup.core.policy import Policies
+from trueup.core.verb import Accepted, Command, Context, Decision, Event, State, Verb
+
+
+class ApproveChange(Command, frozen=True, kw_only=True):
+    """Say yes to a change. digest: of the content one read; another means that it was edited since.
+
+    An emergency change that was applied is reviewed by the same act.
+    """
+
+    change: str
+    digest: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$")]
+    note: Annotated[str, msgspec.Meta(max_length=2000)] = ""
+
+
+class RejectChange(Command, frozen=True, kw_only=True):
+    """Say no to a change; it stays as a record, with the reason."""
+
+    change: str
+    reason: Reason
+
+
+def approving(verbs: Verbs) -> tuple[Verb[ApproveChange], Verb[RejectChange]]:
+    """Return the verbs that approve and reject changes which carry commands of these verbs."""
+
+    def approve_change(state: State, command: ApproveChange, context: Context) -> Decision:
+        """Record the approval; with the last that was needed, the change is approved, or the emergency reviewed.
+
+        Refuses another content than the one in force, a base that moved, one's own change, and who decides nothing
+        of what it touches.
+        """
+        change = find(state, command.change)
+        if isinstance(change, Refusal):
+            return change
+        reviewing = change.type == "emergency" and change.applied_at is not None and change.reverted_at is None
+        if change.ended() and not reviewing:
+            return find_proposed(state, command.change)  # type: ignore[return-value]
+        if command.digest != change.digest:
+            return Refusal("authority.edited_since", "The change is not what you read: it was edited since.",
+                           "Read it again, and approve what it says now.", "digest", command.digest)  # fmt: skip
+        if any(approval.actor == context.actor.id for approval in change.counted()):
+            return Accepted((), change.id, {"change": change.id, "status": "approved by you already"}, "merged")
+        asked = _needs(state, change, verbs, context, reviewing=reviewing)
+        if isinstance(asked, Refusal):
+            return asked
+        refusal = _may_not(state, change, asked, context)
+        if refusal is not None:
+            return refusal
+        roles = tuple(sorted(context.actor.roles))
+        approval = Approval(change.digest, context.actor.id, roles, command.note, context.now)
+        with_it = msgspec.structs.replace(change, approvals=(*change.approvals, approval))
+        left = missing(asked, with_it)
+        events: list[Event] = [ChangeApproved(change=change.id, approval=approval, complete=not left)]
+        if reviewing and not left:
+            events.append(ChangeReviewed(change=change.id, at=context.now))
+        if context.actor.id == change.asker:
+            events += _told(state, change, context)
+        still = [f"{need.count} of {', '.join(need.roles)} ({need.why})" for need in left]
+        return Accepted(events, change.id, {"change": change.id, "complete": not left, "missing": still})
+
+    def reject_change(state: State, command: RejectChange, context: Context) -> Decision:
+        """Reject it. Refuses one that has ended, one's own (withdraw it), and who could not have approved it."""
+        change = find_proposed(state, command.change)
+        if isinstance(change, Refusal):
+            return change
+        found = plan(state, context.policies, verbs, change.edits)
+        asked = found if isinstance(found, Refusal) else needed(state, context.policies, found)
+        # What is stale, or cannot even be read any more, can still be rejected by anybody on the board.
+        refusal = None if isinstance(asked, Refusal) else _may_not(state, change, asked, context)
+        if refusal is not None:
+            return refusal
+        event = ChangeEnded(change=change.id, how="rejected", why=command.reason, by=context.actor.id, at=context.now)
+        return Accepted([event], change.id, {"change": change.id})
+
+    approve = Verb(
+        name="authority.approve_change",
+        command=ApproveChange,
+        decide=approve_change,
+        wants=wants_change,
+        then_wants=lambda state, command, policies: then_wants_edits(state, command.change, verbs, policies),
+        touches=touches_authority,
+    )
+    reject = Verb(
+        name="authority.reject_change",
+        command=RejectChange,
+        decide=reject_change,
+        wants=wants_change,
+        then_wants=lambda state, command, policies: then_wants_edits(state, command.change, verbs, policies),
+        touches=touches_authority,
+    )
+    return approve, reject
+
+
+def wants_change(state: State, command: Command, policies: Policies) -> None:
+    """Ask for the change a command names, for who there is, and for the case that may be opened about it."""
+    change: str = command.change  # type: ignore[attr-defined]
+    state.of(Authority).want()
+    state.of(Changes).want(change)
+    state.of(Cases).want_cause(cause_of(change))
+
+
+def then_wants_edits(state: State, change: str, verbs: Verbs, policies: Policies) -> None:
+    """Ask for the rows that the change's own commands want, both ways."""
+    known = state.of(Changes).changes.get(change)
+    if known is not None:
+        carry.want(verbs(), (*known.edits, *(known.inverse or ())), state, policies)
+
+
+def cause_of(change: str) -> str:
+    """Return the cause under which a case about a change is grouped."""
+    return f"change:{change}"
+
+
+def _needs(
+    state: State, change: Change, verbs: Verbs, context: Context, *, reviewing: bool
+) -> Sequence[Need] | Refusal:
+    """Return whose yes it needs; a change that is applied already rests on nothing that could still move."""
+    if reviewing:
+        return needed(state, context.policies, Plan((), change.objects, ()))
+    found = plan(state, context.policies, verbs, change.edits)
+    if isinstance(found, Refusal):
+        return found
+    return stale(change, found) or needed(state, context.policies, found)
+
+
+def _may_not(state: State, change: Change, asked: Sequence[Need], context: Context) -> Refusal | None:
+    """Return why this actor's word does not count here."""
+    who = state.of(Authority).actors.get(context.actor.id)
+    if who is None or who.kind != "person":
+        return Refusal("authority.not_a_person", "A change is approved or rejected by people.",
+                       "Sign in as yourself.", "actor", context.actor.id)  # fmt: skip
+    if who.id == change.asker:
+        return _own(state, change, context)
+    if any(not context.actor.roles.isdisjoint(need.roles) for need in asked):
+        return None
+    roles = sorted({role for need in asked for role in need.roles})
+    return Refusal(
+        "authority.not_decider",
+        f"{who.name} decides nothing that this change touches.",
+        f"It is for: {', '.join(roles)}, by {change.due_at.isoformat()}.",
+        "actor",
+        who.id,
+    )
+
+
+def _own(state: State, change: Change, context: Context) -> Refusal | None:
+    """Refuse one's own change; but for somebody who is alone in a small company, who has slept on it."""
+    others = [
+        actor for actor in state.of(Authority).actors.values()
+        if actor.active and actor.kind == "person" and actor.id != change.asker
+    ]  # fmt: skip
+    wait = change.planned_at + timedelta(hours=SELF_APPROVAL_HOURS)
+    if is_small(state) and not others:
+        if context.now >= wait:
+            return None
+        return Refusal("authority.own_change", "You are alone here: you may approve your own change a day later.",
+                       f"Approve it from {wait.isoformat()} on; a case will tell of it.", "change",
+                       change.id)  # fmt: skip
+    return Refusal("authority.own_change", "Nobody approves or rejects their own change.",
+                   "Somebody else has to; you may withdraw it.", "change", change.id)  # fmt: skip
+
+
+def _told(state: State, change: Change, context: Context) -> list[Event]:
+    """Return the case that tells of a self-approval."""
+    return case_events(
+        state,
+        context,
+        cause=cause_of(change.id),
+        kind="self_approval",
+        title=f"Approved by who asked for it: {change.title}",
+        severity=4,
+        owner_role="Sponsor",
+        subjects=[CaseSubject("change", change.id, change.reason[:200])],
+    )

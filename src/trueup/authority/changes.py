@@ -1,0 +1,187 @@
+"""What the verbs of changes share: what a proposal's edits are and touch, whose yes it needs, and what stops it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+import msgspec
+
+from trueup.authority.change_control import ChangeControl
+from trueup.authority.changes_state import BUDGET_DAYS, Change, Changes
+from trueup.authority.decision_rights import DecisionRights, Need, needs
+from trueup.authority.declare import SMALL_MAX
+from trueup.authority.publish import PublishPolicy
+from trueup.authority.state import Authority
+from trueup.core import json
+from trueup.core.carry import Carried, Opened, Verbs, opened
+from trueup.core.errors import Refusal
+from trueup.core.policy import Policies
+from trueup.core.verb import Accepted, Context, Event, Governed, State
+
+EDITS_MAX = 50
+SELF_APPROVAL_HOURS = 24
+"""Somebody who is alone in a company sleeps on it: only then may they approve their own, and a case tells of it."""
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """What edits come to now: the commands, what they touch, and what would put it back."""
+
+    opened: tuple[Opened, ...]
+    objects: tuple[Governed, ...]
+    inverse: tuple[Carried, ...]
+
+
+def plan(state: State, policies: Policies, verbs: Verbs, edits: Sequence[Carried]) -> Plan | Refusal:
+    """Return what the edits come to on the state as it is.
+
+    Refuses what is no command, what needs no change, and two edits of one thing.
+    """
+    parts: list[Opened] = []
+    objects: list[Governed] = []
+    inverse: list[Carried] = []
+    seen: set[str] = set()
+    for at, edit in enumerate(edits):
+        part = opened(verbs(), edit, f"edits[{at}]")
+        if isinstance(part, Refusal):
+            return part
+        governance = part.verb.governance
+        if governance is None:
+            return Refusal("authority.not_governed", f"{edit.verb} needs no change.", "Submit it directly.",
+                           f"edits[{at}].verb", edit.verb)  # fmt: skip
+        touched = governance.objects(state, part.command, policies)
+        twice = [one.object for one in touched if one.object in seen]
+        if twice:
+            return Refusal("authority.edited_twice", f"Two edits change {twice[0]}.",
+                           "Bring them together in one edit.", f"edits[{at}]", twice[0])  # fmt: skip
+        back = governance.undo(state, part.command, policies) if touched else None
+        if isinstance(back, Refusal):
+            return back
+        if back is not None:
+            inverse.append(Carried(_verb_of(verbs, back), json.to_plain(back)))
+        seen |= {one.object for one in touched}
+        parts.append(part)
+        objects += touched
+    return Plan(tuple(parts), tuple(objects), tuple(reversed(inverse)))
+
+
+def _verb_of(verbs: Verbs, command: object) -> str:
+    return next(name for name, verb in verbs().items() if verb.command is type(command))
+
+
+def content_digest(change: Change) -> str:
+    """Return the SHA-256 that approvals bind to: of everything that was proposed, and of the bases it rests on."""
+    said = (change.title, change.reason, change.type, change.template, change.effective_at, change.indicators)
+    content = json.encode((said, change.edits, sorted(change.objects, key=lambda one: one.object)))
+    return hashlib.sha256(content).hexdigest()
+
+
+def carry_out(state: State, found: Plan, context: Context) -> list[Event] | Refusal:
+    """Decide the commands by their own rules, as parts of one act; refuses all of them where one is refused."""
+    events: list[Event] = []
+    for at, part in enumerate(found.opened):
+        decision = part.verb.decide(state, part.command, context)
+        if not isinstance(decision, Accepted):
+            return msgspec.structs.replace(decision, where=f"edits[{at}].{decision.where}".rstrip("."))
+        events += decision.events
+    return events
+
+
+def unreplayed(policies: Policies, found: Plan) -> dict[str, str]:
+    """Return why the effect of edits cannot be replayed beforehand, by what cannot: empty where all of it can."""
+    reasons: dict[str, str] = {}
+    for part in found.opened:
+        if not isinstance(part.command, PublishPolicy):
+            reasons[part.verb.name] = "only policies are replayed"
+            continue
+        kind = policies.kinds.get(part.command.policy_kind)
+        if kind is not None and kind.unreplayed:
+            reasons[kind.kind] = kind.unreplayed
+    return reasons
+
+
+def is_small(state: State) -> bool:
+    """Tell whether the small mode holds: declared, and still fewer than five people."""
+    authority = state.of(Authority)
+    people = [actor for actor in authority.actors.values() if actor.active and actor.kind == "person"]
+    return authority.declared is not None and authority.declared.mode == "small" and len(people) <= SMALL_MAX
+
+
+def needed(state: State, policies: Policies, found: Plan) -> tuple[Need, ...] | Refusal:
+    """Return whose yes the plan needs; in the small mode that of any one other person who decides one of its keys."""
+    register = policies.get(DecisionRights)
+    asked = needs(register, found.objects, unreplayed=bool(unreplayed(policies, found)))
+    if isinstance(asked, Refusal) or not is_small(state):
+        return asked
+    roles = {role for need in asked for role in need.roles} | {"Sponsor"}
+    return (Need(tuple(sorted(roles)), 1, "small company: one other person"),)
+
+
+def missing(asked: Sequence[Need], change: Change) -> list[Need]:
+    """Return the needs that the approvals of the present content do not meet yet; each counts different people."""
+    said = change.counted()
+    return [
+        need for need in asked if len({a.actor for a in said if not set(a.roles).isdisjoint(need.roles)}) < need.count
+    ]
+
+
+def stale(change: Change, found: Plan) -> Refusal | None:
+    """Return why a change cannot go on: what it rests on is not what stands there any more."""
+    planned = {one.object: one.base for one in change.objects}
+    now = {one.object: one.base for one in found.objects}
+    if planned == now:
+        return None
+    moved = sorted(name for name in planned.keys() | now.keys() if planned.get(name) != now.get(name))
+    return Refusal(
+        "authority.stale",
+        f"{moved[0]} is not what it was when the change was planned.",
+        "Plan it anew on what stands now (authority.edit_change; approvals start again), or withdraw it.",
+        "change",
+        change.id,
+    )
+
+
+def stopped(change: Change, state: State, context: Context) -> Refusal | None:
+    """Return what stops a change from being applied now: its time, a blackout, or the window's budget."""
+    control = context.policies.get(ChangeControl)
+    if change.effective_at is not None and context.now < change.effective_at:
+        return Refusal("authority.not_yet", f"The change is to take effect at {change.effective_at.isoformat()}.",
+                       "It is applied then by itself.", "effective_at", change.effective_at.isoformat())  # fmt: skip
+    blackout = control.blackout(change.objects, context.now)
+    if blackout is not None:
+        free = control.next_free(change.objects, context.now)
+        until = blackout.until.isoformat()
+        return Refusal("authority.blackout", f"The blackout {blackout.name!r} lasts until {until}.",
+                       f"The next free moment is {free.isoformat()}.", "change", change.id)  # fmt: skip
+    if in_window(state, context.now) and len(state.of(Changes).applied) >= control.window_budget:
+        free = min(state.of(Changes).applied, default=context.now) + timedelta(days=BUDGET_DAYS)
+        return Refusal("authority.budget", f"{control.window_budget} changes were applied within seven days, which is "
+                       "all that the stabilisation window allows.",
+                       f"Room comes at {free.isoformat()}; an emergency needs no budget.",
+                       "change", change.id)  # fmt: skip
+    return None
+
+
+def in_window(state: State, now: datetime) -> bool:
+    """Tell whether the stabilisation window after the declaration lasts."""
+    declared = state.of(Authority).declared
+    return declared is not None and now < declared.window_until
+
+
+def find(state: State, change: str) -> Change | Refusal:
+    """Return the change, or why there is none."""
+    found = state.of(Changes).changes.get(change)
+    if found is None:
+        return Refusal("authority.unknown_change", f"There is no change {change!r}.", "Look it up in the list.",
+                       "change", change)  # fmt: skip
+    return found
+
+
+def find_proposed(state: State, change: str) -> Change | Refusal:
+    """Return the change whose fate is open, or why there is none."""
+    found = find(state, change)
+    if isinstance(found, Change) and found.ended():
+        return Refusal("authority.change_ended", f"The change {change} has ended already.",
+                       "Propose a new one.", "change", change)  # fmt: skip
+    return found

@@ -1,0 +1,48 @@
+"""The decision rights Trueup is shipped with, as rows: domain, decider, consulted roles, keys.
+
+A shop replaces them by a change of the policy `decision_rights`; a test holds that every key there is stands here once.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+Row = tuple[Literal["IT", "Operations", "joint"], str, tuple[str, ...], str]
+
+SHIPPED: tuple[Row, ...] = (
+    ("joint", "Sponsor", ("Change Control Board",), """
+        decision_rights.decisions decision_rights.quorum rights.roles
+        change_control.templates change_control.blackouts change_control.window_budget change_control.review_hours
+        change_control.watch_hours change_control.emergency_price_per_day change_control.currency
+    """),
+    ("Operations", "Operations Process Owner", ("Fulfilment Lead",), """
+        ladder.hours calendar.week calendar.holidays calendar.country calendar.subdivision calendar.worked
+        freeze.requests freeze.facts freeze.sell_percent freeze.sell_units buffers.buffers
+        site_bands.capacity_min site_bands.capacity_max site_bands.cutoff_earliest site_bands.cutoff_latest
+        holds.types holds.tables holds.timezone
+        sourcing.when sourcing.groups sourcing.costs sourcing.fill
+        promise.notice_after_days promise.consent_after_days promise.overdue_after_hours promise.horizon_days
+        promise.severity promise.owner_role shipping.methods
+        count.tolerance_units count.tolerance_money count.currency adjustment_reasons.reasons
+    """),
+    ("joint", "Operations Process Owner", ("IT Process Owner", "Order Agent"), """
+        channel.location channel.locations channel.short channel.short_choices channel.cancellation_minutes
+        channel.timezone channel.unpaid_minutes channel.reserve_minutes channel.duplicate_minutes channel.duplicates
+        workflow.states workflow.transitions workflow.initial workflow.draft
+    """),
+    ("joint", "Finance", ("Operations Process Owner",), """
+        tax.home tax.principle tax.union tax.services tax.exemptions tax.entries
+        channel.rounding channel.apportion channel.prices_include_tax channel.tax channel.on_outage
+        channel.freight channel.freight_code channel.freight_tax channel.freight_class
+        exposure.correction_cost exposure.currency exposure.orders_per_day exposure.days
+    """),
+    ("IT", "Integration Owner", ("Data Steward",), """
+        feed.includes_reserved feed.includes_allocated feed.mass_share_percent feed.mass_change_percent
+        feed.mass_change_units feed.mass_items_min
+        mapping.source mapping.timezone mapping.currency mapping.channel mapping.decimal mapping.identical_rows
+        mapping.credits_from mapping.files
+    """),
+    ("Operations", "Master Data Owner", ("Data Steward",), """
+        fields.fields
+    """),
+)  # fmt: skip
