@@ -8,11 +8,15 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from trueup.authority.consultants import left_to_consultants
+from trueup.authority.passing import leaving, mode_in, roll_of, vacated, want_people
+from trueup.authority.people_state import People
+from trueup.authority.separation import may_hold
 from trueup.authority.standing import ROLES
 from trueup.authority.state import ActorRegistered, ActorRow, Authority, KeyIssued, KeyRevoked, Node
 from trueup.core.errors import Refusal
 from trueup.core.policy import Policies
-from trueup.core.verb import Accepted, Command, Context, Decision, State, Verb
+from trueup.core.verb import Accepted, Command, Context, Decision, Event, State, Verb
 
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=120)]
 
@@ -55,7 +59,9 @@ class RevokeKey(Command, frozen=True, kw_only=True):
 def register_actor(state: State, command: RegisterActor, context: Context) -> Decision:
     """Register the actor.
 
-    Refuses unknown roles and nodes, changing one's own roles or scope, and an e-mail address that is taken.
+    Refuses unknown roles and nodes, changing one's own roles or scope, an e-mail address that is taken, roles that do
+    not go together, and in the stabilisation window handing a governance role to nobody. Taking all access away is
+    never refused for that: the roles then pass to a deputy, or to the Sponsor with a case.
     """
     authority = state.of(Authority)
     unknown = [role for role in command.roles if role not in ROLES]
@@ -88,7 +94,35 @@ def register_actor(state: State, command: RegisterActor, context: Context) -> De
         active=command.active,
         scope=scope,
     )
-    return Accepted([ActorRegistered(actor=actor, at=context.now)], actor.id, {"actor": actor.id})
+    refusal = _held_together(state, context, actor) or _handed_over(state, context, actor, known)
+    if refusal is not None:
+        return refusal
+    left = known is not None and known.active and not actor.active
+    events: list[Event] = leaving(state, context, actor.id, "access was revoked") if left else []
+    return Accepted([ActorRegistered(actor=actor, at=context.now), *events], actor.id, {"actor": actor.id})
+
+
+def _held_together(state: State, context: Context, actor: ActorRow) -> Refusal | None:
+    """Look at the roles given here together with those that they were appointed to, or that were delegated to them."""
+    if not actor.active:
+        return None
+    people = state.of(People)
+    given = {a.role for a in people.appointments.values() if actor.id in (a.actor, a.deputy) and a.open(context.now)}
+    lent = {d.role for d in people.delegations.values() if d.taker == actor.id and d.role and d.holds(context.now)}
+    return may_hold(context.policies, actor.name, {*actor.roles, *given, *lent}, mode_in(state), "roles")
+
+
+def _handed_over(state: State, context: Context, actor: ActorRow, known: ActorRow | None) -> Refusal | None:
+    """Look at the governance roles that are taken away while access stays."""
+    if known is None or not known.active or not actor.active:
+        return None
+    for role in sorted({*known.roles} - {*actor.roles}):
+        refusal = vacated(state, context, actor.id, role, None, "roles") or left_to_consultants(
+            state, context, roll_of(state, context), actor.id, role, None
+        )
+        if refusal is not None:
+            return refusal
+    return None
 
 
 def issue_key(state: State, command: IssueKey, context: Context) -> Decision:
@@ -142,6 +176,10 @@ def wants_authority(state: State, command: Command, policies: Policies) -> None:
     state.of(Authority).want()
 
 
+def _wants_registered(state: State, command: RegisterActor, policies: Policies) -> None:
+    want_people(state, command.actor)
+
+
 def touches_authority(command: Command) -> tuple[str, ...]:
     """Rights change one batch at a time."""
     return ("authority",)
@@ -153,6 +191,12 @@ _ACTS: tuple[tuple[str, type[Command], Callable[[State, Any, Context], Decision]
     ("authority.revoke_key", RevokeKey, revoke_key),
 )
 VERBS: tuple[Verb[Any], ...] = tuple(
-    Verb(name=name, command=command, decide=decide, wants=wants_authority, touches=touches_authority)
+    Verb(
+        name=name,
+        command=command,
+        decide=decide,
+        wants=_wants_registered if command is RegisterActor else wants_authority,
+        touches=touches_authority,
+    )
     for name, command, decide in _ACTS
 )

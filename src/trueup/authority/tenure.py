@@ -115,3 +115,42 @@ def holders_at(
 
 def _once(found: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
+
+
+class Roll:
+    """Everybody who may act, for a rule that looks at several of them at one moment."""
+
+    def __init__(self, own: Mapping[str, Actor], tenure: Tenure, now: datetime, allows: Allows) -> None:
+        self.present = {id_: actor for id_, actor in own.items() if not tenure.gone(id_, now)}
+        self.tenure = tenure
+        self.now = now
+        self.actors = actors_at(own, tenure, now, allows)
+
+    def roles(self, actor: str) -> frozenset[str]:
+        """Return the roles somebody holds at the moment; none for who may not act."""
+        found = self.actors.get(actor)
+        return found.roles if found is not None else frozenset()
+
+    def holders(self, role: str, over: str | None = None) -> tuple[str, ...]:
+        """Return who holds a role over something, deputies after holders."""
+        return holders_at(self.present, self.tenure, role, over, self.now)
+
+    def firm_holders(self, role: str, over: str | None = None) -> tuple[str, ...]:
+        """Return who holds a role by themselves or by an accepted appointment: neither lent nor fallen to a sponsor."""
+        filled = [
+            id_
+            for a in self.tenure.appointments
+            if a.role == role and a.over in (None, over) and a.holds(self.now)
+            for id_ in (a.actor, a.deputy if a.deputy_accepted_at is not None else None)
+            if id_ is not None and id_ in self.present
+        ]
+        return _once([*filled, *sorted(id_ for id_, actor in self.present.items() if role in actor.roles)])
+
+    def name(self, actor: str) -> str:
+        """Return somebody's name, or the id of who may not act."""
+        found = self.present.get(actor)
+        return found.name if found is not None else actor
+
+    def names(self, actors: Iterable[str]) -> str:
+        """Return names for a sentence."""
+        return ", ".join(self.name(actor) for actor in actors)
