@@ -44,7 +44,7 @@ def opened(verbs: Mapping[str, Verb[Any]], carried: Carried, where: str) -> Open
         return Refusal("carry.unknown_verb", f"There is no act {carried.verb!r}.",
                        "`trueup verbs` lists them.", f"{where}.verb", carried.verb)  # fmt: skip
     try:
-        return Opened(verb, json.convert(carried.command, verb.command))
+        return Opened(verb, json.from_plain(carried.command, verb.command))
     except msgspec.ValidationError as error:
         what, _, path = str(error).partition(" - at `$")
         at = f"{where}.command{path.rstrip('`')}"

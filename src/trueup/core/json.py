@@ -35,6 +35,11 @@ def _decoder(kind: Hashable) -> msgspec.json.Decoder[Any]:
     return msgspec.json.Decoder(cast(Any, kind), dec_hook=_decode_extended)
 
 
+def decoder(kind: type[T]) -> msgspec.json.Decoder[T]:
+    """Return what `decode` reads a struct by, for who reads many of one kind."""
+    return _decoder(cast(Hashable, kind))
+
+
 def encode(value: Any) -> bytes:
     """Write a struct as JSON; field order is the struct's, so equal values give equal bytes."""
     return _ENCODER.encode(value)
@@ -49,6 +54,11 @@ def decode(body: bytes | str, kind: type[T]) -> T:
 def convert(value: Any, kind: type[T]) -> T:
     """Make a struct of plain Python values, by the same rules as `decode`."""
     return msgspec.convert(value, kind, dec_hook=_decode_extended, builtin_types=(datetime,), str_keys=True)
+
+
+def from_plain(value: Any, kind: type[T]) -> T:
+    """Make a struct of what came as JSON and was read as plain values: times are text there."""
+    return decode(encode(value), kind)
 
 
 def to_plain(value: Any) -> Any:

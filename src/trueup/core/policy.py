@@ -133,7 +133,7 @@ def read_document(
             "policy.unknown_kind", f"There is no policy of kind {kind!r}.", f"Use one of: {', '.join(sorted(kinds))}."
         )
     try:
-        read = json.convert(document, kinds[kind])
+        read = json.from_plain(document, kinds[kind])
     except msgspec.ValidationError as error:
         what, _, path = str(error).partition(" - at `$")
         where = path.rstrip("`").removeprefix(".")
