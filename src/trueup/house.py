@@ -25,7 +25,7 @@ from trueup.cases import act, close, ladder
 from trueup.cases import checks as cases_checks
 from trueup.cases import open as open_
 from trueup.cases import state as cases
-from trueup.catalogue import breach, breach_state, contract, cost, operate, quarantine
+from trueup.catalogue import breach, breach_checks, breach_state, contract, cost, operate, quarantine
 from trueup.catalogue import checks as catalogue_checks
 from trueup.catalogue import register as catalogue_register
 from trueup.catalogue import state as catalogue
@@ -253,6 +253,7 @@ CHECKS: tuple[Check, ...] = (
     *cases_checks.CHECKS,
     *authority_checks.CHECKS,
     *catalogue_checks.CHECKS,
+    *breach_checks.CHECKS,
     *parties_checks.CHECKS,
     *stock_checks.CHECKS,
     *supply_checks.CHECKS,

@@ -17,6 +17,12 @@ import psycopg
 import structlog
 
 from trueup.authority.standing import SYSTEM
+from trueup.authority.state import PolicyPublished
+from trueup.catalogue import breach_read
+from trueup.catalogue.breach import KEYS_MAX, CheckContract
+from trueup.catalogue.breach_state import ContainmentReleased, RuleFired, RulePassed
+from trueup.catalogue.contract import Contract, EntityName, contracts_on, rules_of
+from trueup.catalogue.state import ItemRegistered, LocationRegistered, SiteOperated
 from trueup.core import journal, json
 from trueup.core.batch import House
 from trueup.core.database import Connection, connect
@@ -28,6 +34,8 @@ from trueup.core.verb import Command
 from trueup.orders.held import HoldReleased
 from trueup.orders.state import OrderMoved, OrderPlaced
 from trueup.orders.workflow import bound_command
+from trueup.oversight.breach_exposure import pricing, waiting_orders
+from trueup.oversight.exposure import ExposurePolicy
 from trueup.sourcing import read as sourcing
 from trueup.sourcing.allocate import ReleaseShortage
 from trueup.sourcing.assign import AssignOrder
@@ -102,6 +110,48 @@ async def give_to_who_waits(row: Recorded, scene: Scene) -> Sequence[Command]:
     return tuple(AssignOrder(order=order, mode="receipt") for order in waiting)
 
 
+async def check_the_item(row: Recorded, scene: Scene) -> Sequence[Command]:
+    """Run the contracts on an item that was written."""
+    return await _checks(scene, "item", row.subject)
+
+
+async def check_the_location(row: Recorded, scene: Scene) -> Sequence[Command]:
+    """Run the contracts on a location that was written."""
+    return await _checks(scene, "location", row.subject)
+
+
+async def _checks(scene: Scene, entity: EntityName, id_: str) -> list[Command]:
+    """Return the checks of a row, and of those whose uniqueness it may have put right."""
+    commands: list[Command] = []
+    for name, contract in contracts_on(scene.policies, entity).items():
+        unique = [rule.name for rule in rules_of(contract) if rule.entity == entity and rule.check.kind == "unique"]
+        twins = await breach_read.failing_any(scene.connection, name, entity, unique) if unique else []
+        keys = tuple(dict.fromkeys([id_, *twins]))[:KEYS_MAX]
+        commands.append(CheckContract(contract=name, entity=entity, keys=keys))
+    return commands
+
+
+async def check_everything(row: Recorded, scene: Scene) -> Sequence[Command]:
+    """Run a contract on everything once a version of it is in force."""
+    kind, _, name = row.subject.partition("/")
+    if kind != Contract.kind:
+        return ()
+    return await breach_read.checks_of(scene.connection, name, scene.policies.find(Contract, name))
+
+
+async def price_the_breach(row: Recorded, scene: Scene) -> Sequence[Command]:
+    """Say what the breach costs per hour, of the open orders it touches."""
+    return (await pricing(scene.connection, row.subject, scene.policies.get(ExposurePolicy), row.at),)
+
+
+async def source_what_waited(row: Recorded, scene: Scene) -> Sequence[Command]:
+    """Source the orders that a containment let wait, once the rule passes or somebody lifted it."""
+    kind: type[RulePassed | ContainmentReleased] = RulePassed if row.name == RulePassed.name else ContainmentReleased
+    ended = json.decode(row.body, kind)
+    waiting = await waiting_orders(scene.connection, ended.subjects)
+    return tuple(AssignOrder(order=order, mode="receipt") for order in waiting)
+
+
 STORY: dict[str, tuple[Follow, ...]] = {
     OrderPlaced.name: (source_when_placed,),
     OrderMoved.name: (what_the_workflow_binds,),
@@ -109,6 +159,13 @@ STORY: dict[str, tuple[Follow, ...]] = {
     HoldReleased.name: (source_when_released,),
     StockMoved.name: (settle_stock,),
     ClaimsReleased.name: (give_to_who_waits,),
+    ItemRegistered.name: (check_the_item,),
+    LocationRegistered.name: (check_the_location,),
+    SiteOperated.name: (check_the_location,),
+    PolicyPublished.name: (check_everything,),
+    RuleFired.name: (price_the_breach,),
+    RulePassed.name: (price_the_breach, source_what_waited),
+    ContainmentReleased.name: (source_what_waited,),
 }
 
 

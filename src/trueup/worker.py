@@ -16,6 +16,7 @@ import msgspec
 import structlog
 
 from trueup.authority.standing import SYSTEM
+from trueup.catalogue import breach_read
 from trueup.core import journal
 from trueup.core.batch import House
 from trueup.core.checks import record_checks
@@ -24,6 +25,7 @@ from trueup.core.door import Door
 from trueup.core.jobs import make_app
 from trueup.core.verb import Command
 from trueup.orders import draft, expire, hold_upkeep
+from trueup.oversight import breach_exposure
 from trueup.sourcing import schedule
 from trueup.sourcing.broker import broker_when_due
 from trueup.stock import lots, supply_read
@@ -52,6 +54,9 @@ NOTICES: tuple[Notice, ...] = (
     Notice("expire_unpaid", "* * * * *", expire.due_unpaid),
     Notice("expire_drafts", "* * * * *", draft.due_drafts),
     Notice("expire_lots", "5 0 * * *", lots.due_to_expire),
+    Notice("contain_breaches", "* * * * *", breach_read.due_to_contain),
+    Notice("check_contracts", "45 0 * * *", breach_read.due_to_check),
+    Notice("price_breaches", "20 * * * *", breach_exposure.due_to_price),
     Notice("notice_late_supply", "*/5 * * * *", supply_read.due_to_notice),
 )
 

@@ -10,6 +10,8 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from trueup.catalogue.breach_state import Breaches
+from trueup.catalogue.quarantine import barred, barred_refusal
 from trueup.catalogue.state import Catalogue, Location
 from trueup.core.errors import Refusal
 from trueup.core.policy import Policies
@@ -67,9 +69,9 @@ def assign_order(state: State, command: AssignOrder, context: Context) -> Decisi
     """Allocate the order's open units at the locations that the routing policy chooses, and keep why.
 
     Its reservations give way to the allocations. What no location gives waits, is queued, or is owed by a location, as
-    the rule says; that is an outcome, not a refusal. Lines on hold wait. Refuses history, an order whose workflow or
-    holds forbid it now, and a plan that does not fit now and may not fall back on the rules; ends as merged where
-    everything is allocated already.
+    the rule says; that is an outcome, not a refusal. Lines on hold wait, and lines of quarantined items.
+    Refuses history, an order whose workflow, holds or quarantines forbid it now, and a plan that does not fit now and
+    may not fall back on the rules; ends as merged where everything is allocated already.
     What follows by itself is ignored for an order whose group is brokered: it waits for its run, unless that cannot
     plan it (a pickup, one that a location rejected). Of a plan that the rule does not allow nothing is carried out.
     Source: behaviours 1, 2, 10, 11, 21, 39.
@@ -84,6 +86,10 @@ def assign_order(state: State, command: AssignOrder, context: Context) -> Decisi
     needs, held = unheld(state, row, needs_of(state, row))
     if held and not needs:
         return held_refusal(row, held, context.policies)
+    kept = barred(state, [need.item for need in needs], context.now)
+    needs = [need for need in needs if need.item not in kept]
+    if kept and not needs:
+        return barred_refusal(next(iter(kept.values())), "order")
     if not needs:
         return Accepted((), command.order, {"order": command.order, "outcome": "assigned"}, "merged")
     policy = context.policies.get(Routing)
@@ -144,7 +150,7 @@ def decided(
         given = allocated.replaces
     events += [*waits(state, order, needs, found, context), *_held_no_more(state, order, found, given, context.now)]
     events += from_there(state, row, found, context)
-    # What a hold keeps back is yet to be sourced.
+    # What a hold or a quarantine keeps back is yet to be sourced.
     kept_back = len(needs_of(state, row)) > len(needs)
     events += advance(row, "partly_sourced" if outcome == "assigned" and kept_back else _EVENT[outcome], context)
     places = {id_: state.of(Catalogue).place_of(id_) for id_ in {share.location for share in found.shares}}
@@ -448,6 +454,7 @@ def then_wants_order(state: State, order: str, owing: Iterable[str] = ()) -> Non
         # What is allocated counts, too: a command before this one in the batch may have given it back.
         if line.kind == "good" and line.item is not None and line.quantity > line.cancelled + line.shipped:
             state.of(Catalogue).want_item_id(line.item)
+            state.of(Breaches).want_bars(line.item)
             state.of(Stock).want_everywhere(line.item)
             state.of(Lots).want_everywhere(line.item)
             for code in owing:

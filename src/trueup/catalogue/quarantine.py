@@ -1,0 +1,154 @@
+"""Containment of a breach: it applies itself at its due moment, is noticed, and can be lifted for a while."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Annotated, Any
+
+import msgspec
+
+from trueup.cases.state import CaseGrew, Cases
+from trueup.catalogue.breach_state import Breach, Breaches, Contained, ContainmentReleased, bites
+from trueup.core.errors import Refusal
+from trueup.core.money import Amount, is_currency
+from trueup.core.policy import Policies
+from trueup.core.verb import Accepted, Command, Context, Decision, State, Verb
+
+HOURS_MAX = 168
+
+
+class Contain(Command, frozen=True, kw_only=True):
+    """Notice that the containment of a case's breaches holds; it holds whether or not anybody notices."""
+
+    case: str
+
+
+class ReleaseContainment(Command, frozen=True, kw_only=True):
+    """Lift the containment of a case for some hours, as a loan: if the rule still fails then, it holds again.
+
+    keys: SKUs or codes, without them all that it contains. hours: from now. reason: why, for the record.
+    """
+
+    case: str
+    keys: Annotated[tuple[str, ...], msgspec.Meta(max_length=1000)] = ()
+    hours: Annotated[int, msgspec.Meta(ge=1, le=HOURS_MAX)] = 24
+    reason: Annotated[str, msgspec.Meta(min_length=1, max_length=1000)]
+
+
+class PriceBreach(Command, frozen=True, kw_only=True):
+    """Say what a case of breaches costs per hour, with the formula and its inputs."""
+
+    case: str
+    price_per_hour: Amount
+    currency: str
+    source: dict[str, Any]
+
+
+def contain(state: State, command: Contain, context: Context) -> Decision:
+    """Note every breach of the case whose containment holds by now and was not noted; without any it is merged."""
+    found = [b for b in state.of(Breaches).of_case(command.case) if b.told_at is None and bites(b, context.now)]
+    result = {"case": command.case, "contained": len(found)}
+    if not found:
+        return Accepted((), command.case, result, "merged")
+    event = Contained(
+        case=command.case,
+        breaches=tuple(b.id for b in found),
+        subjects=tuple(b.subject for b in found),
+        since=min(b.due_at for b in found),
+        at=context.now,
+    )
+    return Accepted([event], command.case, result)
+
+
+def release_containment(state: State, command: ReleaseContainment, context: Context) -> Decision:
+    """Lift the containment until a time. Refuses what is not contained now, and keys that are not, naming them.
+
+    Nothing else changes: the rule still fails, the case stays open and costs what it costs.
+    """
+    contained = [b for b in state.of(Breaches).of_case(command.case) if bites(b, context.now)]
+    found = [b for b in contained if not command.keys or b.key in command.keys]
+    unknown = sorted(set(command.keys) - {b.key for b in contained})
+    if not found or unknown:
+        what = f"{unknown[0]!r} is not contained by case" if unknown else "Nothing is contained by case"
+        return Refusal("catalogue.not_contained", f"{what} {command.case[:80]} now.",
+                       "The case's page lists what is, and from when.", "keys" if unknown else "case",
+                       unknown[0] if unknown else command.case[:80])  # fmt: skip
+    event = ContainmentReleased(
+        case=command.case,
+        breaches=tuple(b.id for b in found),
+        subjects=tuple(b.subject for b in found),
+        until=context.now + timedelta(hours=command.hours),
+        reason=command.reason,
+        at=context.now,
+    )
+    result = {"case": command.case, "released": len(found), "until": event.until.isoformat()}
+    return Accepted([event], command.case, result)
+
+
+def price_breach(state: State, command: PriceBreach, context: Context) -> Decision:
+    """Put the price on the case. Refuses an unknown currency, a price below zero, and a case that is closed."""
+    case = state.of(Cases).cases.get(command.case)
+    if case is None or case.closed_at is not None or case.kind != "contract_breach":
+        return Refusal("catalogue.no_breach", f"{command.case[:80]!r} is no open case of a contract's breach.",
+                       "Look it up in the list of cases.", "case", command.case[:80])  # fmt: skip
+    if not is_currency(command.currency) or command.price_per_hour < 0:
+        return Refusal("catalogue.price", f"{command.price_per_hour} {command.currency[:10]} is no price.",
+                       "Send zero or more, in an ISO 4217 currency.", "price_per_hour",
+                       str(command.price_per_hour))  # fmt: skip
+    result = {"case": case.id, "price_per_hour": str(command.price_per_hour)}
+    if (case.price_per_hour, case.source) == (Decimal(command.price_per_hour), command.source):
+        return Accepted((), case.id, result, "merged")
+    event = CaseGrew(
+        case=case.id, subjects=(), at=context.now, price_per_hour=Decimal(command.price_per_hour), source=command.source
+    )
+    return Accepted([event], case.id, result)
+
+
+def barred(state: State, items: Iterable[str], now: datetime) -> dict[str, Breach]:
+    """Return which items (ids) may not be allocated now, each with the breach that keeps it."""
+    found = ((item, state.of(Breaches).bar(item, now)) for item in items)
+    return {item: breach for item, breach in found if breach is not None}
+
+
+def barred_refusal(breach: Breach, where: str) -> Refusal:
+    """Return the refusal of allocating an item that a containment keeps back."""
+    return Refusal(
+        "catalogue.quarantined",
+        f"{breach.key} is kept from allocation since {breach.due_at:%Y-%m-%d %H:%M} UTC: {breach.rule} of contract "
+        f"{breach.contract} fails ({breach.detail}), and no corrective measure was initiated in time.",
+        f"Put the value right, which lifts it by itself; or lift it for a while at case {breach.case_id}.",
+        where,
+        breach.key,
+    )
+
+
+def _wants(state: State, command: Contain | ReleaseContainment, policies: Policies) -> None:
+    state.of(Cases).want(command.case)
+    state.of(Breaches).want_case(command.case)
+
+
+VERBS = (
+    Verb(
+        name="catalogue.contain",
+        command=Contain,
+        decide=contain,
+        wants=_wants,
+        touches=lambda command: (command.case,),
+    ),
+    Verb(
+        name="catalogue.release_containment",
+        command=ReleaseContainment,
+        decide=release_containment,
+        wants=_wants,
+        touches=lambda command: (command.case,),
+    ),
+    Verb(
+        name="catalogue.price_breach",
+        command=PriceBreach,
+        decide=price_breach,
+        wants=lambda state, command, policies: state.of(Cases).want(command.case),
+        touches=lambda command: (command.case,),
+    ),
+)

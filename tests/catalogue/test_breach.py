@@ -1,0 +1,201 @@
+"""Breach: a rule that fires is a case at that moment; after 24 hours without an act, containment applies itself."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from tests.catalogue.breaches import DAY, MINUTE, case_of, items_contract, notice, publish, write_item
+from tests.conftest import expect_all, stocked
+from tests.proof import prove
+from tests.requests import order_of, rows
+
+from trueup import house
+from trueup.authority.standing import SYSTEM
+from trueup.cases.act import ActOnCase, CommentOnCase
+from trueup.cases.close import CloseCase
+from trueup.catalogue.quarantine import ReleaseContainment
+from trueup.core.clock import TurnedClock
+from trueup.core.door import Door
+from trueup.core.quantity import Quantity
+from trueup.core.verb import Outcome
+from trueup.sourcing.assign import AssignOrder
+from trueup.storyline import settled
+
+
+async def place(door: Door, key: str, **units: int) -> str:
+    """Place an order without anything that follows."""
+    outcome = await door.submit(SYSTEM, order_of(**units), key)
+    assert outcome.status == "applied", outcome.refusal
+    order: str = outcome.result["order"]
+    return order
+
+
+async def source(door: Door, order: str, key: str) -> Outcome:
+    """Source an order now."""
+    return await door.submit(SYSTEM, AssignOrder(order=order), key)
+
+
+async def allocated(url: str, order: str) -> int:
+    """Return how many units of an order are allocated."""
+    return int((await rows(url, "select units_allocated from orders where id = %s", order))[0][0])
+
+
+async def breached(door: Door, url: str) -> tuple[str, str]:
+    """Put a contract in force that the item MUG, of which there are ten, breaks; return its id and the case's."""
+    await stocked(door, MUG=10)
+    await publish(door, items_contract())
+    await settled(door, url, house.build())
+    case = await case_of(url)
+    assert case is not None
+    item = (await rows(url, "select id from item where sku = 'MUG'"))[0][0]
+    return item, case[0]
+
+
+async def test_a_rule_that_fires_opens_a_case_at_that_moment(door: Door, url: str) -> None:
+    await publish(door, items_contract())
+    await write_item(door, url, "GOOD", "good", weight_g=Quantity(5))
+    assert await case_of(url) is None, "what passes is no case"
+    item = await write_item(door, url, "BAD", "bad")
+    case = await case_of(url)
+    assert case is not None
+    id_, status, severity, owner, _price, subjects = case
+    assert (status, severity, owner, subjects) == ("open", 3, "Master Data Owner", 1)
+    other = await write_item(door, url, "WORSE", "worse")
+    again = await case_of(url)
+    assert again is not None
+    assert (again[0], again[5]) == (id_, 2), "one rule is one case, with the keys as its subjects"
+    found = await rows(url, "select subject, rule, detail, due_at - since from breach order by key")
+    assert found == [
+        (item, "weight.known", "weight_g is empty", DAY),
+        (other, "weight.known", "weight_g is empty", DAY),
+    ]
+    await prove(url)
+
+
+async def test_containment_at_24_h(door: Door, url: str, clock: TurnedClock) -> None:
+    """Not at 23:59; and a worker that was dead changes nothing but when somebody was told."""
+    item, _ = await breached(door, url)
+    first, second = await place(door, "first", MUG=1), await place(door, "second", MUG=1)
+    clock.turn(DAY - MINUTE)
+    assert (await source(door, first, "at 23:59")).status == "applied"
+    assert await notice(url, door) == 0
+    clock.turn(MINUTE)
+    refused = await source(door, second, "at 24:00, before any worker")
+    assert refused.refusal is not None
+    assert refused.refusal.rule == "catalogue.quarantined"
+    assert await allocated(url, second) == 0
+    assert await allocated(url, first) == 1, "what was allocated before stays allocated"
+    clock.turn(2 * DAY)
+    assert await notice(url, door) == 1, "the worker comes two days late"
+    told = await rows(url, "select due_at, told_at from breach where subject = %s", item)
+    assert told[0][1] - told[0][0] == 2 * DAY, "it is told late, and says since when it holds"
+    assert await notice(url, door) == 0, "once"
+    reserved = await rows(url, "select reserved from stock_balance where item = %s", item)
+    assert reserved == [(1,)], "the order that waits keeps its reservation"
+    await prove(url)
+
+
+async def test_a_comment_does_not_stop_the_breach_clock(door: Door, url: str, clock: TurnedClock) -> None:
+    _, case = await breached(door, url)
+    order = await place(door, "order", MUG=1)
+    comment = CommentOnCase(case=case, text="We are looking into it.")
+    assert (await door.submit(SYSTEM, comment, "comment")).status == "applied"
+    clock.turn(DAY)
+    assert (await source(door, order, "after a comment")).status == "refused"
+    await prove(url)
+
+
+async def test_an_act_with_an_effect_stops_it(door: Door, url: str, clock: TurnedClock) -> None:
+    item, case = await breached(door, url)
+    order = await place(door, "order", MUG=1)
+    clock.turn(DAY - MINUTE)
+    act = ActOnCase(case=case, effect=item, note="The supplier was asked; the figure comes with the next file.")
+    assert (await door.submit(SYSTEM, act, "act")).status == "applied"
+    clock.turn(2 * MINUTE)
+    assert await notice(url, door) == 0
+    assert (await source(door, order, "after an act")).status == "applied"
+    await prove(url)
+
+
+async def test_an_act_after_24_h_is_too_late_for_the_containment(door: Door, url: str, clock: TurnedClock) -> None:
+    item, case = await breached(door, url)
+    order = await place(door, "order", MUG=1)
+    clock.turn(DAY + MINUTE)
+    act = ActOnCase(case=case, effect=item, note="Late.")
+    assert (await door.submit(SYSTEM, act, "act")).status == "applied"
+    assert (await source(door, order, "still contained")).status == "refused"
+
+
+async def test_it_is_lifted_by_itself_when_the_same_rule_passes_on_the_same_key(
+    door: Door, url: str, clock: TurnedClock
+) -> None:
+    _, case = await breached(door, url)
+    order = await place(door, "order", MUG=1)
+    clock.turn(DAY)
+    assert (await source(door, order, "contained")).status == "refused"
+    close = CloseCase(case=case, root_cause="data_definition", note="Done, I say.")
+    refused = await door.submit(SYSTEM, close, "close too early")
+    assert refused.refusal is not None
+    assert refused.refusal.rule == "catalogue.still_failing", "it closes when the rule passes, not by assertion"
+    await write_item(door, url, "MUG", "corrected", name="Mug", weight_g=Quantity(300))
+    assert await allocated(url, order) == 1, "what waited was sourced by the storyline"
+    found = await case_of(url)
+    assert found is not None
+    assert found[1] == "acted", "passing is an act that the system saw; a person closes it with its root cause"
+    assert (await door.submit(SYSTEM, close, "close")).status == "applied"
+    await prove(url)
+
+
+async def test_a_containment_can_be_lifted_for_a_while_and_holds_again(
+    door: Door, url: str, clock: TurnedClock
+) -> None:
+    _, case = await breached(door, url)
+    order, later = await place(door, "order", MUG=1), await place(door, "later", MUG=1)
+    lift = ReleaseContainment(case=case, hours=8, reason="A press day; weighed by hand.")
+    early = await door.submit(SYSTEM, lift, "nothing to lift yet")
+    assert early.refusal is not None
+    assert early.refusal.rule == "catalogue.not_contained"
+    clock.turn(DAY)
+    assert (await door.submit(SYSTEM, lift, "lift")).status == "applied"
+    await settled(door, url, house.build())
+    assert await allocated(url, order) == 1
+    clock.turn(timedelta(hours=8))
+    assert (await source(door, later, "a loan comes due")).status in ("refused", "merged")
+    third = await place(door, "third", MUG=1)
+    assert (await source(door, third, "contained again")).status == "refused"
+    await prove(url)
+
+
+async def test_a_breach_recurs_as_a_breach_of_its_own(door: Door, url: str, clock: TurnedClock) -> None:
+    item, _ = await breached(door, url)
+    await write_item(door, url, "MUG", "corrected", name="Mug", weight_g=Quantity(300))
+    clock.turn(DAY)
+    await write_item(door, url, "MUG", "lost again", name="Mug")
+    found = await rows(url, "select ended_by, due_at - since from breach where subject = %s order by id", item)
+    assert found == [("passed", DAY), (None, DAY)], "its clock starts anew"
+    clock.turn(DAY - MINUTE)
+    assert await notice(url, door) == 0
+    clock.turn(MINUTE)
+    assert await notice(url, door) == 1
+    await prove(url)
+
+
+async def test_a_rule_that_leaves_its_contract_ends_its_breaches_as_withdrawn(door: Door, url: str) -> None:
+    item, _ = await breached(door, url)
+    await publish(door, items_contract(status="retired"), key="retired")
+    await settled(door, url, house.build())
+    assert await rows(url, "select ended_by from breach where subject = %s", item) == [("withdrawn",)]
+    await prove(url)
+
+
+async def test_its_price_is_of_the_open_orders_it_touches(door: Door, url: str) -> None:
+    await stocked(door, MUG=10)
+    order = await place(door, "order", MUG=3)
+    expect_all([await source(door, order, "source")])
+    await publish(door, items_contract())
+    await settled(door, url, house.build())
+    price, source_ = (await rows(url, "select price_per_hour, source from cases"))[0]
+    assert float(price) == round(30 / 168, 6), "three units at 10.00 over the 168 hours until a waiting order is lost"
+    inputs = {entry["name"]: entry["value"] for entry in source_["inputs"]}
+    assert inputs["open orders touched"] == "1"
+    assert inputs["value without a known cost"].startswith("30")
