@@ -13,11 +13,18 @@ from trueup.authority import (
     decision_rights,
     declare,
     governed,
+    lent,
     organisation,
+    overrides,
+    overrides_state,
     propose,
     publish,
+    refusals,
     register,
     standing,
+    writers,
+    writers_policy,
+    writers_state,
 )
 from trueup.authority import checks as authority_checks
 from trueup.authority import state as authority
@@ -61,6 +68,7 @@ from trueup.orders import (
     tax,
     tax_state,
     workflow,
+    writing,
 )
 from trueup.orders import checks as orders_checks
 from trueup.orders import state as orders
@@ -110,6 +118,9 @@ POLICY_KINDS: dict[str, type[Policy]] = {
         standing.Rights,
         decision_rights.DecisionRights,
         change_control.ChangeControl,
+        writers_policy.WritingSystems,
+        overrides.Overriding,
+        refusals.GuardModes,
         CustomFields,
         ladder.Ladder,
         WorkCalendar,
@@ -150,6 +161,8 @@ VERBS: tuple[Verb[Any], ...] = (
     *register.VERBS,
     *organisation.VERBS,
     publish.publishing(POLICY_KINDS, lambda: known()),
+    *writers.VERBS,
+    *overrides.VERBS,
     *declare.VERBS,
     *propose.proposing(lambda: by_name()),
     *propose.VERBS,
@@ -197,9 +210,11 @@ VERBS: tuple[Verb[Any], ...] = (
 )
 
 # The order of locks: names, sites (shared; a freeze's start alone), orders by id, balances by (item, location), cases;
-# rights lock the epoch before all.
+# the registry of writers (shared; its change alone) and rights, which lock the epoch, come before all.
 SLICES: tuple[type[Slice], ...] = (
+    writers_state.Writers,
     authority.Authority,
+    overrides_state.Overrides,
     changes_state.Changes,
     catalogue.Catalogue,
     cost.Costs,
@@ -226,6 +241,8 @@ SLICES: tuple[type[Slice], ...] = (
 
 EVENTS: tuple[type[Event], ...] = (
     *authority.EVENTS,
+    *writers_state.EVENTS,
+    *overrides_state.EVENTS,
     *changes_state.EVENTS,
     *cases.EVENTS,
     *catalogue.EVENTS,
@@ -271,8 +288,10 @@ def build() -> House:
     return House(
         verbs={verb.command: breach.while_failing(freeze.under_freezes(verb)) for verb in VERBS},
         slices=SLICES,
-        guards=(standing.role_guard, standing.scope_guard, governed.change_guard, freeze.freeze_guard),
-        load_standing=standing.loader(POLICY_KINDS),
+        guards=(standing.role_guard, standing.scope_guard, governed.change_guard, freeze.freeze_guard,
+                writers.writer_guard_of(writing.writes)),  # fmt: skip
+        load_standing=lent.lending(standing.loader(POLICY_KINDS)),
+        judge=refusals.judge,
         events={event.name: event for event in EVENTS},
         checks=CHECKS,
         kinds=POLICY_KINDS,

@@ -42,6 +42,12 @@ SHIPPED: tuple[Row, ...] = (
         mapping.source mapping.timezone mapping.currency mapping.channel mapping.decimal mapping.identical_rows
         mapping.credits_from mapping.files
     """),
+    ("joint", "Integration Owner", ("IT Process Owner", "Operations Process Owner"), """
+        writers.systems writer.order writer.item writer.customer writer.stock
+    """),
+    ("joint", "Sponsor", ("IT Process Owner", "Operations Process Owner", "Finance"), """
+        guards.modes overriding.rules overriding.bearers overriding.currency overriding.notice_hours
+    """),
     ("Operations", "Master Data Owner", ("Data Steward",), """
         fields.fields
     """),

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import msgspec
 
+from trueup.authority.overrides_state import Override
 from trueup.authority.people_state import (
     APPOINTMENTS,
     DELEGATIONS,
@@ -18,6 +19,7 @@ from trueup.authority.people_state import (
 )
 from trueup.authority.state import Declared, Node
 from trueup.authority.tenure import EVER, NOBODY, RIGHT, Tenure, actors_at, holders_at
+from trueup.authority.writers_policy import Registry
 from trueup.core import json
 from trueup.core.batch import roundtrip
 from trueup.core.database import Connection
@@ -45,8 +47,11 @@ ROLES = (
 )
 
 
-_ASKS = ("authority.propose_change", "authority.edit_change", "authority.withdraw_change")
-_DECIDES = ("authority.approve_change", "authority.reject_change", "authority.apply_change", "authority.revert_change")
+_LENDS = ("authority.grant_override", "authority.decline_override")
+_BORROWS = ("authority.ask_override", "authority.end_override")
+_ASKS = ("authority.propose_change", "authority.edit_change", "authority.withdraw_change", *_BORROWS)
+_DECIDES = ("authority.approve_change", "authority.reject_change", "authority.apply_change", "authority.revert_change",
+            *_LENDS)  # fmt: skip
 
 
 class Rights(Policy, frozen=True, kw_only=True):
@@ -70,17 +75,18 @@ class Rights(Policy, frozen=True, kw_only=True):
                         "orders.release_hold", "orders.release_holds", *_ASKS, *_DECIDES, "cases.*", "read"),
             "Fulfilment Lead": ("stock.*", "orders.cancel", "orders.advance", "orders.place_hold",
                                 "orders.release_hold", "orders.release_holds", "sourcing.*", "catalogue.operate_site",
-                                *_ASKS, "cases.*", "read"),
+                                *_ASKS, *_LENDS, "cases.*", "read"),
             "Integration Owner": ("orders.place", "orders.draft", "orders.confirm_draft", "orders.discard_draft",
                                   "orders.change_address", "orders.commit_tax", "orders.reverse_tax", "orders.cancel",
                                   "orders.place_hold", "orders.release_by_rule",
                                   "orders.report_event", "orders.record", "stock.*", "parties.*",
-                                  "catalogue.*", "cases.*", "migrate.*", *_ASKS, *_DECIDES, "read"),
+                                  "catalogue.*", "cases.*", "migrate.*", "authority.assign_writer",
+                                  "authority.end_writer", *_ASKS, *_DECIDES, "read"),
             "Order Agent": ("orders.place", "orders.draft", "orders.confirm_draft", "orders.discard_draft",
                             "orders.change_address", "orders.cancel", "orders.advance", "orders.place_hold",
                             "orders.release_hold", "orders.release_holds", "orders.dismiss_duplicate",
                             "stock.reserve", "stock.release_reservation", "parties.*", "cases.act", "cases.comment",
-                            "read"),
+                            *_BORROWS, "read"),
             "Sponsor": ("authority.declare_governance", *_ASKS, *_DECIDES, "cases.*", "read"),
         }
     )  # fmt: skip
@@ -115,7 +121,7 @@ class Standing:
     """The snapshot of one epoch; commands of the next batch see the next one as soon as it is committed.
 
     actors: who may act and with which roles, at the moment last given to `at`: appointments begin and contracts end
-    by themselves. Where nothing does, it is the same at every moment.
+    by themselves. Where nothing does, it is the same at every moment. registry, overrides: see `lent`.
     """
 
     def __init__(
@@ -136,6 +142,8 @@ class Standing:
         self.keys = keys
         self.policies = policies
         self.declared = declared
+        self.registry = Registry()
+        self.overrides: tuple[Override, ...] = ()
         self._rights = policies.get(Rights)
         self._allowed: dict[tuple[frozenset[str], str], bool] = {}
         self._nodes = {node.code: node for node in nodes}

@@ -20,7 +20,7 @@ from trueup.core.verb import Accepted, Actor, Batch, Command, Event, SetAside, S
 RULE = "rule"
 """What stands for the guard where the act's own rule refused."""
 
-Ended = Literal["refused", "queued", "quarantined", "would_refuse", "overridden"]
+Ended = Literal["refused", "queued", "quarantined", "would_refuse", "overridden", "off"]
 
 
 class Stopped(msgspec.Struct, frozen=True):
@@ -68,7 +68,10 @@ class Stop(msgspec.Struct, frozen=True):
 
 
 class Verdict(msgspec.Struct, frozen=True):
-    """Whether a stop stands. ended: would_refuse and overridden let the command go on, after these events."""
+    """Whether a stop stands. ended: would_refuse, overridden and off let the command go on, after these events.
+
+    What a guard that is off would have stopped is not kept.
+    """
 
     ended: Ended
     events: tuple[Event, ...] = ()
@@ -76,7 +79,7 @@ class Verdict(msgspec.Struct, frozen=True):
     @property
     def passes(self) -> bool:
         """Tell whether the command goes on."""
-        return self.ended in ("would_refuse", "overridden")
+        return self.ended in ("would_refuse", "overridden", "off")
 
 
 def stands(standing: Any, stop: Stop) -> Verdict:
@@ -122,6 +125,7 @@ def subject_of(command: Command) -> str:
 
 def keep(batch: Batch, kept: Sequence[Kept]) -> list[Statement]:
     """Return the one statement that writes what was stopped in a batch; none where nothing was."""
+    kept = [one for one in kept if one.stopped.ended != "off"]
     if not kept:
         return []
     return [

@@ -1,0 +1,393 @@
+"""Ask for an override, grant it, decline it, give it back: every bypass is a loan that comes due by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Annotated, Any, ClassVar
+
+import msgspec
+
+from trueup.authority.overrides_state import (
+    Override,
+    OverrideAsked,
+    OverrideDeclined,
+    OverrideEnded,
+    OverrideGranted,
+    OverrideNoticed,
+    Overrides,
+)
+from trueup.authority.register import wants_authority
+from trueup.authority.standing import ROLES
+from trueup.cases.open import case_events
+from trueup.cases.state import Cases, CaseSubject
+from trueup.core.database import Connection
+from trueup.core.errors import Refusal
+from trueup.core.money import Amount, is_currency
+from trueup.core.policy import Fault, Known, Policies, Policy
+from trueup.core.quantity import ZERO
+from trueup.core.verb import Accepted, Command, Context, Decision, Event, State, Verb
+
+SPONSOR = "Sponsor"
+Reason = Annotated[str, msgspec.Meta(min_length=1, max_length=1000)]
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=120)]
+Names = Annotated[tuple[Name, ...], msgspec.Meta(max_length=200)]
+Days = Annotated[int, msgspec.Meta(ge=1, le=365)]
+
+
+class Overridable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A rule that can be overridden. days_max: for how long at most. price_min: per day, at least; zero is no price."""
+
+    days_max: Days
+    price_min: Amount = Amount(1)
+
+
+class Bearer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A department that bears risks. role: who decides for it. debt_max: what its open overrides may cost until they
+    expire, all together. days_max: how long one may be. Above either the Sponsor decides."""
+
+    role: Name
+    debt_max: Amount
+    days_max: Days
+
+
+def _rules() -> dict[str, Overridable]:
+    return {
+        "stock.frozen": Overridable(3, Amount(50)),
+        "catalogue.outside_band": Overridable(14, Amount(10)),
+    }
+
+
+def _bearers() -> dict[str, Bearer]:
+    return {
+        "operations": Bearer("Operations Process Owner", Amount(5000), 14),
+        "fulfilment": Bearer("Fulfilment Lead", Amount(1000), 7),
+        "it": Bearer("IT Process Owner", Amount(5000), 14),
+        "finance": Bearer("Finance", Amount(5000), 14),
+    }
+
+
+class Overriding(Policy, frozen=True, kw_only=True):
+    """Which rules can be overridden, who bears that, and when an end is noticed beforehand.
+
+    rules: by the code of the refusal; what is not there cannot be overridden. bearers: department -> its limits.
+    """
+
+    kind: ClassVar[str] = "overriding"
+    names: ClassVar[tuple[str, ...]] = ("default",)
+    unreplayed: ClassVar[str] = "It decides which overrides can be granted; commands of the past ask for none."
+    rules: dict[str, Overridable] = msgspec.field(default_factory=_rules)
+    bearers: dict[str, Bearer] = msgspec.field(default_factory=_bearers)
+    currency: str = "EUR"
+    notice_hours: Annotated[int, msgspec.Meta(ge=1, le=240)] = 24
+
+    def faults(self, known: Known) -> list[Fault]:
+        """Return rules that guard who decides, roles there are not, prices that are none, and an unknown currency."""
+        found = [
+            Fault(f"rules.{rule}", rule, "who may decide cannot be overridden")
+            for rule in self.rules
+            if rule.startswith(("authority.", "door.", "carry."))
+        ]
+        found += [
+            Fault(f"rules.{rule}.price_min", str(terms.price_min), "a loan has a price")
+            for rule, terms in self.rules.items()
+            if Decimal(terms.price_min) <= 0
+        ]
+        for name, bearer in self.bearers.items():
+            if bearer.role not in ROLES or bearer.role == "Administrator":
+                found.append(Fault(f"bearers.{name}.role", bearer.role, "no role that decides"))
+            if Decimal(bearer.debt_max) < 0:
+                found.append(Fault(f"bearers.{name}.debt_max", str(bearer.debt_max), "zero or more"))
+        if not is_currency(self.currency):
+            found.append(Fault("currency", self.currency, "no currency"))
+        return found
+
+
+class AskOverride(Command, frozen=True, kw_only=True):
+    """Ask to be let past a rule for a while.
+
+    rule: code of the refusal. verb: only this act; "" for any. objects: ids, SKUs or site codes it is for. sites,
+    channels: where alone. department: who bears the risk. price_per_day: in the policy's currency; None is the least.
+    """
+
+    rule: Name
+    reason: Reason
+    expires_at: datetime
+    department: Name
+    verb: Annotated[str, msgspec.Meta(max_length=80)] = ""
+    objects: Names = ()
+    sites: Names = ()
+    channels: Names = ()
+    price_per_day: Amount | None = None
+
+
+class GrantOverride(Command, frozen=True, kw_only=True):
+    """Let it hold from now on. override: `ovr_...`."""
+
+    override: str
+
+
+class DeclineOverride(Command, frozen=True, kw_only=True):
+    """Do not grant it."""
+
+    override: str
+    reason: Reason
+
+
+class EndOverride(Command, frozen=True, kw_only=True):
+    """Give an override back before it expires; it costs nothing from then on."""
+
+    override: str
+    reason: Reason
+
+
+class NoticeOverride(Command, frozen=True, kw_only=True):
+    """Notice that an override is about to expire, or did."""
+
+    override: str
+
+
+def ask_override(state: State, command: AskOverride, context: Context) -> Decision:
+    """Ask for it; it holds nothing yet.
+
+    Refuses a rule that cannot be overridden, no scope, a scope that is only an act, an expiry that is past, without a
+    zone or beyond the rule's maximum, an unknown department, and a price below the rule's.
+    """
+    policy = context.policies.get(Overriding)
+    terms = policy.rules.get(command.rule)
+    if terms is None:
+        return Refusal("authority.not_overridable", f"{command.rule} cannot be overridden.",
+                       f"The policy overriding lists what can: {', '.join(sorted(policy.rules)) or 'nothing'}.",
+                       "rule", command.rule)  # fmt: skip
+    if not (command.objects or command.sites or command.channels):
+        return Refusal("authority.override_scope", "An override is for something: it names objects, sites or channels.",
+                       "Name what it is for in `objects`, or where in `sites` or `channels`.", "objects")  # fmt: skip
+    if command.department not in policy.bearers:
+        return Refusal("authority.unknown_department", f"No department {command.department!r} bears risks.",
+                       f"Use one of: {', '.join(sorted(policy.bearers))}.", "department",
+                       command.department)  # fmt: skip
+    refusal = _bad_expiry(command.expires_at, context.now, terms.days_max)
+    if refusal is not None:
+        return refusal
+    price = Decimal(terms.price_min if command.price_per_day is None else command.price_per_day)
+    if price < Decimal(terms.price_min):
+        return Refusal("authority.override_price", f"{command.rule} costs at least {terms.price_min} a day.",
+                       "Leave the price out for the least.", "price_per_day", str(price))  # fmt: skip
+    override = Override(
+        id=context.new_id("ovr"),
+        rule=command.rule,
+        verb=command.verb,
+        objects=tuple(sorted(set(command.objects))),
+        sites=tuple(sorted(set(command.sites))),
+        channels=tuple(sorted(set(command.channels))),
+        reason=command.reason,
+        department=command.department,
+        price_per_day=price,
+        currency=policy.currency,
+        expires_at=command.expires_at,
+        asked_by=context.actor.id,
+        asked_at=context.now,
+    )
+    result = {"override": override.id, "decides": decider(override, _open(state), policy, context.now)}
+    return Accepted([OverrideAsked(override=override)], override.id, result)
+
+
+def grant_override(state: State, command: GrantOverride, context: Context) -> Decision:
+    """Grant it. Refuses the asker, whoever does not decide for the department, and one that is settled or lapsed.
+
+    Above the department's limit of debt or days only the Sponsor decides; who administers decides nothing.
+    """
+    override = _known(state, command.override)
+    if isinstance(override, Refusal):
+        return override
+    life = override.life(context.now)
+    if life == "active":
+        return Accepted((), override.id, {"override": override.id, "life": life}, "merged")
+    if life != "asked":
+        return _settled(override, life)
+    if override.asked_by == context.actor.id:
+        return Refusal("authority.own_override", "Nobody grants their own override.",
+                       "Ask somebody else who decides for the department.", "override", override.id)  # fmt: skip
+    refusal = _not_decider(state, override, context)
+    if refusal is not None:
+        return refusal
+    event = OverrideGranted(override=override.id, by=context.actor.id, at=context.now)
+    result = {"override": override.id, "life": "active", "expires_at": override.expires_at.isoformat()}
+    return Accepted([event], override.id, result)
+
+
+def decline_override(state: State, command: DeclineOverride, context: Context) -> Decision:
+    """Decline it; the record stays. Refuses who neither asked nor decides, and one that is settled."""
+    override = _known(state, command.override)
+    if isinstance(override, Refusal):
+        return override
+    life = override.life(context.now)
+    if life == "declined":
+        return Accepted((), override.id, {"override": override.id, "life": life}, "merged")
+    if life not in ("asked", "lapsed"):
+        return _settled(override, life)
+    if override.asked_by != context.actor.id:
+        refusal = _not_decider(state, override, context)
+        if refusal is not None:
+            return refusal
+    event = OverrideDeclined(override=override.id, words=command.reason, by=context.actor.id, at=context.now)
+    return Accepted([event], override.id, {"override": override.id, "life": "declined"})
+
+
+def end_override(state: State, command: EndOverride, context: Context) -> Decision:
+    """Give it back. Refuses one that was not granted; one that ended or expired is merged."""
+    override = _known(state, command.override)
+    if isinstance(override, Refusal):
+        return override
+    life = override.life(context.now)
+    if life in ("ended", "expired"):
+        return Accepted((), override.id, {"override": override.id, "life": life}, "merged")
+    if life != "active":
+        return _settled(override, life)
+    event = OverrideEnded(override=override.id, words=command.reason, by=context.actor.id, at=context.now)
+    return Accepted([event], override.id, {"override": override.id, "life": "ended"})
+
+
+def notice_override(state: State, command: NoticeOverride, context: Context) -> Decision:
+    """Open a case about an override that is about to expire while it is in use, or that expired unused.
+
+    What is neither is noted, so that nobody asks again; it changes nothing about whether the override holds.
+    """
+    override = _known(state, command.override)
+    if isinstance(override, Refusal):
+        return override
+    what = noticeable(override, context.now, context.policies.get(Overriding).notice_hours)
+    if what is None:
+        return Accepted((), override.id, {"override": override.id}, "merged")
+    events: list[Event] = [OverrideNoticed(override=override.id, what=what, at=context.now)]
+    if (what == "expiring") == (override.uses > 0):
+        bearer = context.policies.get(Overriding).bearers.get(override.department)
+        title = "is about to expire while it is used" if what == "expiring" else "expired and was never used"
+        events += case_events(
+            state,
+            context,
+            cause=_cause(override.id),
+            kind="override",
+            title=f"The override of {override.rule} {title}",
+            severity=4,
+            owner_role=bearer.role if bearer is not None else SPONSOR,
+            subjects=(CaseSubject("override", override.id, override.reason[:200]),),
+            currency=override.currency,
+        )
+    return Accepted(events, override.id, {"override": override.id, "noticed": what})
+
+
+def noticeable(override: Override, now: datetime, hours: int) -> str | None:
+    """Return what there is to notice about an override: `expiring` or `expired`, once each."""
+    if override.granted_at is None or override.ended_at is not None:
+        return None
+    if now >= override.expires_at:
+        return None if "expired" in override.noticed else "expired"
+    soon = now >= override.expires_at - timedelta(hours=hours)
+    return "expiring" if soon and "expiring" not in override.noticed else None
+
+
+def decider(override: Override, others: list[Override], policy: Overriding, now: datetime) -> str:
+    """Return the one role that decides an override: its department's, or the Sponsor above the department's limit."""
+    bearer = policy.bearers.get(override.department)
+    if bearer is None or override.expires_at - now > timedelta(days=bearer.days_max):
+        return SPONSOR
+    open_ = [o for o in others if o.id != override.id and o.department == override.department]
+    committed = sum((o.committed(now) for o in open_ if o.life(now) == "active"), ZERO) + override.committed(now)
+    return bearer.role if committed <= Decimal(bearer.debt_max) else SPONSOR
+
+
+async def due_overrides(connection: Connection, now: datetime) -> list[tuple[str, NoticeOverride]]:
+    """Return a key and a command for each override whose end may have to be noticed."""
+    rows = await connection.execute(
+        """select id, expires_at <= %s from override_loan
+        where granted_at is not null and declined_at is null and ended_at is null
+          and not case when expires_at <= %s then 'expired' else 'expiring' end = any(noticed)
+          and expires_at <= %s order by expires_at, id limit 500""",
+        [now, now, now + timedelta(hours=240)],
+    )
+    return [
+        (f"{id_}/{'expired' if expired else f'{now:%Y-%m-%dT%H}'}", NoticeOverride(override=id_))
+        for id_, expired in await rows.fetchall()
+    ]
+
+
+def _open(state: State) -> list[Override]:
+    return list(state.of(Overrides).overrides.values())
+
+
+def _not_decider(state: State, override: Override, context: Context) -> Refusal | None:
+    policy = context.policies.get(Overriding)
+    role = decider(override, _open(state), policy, context.now)
+    if role in context.actor.roles or SPONSOR in context.actor.roles:
+        return None
+    bearer = policy.bearers.get(override.department)
+    above = bearer is not None and role == SPONSOR
+    why = f": it is above what {override.department} bears by itself" if above else ""
+    return Refusal(
+        "authority.not_decider",
+        f"{role} decides this override{why}; {context.actor.name} is not {role}.",
+        f"Ask a {role}; until then the rule holds. It lapses at {override.expires_at.isoformat()}.",
+        "override",
+        override.id,
+    )
+
+
+def _bad_expiry(at: datetime, now: datetime, days_max: int) -> Refusal | None:
+    if at.tzinfo is None:
+        return Refusal("authority.override_expiry", f"The time {at} has no zone.", "State the offset.",
+                       "expires_at", str(at))  # fmt: skip
+    latest = now + timedelta(days=days_max)
+    if now < at <= latest:
+        return None
+    return Refusal("authority.override_expiry", f"This override ends within {days_max} days, and in the future.",
+                   f"{latest.isoformat()} is the latest.", "expires_at", at.isoformat())  # fmt: skip
+
+
+def _known(state: State, override: str) -> Override | Refusal:
+    return state.of(Overrides).override(override) or Refusal(
+        "authority.unknown_override", f"There is no override {override[:80]!r}.", "Look its id up in the list.",
+        "override", override[:80],
+    )  # fmt: skip
+
+
+def _settled(override: Override, life: str) -> Refusal:
+    words = {"asked": "is only asked for", "lapsed": "lapsed before anybody decided it"}.get(life, f"is {life}")
+    return Refusal("authority.override_settled", f"The override {words}.", "Ask for another one.", "override",
+                   override.id)  # fmt: skip
+
+
+def _cause(override: str) -> str:
+    return f"override:{override}"
+
+
+def _wants(state: State, command: Any, policies: Policies) -> None:
+    wants_authority(state, command, policies)
+    state.of(Overrides).want(getattr(command, "override", ""))
+
+
+def _wants_noticed(state: State, command: NoticeOverride, policies: Policies) -> None:
+    _wants(state, command, policies)
+    state.of(Cases).want_cause(_cause(command.override))
+
+
+_ACTS: tuple[tuple[str, type[Command], Callable[[State, Any, Context], Decision]], ...] = (
+    ("authority.ask_override", AskOverride, ask_override),
+    ("authority.grant_override", GrantOverride, grant_override),
+    ("authority.decline_override", DeclineOverride, decline_override),
+    ("authority.end_override", EndOverride, end_override),
+)
+VERBS: tuple[Verb[Any], ...] = (
+    *(
+        Verb(name=name, command=command, decide=decide, wants=_wants, touches=lambda command: ("authority",))
+        for name, command, decide in _ACTS
+    ),
+    Verb(
+        name="authority.notice_override",
+        command=NoticeOverride,
+        decide=notice_override,
+        wants=_wants_noticed,
+        touches=lambda command: ("authority",),
+    ),
+)
