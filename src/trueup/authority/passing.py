@@ -115,7 +115,7 @@ def leaving(state: State, context: Context, actor: str, why: str) -> list[Event]
     held = {(a.role, a.over) for a in people.appointments.values() if a.actor == actor}
     for role in sorted(state.of(Authority).actors[actor].roles):
         governed = governs(context.policies, role) and mode_in(state) != "founding" and (role, None) not in held
-        if governed and not any(id_ != actor for id_ in roll.firm_holders(role)):
+        if governed and not _others(roll, actor, role, None):
             passed = _to_sponsor(context, roll, actor, role, why, subjects)
             events += [passed] if passed is not None else []
     events += [
@@ -136,11 +136,21 @@ def _passed(context: Context, roll: Roll, appointment: Appointment, why: str, su
         return RolePassed(
             appointment=_next(context, appointment, deputy), holder=appointment.actor, why=why, ended=appointment.id
         )
-    others = [id_ for id_ in roll.firm_holders(appointment.role, appointment.over) if id_ != appointment.actor]
+    others = _others(roll, appointment.actor, appointment.role, appointment.over)
     if others or not governs(context.policies, appointment.role):
         return ended
     passed = _to_sponsor(context, roll, appointment.actor, appointment.role, why, subjects, appointment)
     return passed if passed is not None else ended
+
+
+def _others(roll: Roll, actor: str, role: str, over: str | None) -> list[str]:
+    """Return who of one's own people holds a role besides somebody; a consultant does not hold one alone."""
+    employed = roll.tenure.employments
+    return [
+        id_
+        for id_ in roll.firm_holders(role, over)
+        if id_ != actor and (id_ not in employed or employed[id_].employer == "own")
+    ]
 
 
 def _to_sponsor(

@@ -206,9 +206,13 @@ class Batch(msgspec.Struct, frozen=True):
 
 
 class State:
-    """All slices of one batch, found by their class: `state.of(Balances)`."""
+    """All slices of one batch, found by their class: `state.of(Balances)`.
+
+    acts: what was done in it so far, each (verb, subject, actor): one person's acts on one object are held apart by it.
+    """
 
     def __init__(self, slices: Sequence[type[Slice]]) -> None:
+        self.acts: set[tuple[str, str, str]] = set()
         self._slices: dict[type[Slice], Slice] = {kind: kind() for kind in slices}
         self._taken = [part.takes() for part in self._slices.values()]
         self._takers: dict[type[Event], list[Callable[[Any], None]]] = {}
