@@ -7,20 +7,28 @@ from typing import Any
 
 from trueup.authority import (
     apply,
+    appoint,
     approve,
     change_control,
     changes_state,
     decision_rights,
     declare,
+    drift,
+    delegate,
+    employ,
+    for_case,
     governed,
     lent,
     organisation,
     overrides,
     overrides_state,
+    people_policy,
+    people_state,
     propose,
     publish,
     refusals,
     register,
+    separation,
     standing,
     writers,
     writers_policy,
@@ -28,11 +36,26 @@ from trueup.authority import (
 )
 from trueup.authority import checks as authority_checks
 from trueup.authority import state as authority
-from trueup.cases import act, close, ladder
+from trueup.cases import act, close, ladder, merge, own, pause, pricing
 from trueup.cases import checks as cases_checks
 from trueup.cases import open as open_
 from trueup.cases import state as cases
-from trueup.catalogue import breach, breach_checks, breach_state, contract, cost, operate, quarantine
+from trueup.catalogue import (
+    amend,
+    amend_locations,
+    amendments,
+    apply_amendment,
+    breach,
+    breach_checks,
+    breach_state,
+    contract,
+    cost,
+    operate,
+    owned,
+    ownership,
+    quarantine,
+    readiness,
+)
 from trueup.catalogue import checks as catalogue_checks
 from trueup.catalogue import register as catalogue_register
 from trueup.catalogue import state as catalogue
@@ -76,7 +99,7 @@ from trueup.oversight.exposure import ExposurePolicy
 from trueup.parties import checks as parties_checks
 from trueup.parties import record as parties_record
 from trueup.parties import state as parties
-from trueup.sourcing import allocate, assign, finish_run, parts, reject
+from trueup.sourcing import allocate, assign, finish_run, parts, ready, reject
 from trueup.sourcing import checks as sourcing_checks
 from trueup.sourcing import policy as sourcing_policy
 from trueup.sourcing import state as sourcing
@@ -118,11 +141,16 @@ POLICY_KINDS: dict[str, type[Policy]] = {
         standing.Rights,
         decision_rights.DecisionRights,
         change_control.ChangeControl,
+        people_policy.PeoplePolicy,
+        people_policy.Separation,
         writers_policy.WritingSystems,
         overrides.Overriding,
         refusals.GuardModes,
         CustomFields,
         ladder.Ladder,
+        ladder.Rota,
+        ladder.RootCauses,
+        pricing.CasePricing,
         WorkCalendar,
         stock_promise.PromisePolicy,
         stock_promise.ShippingMethods,
@@ -131,6 +159,8 @@ POLICY_KINDS: dict[str, type[Policy]] = {
         feed.Feeding,
         operate.SiteBands,
         contract.Contract,
+        readiness.ReadinessPolicy,
+        ownership.FieldOwnership,
         channel.Channel,
         tax.TaxTable,
         workflow.Workflow,
@@ -154,16 +184,21 @@ def known() -> Known:
     """Return what documents may refer to: the commands there are, and the keys that need a decider."""
     governed_by_verbs = (verb.governance.keys for verb in VERBS if verb.governance is not None)
     keys = frozenset(key for keys in governed_by_verbs for key in keys)
-    return Known({verb.name: verb.command for verb in VERBS}, keys | keys_of(POLICY_KINDS))
+    return Known({verb.name: verb.command for verb in VERBS}, keys | keys_of(POLICY_KINDS),
+                 frozenset(standing.ROLES))  # fmt: skip
 
 
 VERBS: tuple[Verb[Any], ...] = (
     *register.VERBS,
+    *appoint.VERBS,
+    *delegate.VERBS,
+    *employ.VERBS,
     *organisation.VERBS,
     publish.publishing(POLICY_KINDS, lambda: known()),
     *writers.VERBS,
     *overrides.VERBS,
     *declare.VERBS,
+    *drift.VERBS,
     *propose.proposing(lambda: by_name()),
     *propose.VERBS,
     *approve.approving(lambda: by_name()),
@@ -171,7 +206,15 @@ VERBS: tuple[Verb[Any], ...] = (
     *open_.VERBS,
     *act.VERBS,
     *close.VERBS,
+    *own.VERBS,
+    *pause.VERBS,
+    *merge.VERBS,
+    *pricing.VERBS,
+    *for_case.acting_for_cases(lambda: by_name()),
     *catalogue_register.VERBS,
+    *amend.VERBS,
+    *amend_locations.VERBS,
+    *apply_amendment.VERBS,
     *cost.VERBS,
     *operate.VERBS,
     *breach.VERBS,
@@ -215,8 +258,11 @@ SLICES: tuple[type[Slice], ...] = (
     writers_state.Writers,
     authority.Authority,
     overrides_state.Overrides,
+    people_state.People,
+    separation.Acts,
     changes_state.Changes,
     catalogue.Catalogue,
+    amendments.Amendments,
     cost.Costs,
     parties.Parties,
     freeze_state.Freezes,
@@ -243,9 +289,11 @@ EVENTS: tuple[type[Event], ...] = (
     *authority.EVENTS,
     *writers_state.EVENTS,
     *overrides_state.EVENTS,
+    *people_state.EVENTS,
     *changes_state.EVENTS,
     *cases.EVENTS,
     *catalogue.EVENTS,
+    *amendments.EVENTS,
     *cost.EVENTS,
     *breach_state.EVENTS,
     *parties.EVENTS,
@@ -283,13 +331,25 @@ CHECKS: tuple[Check, ...] = (
 )
 
 
+def _watched(verb: Verb[Any]) -> Verb[Any]:
+    """Return a verb as the door knows it: what its decisions may not do, whatever they are about, is asked of each."""
+    return ready.under_readiness(owned.under_owners(separation.apart(breach.while_failing(freeze.under_freezes(verb)))))
+
+
 def build() -> House:
     """Return the house as shipped."""
     return House(
-        verbs={verb.command: breach.while_failing(freeze.under_freezes(verb)) for verb in VERBS},
+        verbs={verb.command: _watched(verb) for verb in VERBS},
         slices=SLICES,
-        guards=(standing.role_guard, standing.scope_guard, governed.change_guard, freeze.freeze_guard,
-                writers.writer_guard_of(writing.writes)),  # fmt: skip
+        guards=(
+            standing.role_guard,
+            standing.scope_guard,
+            for_case.for_case_guard,
+            separation.separation_guard,
+            governed.change_guard,
+            freeze.freeze_guard,
+            writers.writer_guard_of(writing.writes),
+        ),
         load_standing=lent.lending(standing.loader(POLICY_KINDS)),
         judge=refusals.judge,
         events={event.name: event for event in EVENTS},

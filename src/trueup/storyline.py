@@ -22,6 +22,7 @@ from trueup.catalogue import breach_read
 from trueup.catalogue.breach import KEYS_MAX, CheckContract
 from trueup.catalogue.breach_state import ContainmentReleased, RuleFired, RulePassed
 from trueup.catalogue.contract import Contract, EntityName, contracts_on, rules_of
+from trueup.catalogue.readiness import ReadinessPolicy, readiness
 from trueup.catalogue.state import ItemRegistered, LocationRegistered, SiteOperated
 from trueup.core import journal, json
 from trueup.core.batch import House
@@ -152,6 +153,16 @@ async def source_what_waited(row: Recorded, scene: Scene) -> Sequence[Command]:
     return tuple(AssignOrder(order=order, mode="receipt") for order in waiting)
 
 
+async def source_when_ready(row: Recorded, scene: Scene) -> Sequence[Command]:
+    """Source what waited for an item's data, where readiness is enforced and the item is shippable by now."""
+    policy = scene.policies.get(ReadinessPolicy)
+    if not policy.enforce:
+        return ()
+    item = json.decode(row.body, ItemRegistered).item
+    waiting = await waiting_orders(scene.connection, [item.id]) if readiness(item, policy).reaches("shippable") else ()
+    return tuple(AssignOrder(order=order, mode="receipt") for order in waiting)
+
+
 STORY: dict[str, tuple[Follow, ...]] = {
     OrderPlaced.name: (source_when_placed,),
     OrderMoved.name: (what_the_workflow_binds,),
@@ -159,7 +170,7 @@ STORY: dict[str, tuple[Follow, ...]] = {
     HoldReleased.name: (source_when_released,),
     StockMoved.name: (settle_stock,),
     ClaimsReleased.name: (give_to_who_waits,),
-    ItemRegistered.name: (check_the_item,),
+    ItemRegistered.name: (check_the_item, source_when_ready),
     LocationRegistered.name: (check_the_location,),
     SiteOperated.name: (check_the_location,),
     PolicyPublished.name: (check_everything,),

@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING
 import msgspec
 import structlog
 
+from trueup.authority import change_due, drift, employ
 from trueup.authority.standing import SYSTEM
 from trueup.catalogue import breach_read
+from trueup.catalogue import apply_amendment, breach_read
 from trueup.core import journal
 from trueup.core.batch import House
 from trueup.core.checks import record_checks
@@ -53,10 +55,14 @@ NOTICES: tuple[Notice, ...] = (
     Notice("source", "* * * * *", schedule.due_to_source),
     Notice("expire_unpaid", "* * * * *", expire.due_unpaid),
     Notice("expire_drafts", "* * * * *", draft.due_drafts),
+    Notice("apply_amendments", "* * * * *", apply_amendment.due_to_apply),
     Notice("expire_lots", "5 0 * * *", lots.due_to_expire),
     Notice("contain_breaches", "* * * * *", breach_read.due_to_contain),
     Notice("check_contracts", "45 0 * * *", breach_read.due_to_check),
     Notice("price_breaches", "20 * * * *", breach_exposure.due_to_price),
+    Notice("notice_contracts", "*/15 * * * *", employ.due_contracts),
+    Notice("apply_changes", "* * * * *", change_due.due_to_apply),
+    Notice("report_drift", "* * * * *", drift.due_drifts),
     Notice("notice_late_supply", "*/5 * * * *", supply_read.due_to_notice),
 )
 

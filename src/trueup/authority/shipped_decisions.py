@@ -13,6 +13,8 @@ SHIPPED: tuple[Row, ...] = (
     ("joint", "Sponsor", ("Change Control Board",), """
         decision_rights.decisions decision_rights.quorum rights.roles
         change_control.templates change_control.blackouts change_control.window_budget change_control.review_hours
+        people.timezone people.delegation_days_max people.notice_days people.governance_roles
+        separation.roles separation.acts separation.self_approval_hours
         change_control.watch_hours change_control.emergency_price_per_day change_control.currency
     """),
     ("Operations", "Operations Process Owner", ("Fulfilment Lead",), """
@@ -34,6 +36,7 @@ SHIPPED: tuple[Row, ...] = (
         tax.home tax.principle tax.union tax.services tax.exemptions tax.entries
         channel.rounding channel.apportion channel.prices_include_tax channel.tax channel.on_outage
         channel.freight channel.freight_code channel.freight_tax channel.freight_class
+        item.unit_price item.currency item.price_on_pack item.tax_class
         exposure.correction_cost exposure.currency exposure.orders_per_day exposure.days
     """),
     ("IT", "Integration Owner", ("Data Steward",), """
@@ -50,5 +53,13 @@ SHIPPED: tuple[Row, ...] = (
     """),
     ("Operations", "Master Data Owner", ("Data Steward",), """
         fields.fields
+        readiness.enforce readiness.sellable readiness.shippable readiness.returnable readiness.weight_g_min
+        readiness.weight_g_max readiness.side_mm_min readiness.side_mm_max readiness.density_min readiness.density_max
+        readiness.tax_classes field_ownership.owners field_ownership.timezone
+        item.name item.kind item.gtin item.weight_g item.category item.phantom item.components item.tracking
+        item.expires item.lead_days item.units item.fields item.length_mm item.width_mm item.height_mm item.packs
+        item.return_days item.brand item.net_content item.net_content_unit item.formulation item.certifications
+        location.name location.kind location.country location.groups location.timezone location.latitude
+        location.longitude location.postcode location.calendar location.handling_days location.pickup location.fields
     """),
 )  # fmt: skip

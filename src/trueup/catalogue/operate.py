@@ -7,7 +7,7 @@ from typing import ClassVar
 import msgspec
 
 from trueup.authority.standing import Rights, roles_that_may
-from trueup.catalogue.register import PerDay, TimeOfDay
+from trueup.catalogue.given import PerDay, TimeOfDay
 from trueup.catalogue.state import Catalogue, SiteOperated
 from trueup.core.errors import Refusal
 from trueup.core.policy import Policies, Policy
@@ -48,13 +48,16 @@ class OperateSite(Command, frozen=True, kw_only=True):
 
 
 def operate_site(state: State, command: OperateSite, context: Context) -> Decision:
-    """Change the site. Refuses an unknown location and what lies outside its band; a change of nothing is merged."""
+    """Change the site. Refuses an unknown location and what lies outside its band; a change of nothing is merged.
+
+    An override lets what is outside of the band pass.
+    """
     place = state.of(Catalogue).location(command.location)
     if place is None:
         return Refusal("catalogue.unknown_location", f"There is no location {command.location[:80]!r}.",
                        "Register it first, or correct its code.", "location", command.location[:80])  # fmt: skip
     refusal = _outside(command, context.policies)
-    if refusal is not None:
+    if refusal is not None and not context.excuses(refusal.rule, refusal.value):
         return refusal
     capacity = command.capacity_per_day
     event = SiteOperated(

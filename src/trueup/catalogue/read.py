@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from trueup.catalogue.readiness import ReadinessPolicy, Step, condition_of
 from trueup.catalogue.state import Item, Location, item_of, location_of
 from trueup.core.database import Connection
 from trueup.core.fields import NO_CUSTOM_FIELDS, CustomFields, contained
@@ -15,10 +16,11 @@ from trueup.core.paging import Limit, Page, bounded, page_of, prefix_range, read
 class ItemQuery(msgspec.Struct, frozen=True, kw_only=True):
     """Which items. search: the beginning of a SKU or alias, a GTIN, or words of the name. finding: a rule's name.
 
-    field: a searchable custom field and its value, `colour:red`.
+    field: a searchable custom field and its value, `colour:red`. readiness: exactly this far.
     """
 
     search: str | None = None
+    readiness: Step | None = None
     kind: str | None = None
     category: str | None = None
     finding: str | None = None
@@ -47,12 +49,21 @@ class ItemDetail(msgspec.Struct, frozen=True):
 
 
 ItemPage = Page[Item]
+_SHIPPED = ReadinessPolicy()
 _ITEM = ", ".join(f"i.{name}" for name in Item.__struct_fields__)
 _LOCATION = ", ".join(Location.__struct_fields__)
 
 
-async def items(connection: Connection, query: ItemQuery, rules: CustomFields = NO_CUSTOM_FIELDS) -> ItemPage:
-    """Return one page of items by SKU. Raises Refused for a field that `rules` do not let search."""
+async def items(
+    connection: Connection,
+    query: ItemQuery,
+    rules: CustomFields = NO_CUSTOM_FIELDS,
+    readiness: ReadinessPolicy = _SHIPPED,
+) -> ItemPage:
+    """Return one page of items by SKU. Raises Refused for a field that `rules` do not let search.
+
+    readiness: the policy that says how far each item is.
+    """
     conditions: list[str] = []
     parameters: list[Any] = []
     if query.search is not None and (text := query.search.strip()):
@@ -72,6 +83,10 @@ async def items(connection: Connection, query: ItemQuery, rules: CustomFields = 
     if query.field is not None:
         conditions.append("i.fields @> %s::jsonb")
         parameters.append(contained(rules, query.field))
+    if query.readiness is not None:
+        sql, values = condition_of(query.readiness, readiness)
+        conditions.append(f"({sql})")
+        parameters += values
     if query.cursor is not None:
         conditions.append("i.sku > %s")
         parameters += read_cursor(query.cursor, (str,))

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from decimal import Decimal
 from typing import Annotated, Any
 
 import msgspec
 
 from trueup.catalogue import gtin
+from trueup.catalogue.amend import PUT_BACK, AmendItems, ItemFields, ItemPatch, present
+from trueup.catalogue.amend_locations import AmendLocations, LocationFields, LocationPatch
+from trueup.catalogue.amendments import Amendments
+from trueup.catalogue.given import Because, Days, Key, Marks, Name, Packs, PerDay, Text, TimeOfDay, Unit, packs_of
+from trueup.catalogue.governed import governed_fields
 from trueup.catalogue.gtin_rules import needs_no_gtin
+from trueup.catalogue.ownership import KEYS, Entity, Row
 from trueup.catalogue.sound import findings_of, unsound_item, unsound_location
 from trueup.catalogue.state import (
     AliasAdded,
@@ -21,24 +26,15 @@ from trueup.catalogue.state import (
     Location,
     LocationKind,
     LocationRegistered,
-    Pack,
     Tracking,
 )
-from trueup.catalogue.units import EACH
+from trueup.core import json
 from trueup.core.errors import Refusal
 from trueup.core.fields import CustomFields, Given, Value, checked
 from trueup.core.money import Amount
 from trueup.core.policy import Policies
 from trueup.core.quantity import Quantity
-from trueup.core.verb import Accepted, Body, Command, Context, Decision, State, Verb
-
-Key = Annotated[str, msgspec.Meta(min_length=1, max_length=120, pattern=r"^\S(.*\S)?$")]
-Text = Annotated[str, msgspec.Meta(max_length=1000)]
-Name = Annotated[str, msgspec.Meta(min_length=1, max_length=60, pattern=r"^\S(.*\S)?$")]
-Unit = Annotated[str, msgspec.Meta(min_length=1, max_length=40, pattern=r"^\S(.*\S)?$")]
-Days = Annotated[int, msgspec.Meta(ge=0, le=3650)]
-PerDay = Annotated[int, msgspec.Meta(ge=0, le=10_000_000)]
-TimeOfDay = Annotated[str, msgspec.Meta(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
+from trueup.core.verb import Accepted, Body, Command, Context, Decision, Governance, Governed, State, Verb
 
 
 class KitPart(Body, frozen=True, kw_only=True):
@@ -46,22 +42,6 @@ class KitPart(Body, frozen=True, kw_only=True):
 
     sku: Key
     quantity: Quantity
-
-
-Mark = Annotated[str, msgspec.Meta(min_length=1, max_length=80)]
-Marks = Annotated[tuple[Mark, ...], msgspec.Meta(max_length=50)]
-Because = Annotated[str, msgspec.Meta(min_length=1, max_length=500)]
-
-
-class GivenPack(Body, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What one unit of measure holds: `count` of `contains`, above zero. gtin: that of this level of packing."""
-
-    count: Quantity
-    contains: Unit = EACH
-    gtin: str | None = None
-
-
-Packs = Annotated[dict[Unit, GivenPack], msgspec.Meta(max_length=20)]
 
 
 class RegisterItem(Command, frozen=True, kw_only=True):
@@ -155,7 +135,7 @@ def register_item(state: State, command: RegisterItem, context: Context) -> Deci
     fields = checked(context.policies.get(CustomFields, "item"), command.fields, known.fields if known else None)
     if isinstance(fields, Refusal):
         return fields
-    item = _item(catalogue, command, known, fields, context)
+    item = _item(catalogue, command, known, fields, context.new_id("itm"))
     refusal = unsound_item(item) or (needs_no_gtin(known, item, command.gtin_kept_because) if known else None)
     if refusal is not None:
         return refusal
@@ -182,7 +162,7 @@ def register_location(state: State, command: RegisterLocation, context: Context)
     fields = checked(context.policies.get(CustomFields, "location"), command.fields, known.fields if known else None)
     if isinstance(fields, Refusal):
         return fields
-    location = _location(command, known, fields, context)
+    location = _location(command, known, fields, context.new_id("loc"))
     refusal = unsound_location(location)
     if refusal is not None:
         return refusal
@@ -192,12 +172,10 @@ def register_location(state: State, command: RegisterLocation, context: Context)
     return Accepted([LocationRegistered(location=location, at=context.now)], location.id, result)
 
 
-def _location(
-    command: RegisterLocation, known: Location | None, fields: dict[str, Value], context: Context
-) -> Location:
+def _location(command: RegisterLocation, known: Location | None, fields: dict[str, Value], new_id: str) -> Location:
     capacity = command.capacity_per_day
     return Location(
-        id=known.id if known else context.new_id("loc"),
+        id=known.id if known else new_id,
         code=command.code,
         name=command.name,
         kind=command.kind,
@@ -258,13 +236,13 @@ def _part_fault(part: KitPart, item: Item | None, sku: str) -> str | None:
 
 
 def _item(
-    catalogue: Catalogue, command: RegisterItem, known: Item | None, fields: dict[str, Value], context: Context
+    catalogue: Catalogue, command: RegisterItem, known: Item | None, fields: dict[str, Value], new_id: str
 ) -> Item:
     number = command.gtin
     wrong = number is not None and gtin.fault(number) is not None
     parts = [(catalogue.item(part.sku), part.quantity) for part in command.components]
     item = Item(
-        id=known.id if known else context.new_id("itm"),
+        id=known.id if known else new_id,
         sku=command.sku,
         name=command.name,
         kind=command.kind,
@@ -302,9 +280,53 @@ def _given(command: RegisterItem, known: Item | None, name: str) -> Any:
     return packs_of(value) if name == "packs" and value is not None else value
 
 
-def packs_of(given: Mapping[str, GivenPack]) -> dict[str, Pack]:
-    """Return the levels of packing as they are kept."""
-    return {name: Pack(pack.contains, Decimal(pack.count), pack.gtin) for name, pack in sorted(given.items())}
+def _item_objects(state: State, command: RegisterItem, policies: Policies) -> tuple[Governed, ...]:
+    """Return the governed fields that the registration would change; of a new item, those it gives a value."""
+    known = state.of(Catalogue).item(command.sku)
+    fields = checked(policies.get(CustomFields, "item"), command.fields, known.fields if known else None)
+    if isinstance(fields, Refusal) or (known is not None and known.sku != command.sku):
+        return ()
+    item = _item(state.of(Catalogue), command, known, fields, f"sku:{command.sku}")
+    return _governed(state, "item", known, item, policies)
+
+
+def _location_objects(state: State, command: RegisterLocation, policies: Policies) -> tuple[Governed, ...]:
+    known = state.of(Catalogue).location(command.code)
+    fields = checked(policies.get(CustomFields, "location"), command.fields, known.fields if known else None)
+    if isinstance(fields, Refusal):
+        return ()
+    return _governed(state, "location", known, _location(command, known, fields, f"code:{command.code}"), policies)
+
+
+def _governed(state: State, entity: Entity, known: Row | None, row: Row, policies: Policies) -> tuple[Governed, ...]:
+    found = governed_fields(state, entity, known, row, policies)
+    return tuple(sorted(found, key=lambda one: one.object))
+
+
+def _undo_item(state: State, command: RegisterItem, policies: Policies) -> AmendItems | Refusal:
+    """Return the amendment that puts back what a known item is; what is new is not made unknown again."""
+    known = state.of(Catalogue).item(command.sku)
+    if known is None:
+        return _not_undone(command.sku)
+    given = dict.fromkeys(name for name in ItemFields.__struct_fields__ if name != "fields")
+    fields = json.convert({**present(known, given), "fields": {**dict.fromkeys(command.fields), **known.fields}},
+                          ItemFields)  # fmt: skip
+    return AmendItems(rows=(ItemPatch(sku=known.sku, fields=fields, gtin_kept_because=PUT_BACK),), reason=PUT_BACK)
+
+
+def _undo_location(state: State, command: RegisterLocation, policies: Policies) -> AmendLocations | Refusal:
+    known = state.of(Catalogue).location(command.code)
+    if known is None:
+        return _not_undone(command.code)
+    given = dict.fromkeys(name for name in LocationFields.__struct_fields__ if name != "fields")
+    fields = json.convert({**present(known, given), "fields": {**dict.fromkeys(command.fields), **known.fields}},
+                          LocationFields)  # fmt: skip
+    return AmendLocations(rows=(LocationPatch(code=known.code, fields=fields),), reason=PUT_BACK)
+
+
+def _not_undone(key: str) -> Refusal:
+    return Refusal("catalogue.registered", f"{key!r} is registered by this; what is known does not become unknown.",
+                   "Amend its fields instead.", "sku", key)  # fmt: skip
 
 
 def _taken(key: str, item: Item) -> Refusal:
@@ -321,8 +343,14 @@ def _wants_item(state: State, command: RegisterItem, policies: Policies) -> None
     catalogue = state.of(Catalogue)
     for key in _keys_of(command):
         catalogue.want_item(key, change=True)
+    state.of(Amendments).want(item=command.sku)
     if command.phantom or command.kind == "charge":
         catalogue.want_use_as_part(command.sku)
+
+
+def _wants_location(state: State, command: RegisterLocation, policies: Policies) -> None:
+    state.of(Catalogue).want_location(command.code, change=True)
+    state.of(Amendments).want(location=command.code)
 
 
 def _keys_of(command: RegisterItem) -> tuple[str, ...]:
@@ -337,12 +365,14 @@ VERBS = (
         decide=register_item,
         wants=_wants_item,
         touches=lambda command: tuple(f"sku:{key}" for key in _keys_of(command)),
+        governance=Governance(keys=KEYS["item"], objects=_item_objects, undo=_undo_item),
     ),
     Verb(
         name="catalogue.register_location",
         command=RegisterLocation,
         decide=register_location,
-        wants=lambda state, command, policies: state.of(Catalogue).want_location(command.code, change=True),
+        wants=_wants_location,
         touches=lambda command: (f"location:{command.code}",),
+        governance=Governance(keys=KEYS["location"], objects=_location_objects, undo=_undo_location),
     ),
 )

@@ -31,6 +31,7 @@ from trueup.orders.version import FIND_ORDER
 from trueup.orders.workflow import BusinessEvent, advance, allows, stays
 from trueup.sourcing import state as sourcing
 from trueup.sourcing.policy import Group, OrderFacts, Routing
+from trueup.sourcing.ready import unready
 from trueup.sourcing.route import Candidate, Need, Route, Share, allows_plan, distance_km, for_a_run, owes, route
 from trueup.sourcing.state import Mode, OrderSourced, Outcome, Sourcing
 from trueup.stock.lot_state import Lots
@@ -69,9 +70,10 @@ def assign_order(state: State, command: AssignOrder, context: Context) -> Decisi
     """Allocate the order's open units at the locations that the routing policy chooses, and keep why.
 
     Its reservations give way to the allocations. What no location gives waits, is queued, or is owed by a location, as
-    the rule says; that is an outcome, not a refusal. Lines on hold wait, and lines of quarantined items.
-    Refuses history, an order whose workflow, holds or quarantines forbid it now, and a plan that does not fit now and
-    may not fall back on the rules; ends as merged where everything is allocated already.
+    the rule says; that is an outcome, not a refusal. Lines on hold wait, and lines of
+    items that are quarantined or not shippable. Refuses history, an order whose workflow, holds or quarantines forbid
+    it now, and a plan that does not fit now and may not fall back on the rules; ends as merged where everything is
+    allocated already.
     What follows by itself is ignored for an order whose group is brokered: it waits for its run, unless that cannot
     plan it (a pickup, one that a location rejected). Of a plan that the rule does not allow nothing is carried out.
     Source: behaviours 1, 2, 10, 11, 21, 39.
@@ -90,6 +92,10 @@ def assign_order(state: State, command: AssignOrder, context: Context) -> Decisi
     needs = [need for need in needs if need.item not in kept]
     if kept and not needs:
         return barred_refusal(next(iter(kept.values())), "order")
+    lacking = unready(state, row, [need.item for need in needs], context)
+    needs = [need for need in needs if need.item not in lacking]
+    if lacking and not needs:
+        return next(iter(lacking.values()))
     if not needs:
         return Accepted((), command.order, {"order": command.order, "outcome": "assigned"}, "merged")
     policy = context.policies.get(Routing)

@@ -1,0 +1,133 @@
+"""Ask the owners of fields on every write: whatever verb changes an item or a location, its changes pass here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from trueup.catalogue.amend import ItemFields, patched_item
+from trueup.catalogue.amend_locations import LocationFields, patched_location
+from trueup.catalogue.amendments import AmendmentPlanned, FieldOverwritten
+from trueup.catalogue.ownership import Entity, FieldOwner, FieldOwnership, Row, differences, is_role, owns
+from trueup.catalogue.state import Amended, Catalogue, Item, ItemRegistered, LocationRegistered
+from trueup.core import json
+from trueup.core.errors import Refusal, RefusalDetail
+from trueup.core.policy import Policies
+from trueup.core.verb import Accepted, Context, Decision, Event, State, Verb
+
+DECIDED_BEFORE = ("authority.", "catalogue.apply_amendment")
+"""What carries out what was decided: an approved change, and an amendment that was asked about when it was planned."""
+
+
+class Written(msgspec.Struct, frozen=True):
+    """One field of one record that a decision would write, by an actor who does not own it."""
+
+    entity: Entity
+    row: Row
+    change: Amended
+    owner: FieldOwner
+
+
+def under_owners(verb: Verb[Any]) -> Verb[Any]:
+    """Return a verb whose decisions are asked about owned fields before they stand.
+
+    It looks at what a decision would write, not at the command, so that no verb can forget it. A field whose owner
+    refuses strangers refuses the whole command, naming the owner; one that accepts and logs is written and listed.
+    """
+    if verb.name.startswith(DECIDED_BEFORE):
+        return verb
+    decide = verb.decide
+
+    def asked(state: State, command: Any, context: Context) -> Decision:
+        decision = decide(state, command, context)
+        ownership = context.policies.find(FieldOwnership, "default")
+        if ownership is None or not ownership.owners or isinstance(decision, Refusal):
+            return decision
+        written = [one for event in decision.events for one in _written(state, event, ownership, context)]
+        return _settled(decision, written, context) if written else decision
+
+    asked.__doc__ = decide.__doc__
+    return msgspec.structs.replace(verb, decide=asked)
+
+
+def _written(state: State, event: Event, ownership: FieldOwnership, context: Context) -> list[Written]:
+    entity: Entity
+    match event:
+        case ItemRegistered(item=after):
+            entity, before, row = "item", state.of(Catalogue).items.get(after.id), after
+        case LocationRegistered(location=place):
+            entity, before, row = "location", state.of(Catalogue).locations.get(place.id), place  # type: ignore[assignment]
+        case AmendmentPlanned(amendment=plan):
+            known = state.of(Catalogue)
+            before = known.items.get(plan.object) or known.locations.get(plan.object)  # type: ignore[assignment]
+            assert before is not None, "what is amended was asked for"
+            made = _as_planned(before, plan.fields, context.policies)
+            entity, row = plan.entity, made  # type: ignore[assignment]
+        case _:
+            return []
+    found = []
+    for change in differences(before, row):
+        owner = ownership.owner_of(entity, change.field)
+        if owner is not None and not owns(context.actor, owner.owner):
+            found.append(Written(entity, row, change, owner))
+    return found
+
+
+def _as_planned(before: Row, fields: dict[str, Any], policies: Policies) -> Row:
+    if isinstance(before, Item):
+        made: Row | Refusal = patched_item(before, json.convert(fields, ItemFields), policies, "")
+    else:
+        made = patched_location(before, json.convert(fields, LocationFields), policies, "")
+    return before if isinstance(made, Refusal) else made
+
+
+def _settled(decision: Accepted, written: Sequence[Written], context: Context) -> Decision:
+    refused = [
+        one for one in written if one.owner.mode != "accept_and_log" and not context.excuses(RULE, one.change.field)
+    ]
+    if refused:
+        return _refusal(refused, context)
+    logged = [_overwritten(one, context) for one in written]
+    return msgspec.structs.replace(decision, events=(*decision.events, *logged))
+
+
+RULE = "catalogue.not_the_owner"
+
+
+def _refusal(refused: Sequence[Written], context: Context) -> Refusal:
+    first = refused[0]
+    owner = first.owner.owner
+    details = tuple(
+        RefusalDetail(f"{_key(one.row)}.{one.change.field}", str(one.change.after)[:80], f"{one.owner.owner} owns it")
+        for one in refused
+    )
+    who = f"somebody who holds the role {owner}" if is_role(owner) else f"the system {owner}"
+    return Refusal(
+        RULE,
+        f"{first.entity}.{first.change.field} belongs to {owner}; {context.actor.name} may not write it.",
+        f"Leave it out, or ask {who}; the policy `field_ownership` says who owns a field.",
+        first.change.field,
+        first.change.field,
+        details,
+    )
+
+
+def _overwritten(one: Written, context: Context) -> FieldOverwritten:
+    return FieldOverwritten(
+        id=context.new_id("ovw"),
+        entity=one.entity,
+        object=one.row.id,
+        key=_key(one.row),
+        field=one.change.field,
+        owner=one.owner.owner,
+        written_by=context.actor.id,
+        at=context.now,
+        before=one.change.before,
+        after=one.change.after,
+    )
+
+
+def _key(row: Row) -> str:
+    return row.sku if isinstance(row, Item) else row.code
