@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from tests.conftest import START, stocked
 from tests.proof import prove
-from tests.requests import rows
+from tests.requests import receipt, rows
 
 from trueup import house
 from trueup.authority.standing import SYSTEM
@@ -18,6 +18,8 @@ from trueup.cases.open import OpenCase
 from trueup.cases.state import CaseSubject
 from trueup.core.clock import TurnedClock
 from trueup.core.door import Door
+
+MOVED = "select subject from journal where kind = 'e' order by position desc limit 1"
 
 
 def trouble(cause: str, *subjects: str) -> OpenCase:
@@ -46,11 +48,14 @@ async def test_only_an_act_with_an_effect_stops_the_clock(door: Door, url: str, 
     clock.turn(timedelta(hours=1))
     assert (await door.submit(SYSTEM, CommentOnCase(case=case, text="looking"), "comment")).status == "applied"
     assert (await door.submit(SYSTEM, closing, "too early")).status == "refused"
-    for effect in ("nothing that ever happened", case):
+    for effect in ("nothing that ever happened", case, item):
         assert (await door.submit(SYSTEM, ActOnCase(case=case, effect=effect, note="n"), effect)).status == "refused"
     assert await rows(url, "select status, due_at from cases") == [("open", START + timedelta(hours=24))]
-    assert (await door.submit(SYSTEM, ActOnCase(case=case, effect=item, note="n"), "act")).status == "applied"
+    assert (await door.submit(SYSTEM, receipt(1), "corrected")).status == "applied"
+    acting = ActOnCase(case=case, effect=(await rows(url, MOVED))[0][0], note="n")
+    assert (await door.submit(SYSTEM, acting, "act")).status == "applied"
     assert (await door.submit(SYSTEM, closing, "close")).status == "applied"
+    clock.turn(timedelta(days=30, seconds=1))
     assert (await door.submit(SYSTEM, trouble("cause", "b"), "again")).result["opened"] is True
     assert await rows(url, "select status from cases order by id") == [("closed",), ("open",)]
     await prove(url)

@@ -18,7 +18,8 @@ SHIPPED: tuple[Row, ...] = (
         change_control.watch_hours change_control.emergency_price_per_day change_control.currency
     """),
     ("Operations", "Operations Process Owner", ("Fulfilment Lead",), """
-        ladder.hours calendar.week calendar.holidays calendar.country calendar.subdivision calendar.worked
+        ladder.severities ladder.pause_hours ladder.recurrence_days rota.timezone rota.slots root_causes.causes
+        calendar.week calendar.holidays calendar.country calendar.subdivision calendar.worked
         freeze.requests freeze.facts freeze.sell_percent freeze.sell_units buffers.buffers
         site_bands.capacity_min site_bands.capacity_max site_bands.cutoff_earliest site_bands.cutoff_latest
         holds.types holds.tables holds.timezone
@@ -38,6 +39,7 @@ SHIPPED: tuple[Row, ...] = (
         channel.freight channel.freight_code channel.freight_tax channel.freight_class
         item.unit_price item.currency item.price_on_pack item.tax_class
         exposure.correction_cost exposure.currency exposure.orders_per_day exposure.days
+        case_pricing.margin case_pricing.lost_per_day case_pricing.floor_per_order_day
     """),
     ("IT", "Integration Owner", ("Data Steward",), """
         feed.includes_reserved feed.includes_allocated feed.mass_share_percent feed.mass_change_percent

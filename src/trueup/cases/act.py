@@ -6,8 +6,10 @@ from typing import Annotated
 
 import msgspec
 
-from trueup.cases.state import Case, CaseActed, CaseCommented, Cases
+from trueup.cases.case import Case, CaseActed, CaseCommented
+from trueup.cases.state import Cases
 from trueup.core.errors import Refusal
+from trueup.core.ids import is_id
 from trueup.core.policy import Policies
 from trueup.core.verb import Accepted, Command, Context, Decision, State, Verb
 
@@ -15,7 +17,7 @@ Words = Annotated[str, msgspec.Meta(min_length=1, max_length=4000)]
 
 
 class ActOnCase(Command, frozen=True, kw_only=True):
-    """Say what was done. effect: the id of what it changed (an order, a load, an item...), which the journal knows."""
+    """Say what was done. effect: the id of what it changed: an order held, a change, a message, an item corrected."""
 
     case: str
     effect: str
@@ -30,15 +32,21 @@ class CommentOnCase(Command, frozen=True, kw_only=True):
 
 
 def act_on_case(state: State, command: ActOnCase, context: Context) -> Decision:
-    """Stop the case's clock by an act. Refuses a closed case, and an effect that the journal does not know."""
+    """Stop the case's clock by an act.
+
+    Refuses a closed case, and an effect of which the journal tells nothing since the case was opened: a case itself is
+    none, nor what somebody wrote about one.
+    """
     case = find_open(state, command.case)
     if isinstance(case, Refusal):
         return case
     cases = state.of(Cases)
-    if command.effect == command.case or command.effect not in cases.known_effects:
+    happened, opened = cases.effects.get(command.effect), cases.started.get(case.id, 0)
+    if is_id(command.effect, "case") or happened is None or happened <= opened:
+        since = "" if happened is None else " since this case was opened"
         return Refusal(
             "cases.no_effect",
-            f"Nothing that happened is recorded about {command.effect!r}.",
+            f"Nothing that happened is recorded about {command.effect!r}{since}.",
             "Name the id of what the act changed, as its page or answer shows it; a comment stops no clock.",
             "effect",
             command.effect,
@@ -60,6 +68,9 @@ def find_open(state: State, case: str) -> Case | Refusal:
     found = state.of(Cases).cases.get(case)
     if found is None:
         return Refusal("cases.unknown", f"There is no case {case!r}.", "Look it up in the list of cases.", "case", case)
+    if found.merged_into is not None:
+        return Refusal("cases.merged", f"Case {case} became part of {found.merged_into}.",
+                       "Go on there: it has the subjects and the price.", "case", case)  # fmt: skip
     if found.closed_at is not None:
         return Refusal(
             "cases.closed", f"Case {case} is closed.", "Open a new one, or look at its timeline.", "case", case

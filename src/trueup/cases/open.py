@@ -8,8 +8,18 @@ from typing import Annotated, Any
 
 import msgspec
 
-from trueup.cases.ladder import Ladder, due_at
-from trueup.cases.state import SUBJECTS_PER_EVENT_MAX, Case, CaseGrew, CaseOpened, Cases, CaseSubject
+from trueup.cases.case import (
+    SUBJECTS_PER_EVENT_MAX,
+    Case,
+    CaseGrew,
+    CaseOpened,
+    CaseReopened,
+    CaseSubject,
+)
+from trueup.cases.ladder import Ladder, ladder_for
+from trueup.cases.standing import documents_of, first_rung_at
+from trueup.cases.state import Cases
+from trueup.core.calendars import WorkCalendar
 from trueup.core.errors import Refusal
 from trueup.core.money import Amount, is_currency
 from trueup.core.quantity import ZERO
@@ -36,7 +46,7 @@ class OpenCase(Command, frozen=True, kw_only=True):
 
 
 def open_case(state: State, command: OpenCase, context: Context) -> Decision:
-    """Open a case for the cause, or add its subjects to the one that is open.
+    """Open a case for the cause, or add its subjects to the one that is open; one closed lately opens again.
 
     Refuses an unknown currency and a price below zero.
     """
@@ -60,7 +70,8 @@ def open_case(state: State, command: OpenCase, context: Context) -> Decision:
         source=command.source,
     )
     case = events[-1].subject
-    return Accepted(events, case, {"case": case, "opened": isinstance(events[0], CaseOpened)})
+    return Accepted(events, case, {"case": case, "opened": isinstance(events[0], CaseOpened),
+                                   "reopened": isinstance(events[0], CaseReopened)})  # fmt: skip
 
 
 def case_events(
@@ -79,39 +90,74 @@ def case_events(
 ) -> list[Event]:
     """Return the events that open a case or let it grow: the one function through which any room reports trouble.
 
-    The caller's verb must have asked for the cause (`Cases.want_cause`) before loading.
+    A case of the same cause that was closed within the ladder's days of recurrence opens again, with its history; the
+    one that it was merged into grows instead of it. The caller's verb must have asked for the cause
+    (`Cases.want_cause`) before loading.
     """
-    known = state.of(Cases).open_for(cause)
+    cases = state.of(Cases)
+    known = cases.open_for(cause)
     events: list[Event] = []
     if known is None:
-        ladder = context.policies.get(Ladder)
-        known = Case(
-            id=context.new_id("case"),
-            cause=cause,
-            kind=kind,
-            title=title,
-            severity=severity,
-            owner_role=owner_role,
-            opened_at=context.now,
-            due_at=due_at(context.now, severity, ladder),
-            price_per_hour=price_per_hour,
-            currency=currency,
-            source=source or {},
-        )
-        events.append(CaseOpened(case=known))
-        if subjects:
-            events.append(CaseGrew(case=known.id, subjects=tuple(subjects), at=context.now))
-    else:
-        events.append(
-            CaseGrew(
-                case=known.id,
-                subjects=tuple(subjects),
-                at=context.now,
-                price_per_hour=price_per_hour if source is not None else None,
-                source=source,
-            )
-        )
+        known = cases.recent_for(cause, context.now, context.policies)
+        if known is None:
+            opened = _opening(context, cause, kind, title, severity, owner_role, price_per_hour, currency, source)
+            events.append(opened)
+            if subjects:
+                events.append(CaseGrew(case=opened.case.id, subjects=tuple(subjects), at=context.now))
+            return events
+        events.append(_reopening(known, context))
+    priced = price_per_hour if source is not None else None
+    events.append(CaseGrew(case=known.id, subjects=tuple(subjects), at=context.now, price_per_hour=priced,
+                           source=source))  # fmt: skip
     return events
+
+
+def _opening(
+    context: Context, cause: str, kind: str, title: str, severity: int, owner_role: str, price: Decimal, currency: str,
+    source: dict[str, Any] | None,
+) -> CaseOpened:  # fmt: skip
+    case = Case(
+        id=context.new_id("case"),
+        cause=cause,
+        kind=kind,
+        title=title,
+        severity=severity,
+        owner_role=owner_role,
+        opened_at=context.now,
+        due_at=context.now,
+        price_per_hour=price,
+        currency=currency,
+        source=source or {},
+    )
+    return CaseOpened(case=_under_documents(case, context))
+
+
+def _reopening(case: Case, context: Context) -> CaseReopened:
+    """Return the event that starts its clock anew, under the documents of now."""
+    fresh = msgspec.structs.replace(case, clock_from=context.now, acted_at=None, closed_at=None, pauses=())
+    pinned = _under_documents(fresh, context)
+    return CaseReopened(
+        case=case.id,
+        due_at=pinned.due_at,
+        ladder=pinned.ladder,
+        ladder_version=pinned.ladder_version,
+        calendar_version=pinned.calendar_version,
+        at=context.now,
+    )
+
+
+def _under_documents(case: Case, context: Context) -> Case:
+    """Return the case with the versions of ladder and calendar in force, and when its first rung is reached by them."""
+    policies = context.policies
+    name = ladder_for(policies, case.kind)
+    steps = policies.get(Ladder, name).severities[case.severity]
+    pinned = msgspec.structs.replace(
+        case,
+        ladder=name,
+        ladder_version=policies.version(Ladder, name),
+        calendar_version=policies.version(WorkCalendar, steps.calendar) if steps.clock == "business" else 0,
+    )
+    return msgspec.structs.replace(pinned, due_at=first_rung_at(pinned, *documents_of(pinned, policies)))
 
 
 VERBS = (

@@ -17,22 +17,52 @@ from trueup.core.policy import Policy
 DAYS_LOOKED_AHEAD_MAX = 4000
 """More than the longest row of closed days a calendar can hold: all exceptions, and public holidays, on one weekday."""
 EXCEPTIONS_MAX = 500
+BREAKS_MAX = 12
 NAMES = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
 ClockTime = Annotated[str, msgspec.Meta(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
 Label = Annotated[str, msgspec.Meta(min_length=1, max_length=120)]
 
 
+class Break(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A part of the day that is not worked, HH:MM: from `starts` up to `ends`."""
+
+    starts: ClockTime
+    ends: ClockTime
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for a break that ends before it began."""
+        if self.ends <= self.starts:
+            raise ValueError(f"a break that starts at {self.starts} cannot end at {self.ends}")
+
+
 class Hours(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """When a place is open on a day, HH:MM in its own zone."""
+    """When a place is open on a day, HH:MM in its own zone. breaks: what of it is not worked, earliest first."""
 
     opens: ClockTime = "09:00"
     closes: ClockTime = "17:00"
+    breaks: Annotated[tuple[Break, ...], msgspec.Meta(max_length=BREAKS_MAX)] = ()
 
     def __post_init__(self) -> None:
-        """Raise ValueError for a day that ends before it began."""
+        """Raise ValueError for a day that ends before it began, and for breaks that overlap or lie outside of it."""
         if self.closes <= self.opens:
             raise ValueError(f"a day that opens at {self.opens} cannot close at {self.closes}")
+        free = self.opens
+        for number, rest in enumerate(self.breaks):
+            where = f"breaks[{number}], {rest.starts} to {rest.ends}"
+            if rest.starts < self.opens or rest.ends > self.closes:
+                raise ValueError(f"{where}, lies outside of the hours {self.opens} to {self.closes}")
+            if rest.starts < free:
+                raise ValueError(f"{where}, overlaps the break before it, or comes before it")
+            free = rest.ends
+        if sum(_minutes(rest.ends) - _minutes(rest.starts) for rest in self.breaks) >= _minutes(self.closes) - _minutes(
+            self.opens
+        ):
+            raise ValueError("the breaks leave nothing of the day")
+
+
+def _minutes(time_of_day: str) -> int:
+    return int(time_of_day[:2]) * 60 + int(time_of_day[3:])
 
 
 def _five_days() -> dict[Weekday, Hours]:
@@ -48,6 +78,7 @@ class WorkCalendar(Policy, frozen=True, kw_only=True):
     """
 
     kind: ClassVar[str] = "calendar"
+    pinned: ClassVar[bool] = True
     week: dict[Weekday, Hours] = msgspec.field(default_factory=_five_days)
     holidays: Annotated[dict[date, Label], msgspec.Meta(max_length=EXCEPTIONS_MAX)] = msgspec.field(
         default_factory=dict

@@ -39,7 +39,8 @@ from trueup.stock.count import CountStock
 from trueup.stock.receive import AdjustStock, ReceiveStock, SetSafetyStock
 from trueup.stock.reserve import ReleaseReservation, ReserveStock
 from trueup.stock.supply import CancelSupply, ExpectSupply, RescheduleSupply
-from trueup.web.api import capture, migrations, sourcing, stock_control, stock_depth
+from trueup.web.api import capture, governance, migrations, people, sourcing, stock_control, stock_depth
+from trueup.web.api import cases as case_rows
 from trueup.web.api.table import COUNT_BYTES_MAX, Asked, Listed, OnePage, Read, Write, listed
 
 EVENTS_MAX = 1000
@@ -188,6 +189,9 @@ WRITES: tuple[Write, ...] = (
     Write(method="PUT", path="/v1/organisation/{node}", command=SetNode, fills={"node": "code"}),
     Write(method="DELETE", path="/v1/organisation/{node}", command=RemoveNode, fills={"node": "code"}),
     Write(method="POST", path="/v1/policies", command=PublishPolicy, created=""),
+    *case_rows.WRITES,
+    *governance.WRITES,
+    *people.WRITES,
     *capture.WRITES,
     *sourcing.WRITES,
     *stock_depth.WRITES,
@@ -337,13 +341,13 @@ READS: tuple[Read, ...] = (
         summary="List cases, the highest price per hour first",
         query=cases.CaseQuery,
         returns=cases.CasePage,
-        answer=lambda connection, asked: cases.cases(connection, asked.query, asked.now),
+        answer=lambda connection, asked: cases.cases(connection, asked.query, asked.now, asked.policies),
     ),
     Read(
         path="/v1/cases/{case}",
         summary="Get one case with what was done and said",
         returns=cases.CaseDetail,
-        answer=lambda connection, asked: cases.case(connection, asked.path["case"], asked.now),
+        answer=lambda connection, asked: cases.case(connection, asked.path["case"], asked.now, asked.policies),
     ),
     Read(
         path="/v1/cases/{case}/subjects",
@@ -424,6 +428,9 @@ READS: tuple[Read, ...] = (
         right="authority.read",
         answer=lambda connection, asked: listed(authority.keys(connection, asked.path["actor"], asked.query.after)),
     ),
+    *case_rows.READS,
+    *governance.READS,
+    *people.READS,
     *capture.READS,
     *sourcing.READS,
     *stock_depth.READS,

@@ -85,6 +85,11 @@ _MORE: dict[str, Callable[[Body], str]] = {
     "cases.opened": lambda body: str(body["case"]["title"]),
     "cases.grew": _grew,
     "cases.acted": lambda body: f"{body['note']} (effect {body['effect']})",
+    "cases.priced": lambda body: f"{body['price_per_hour']} {body['currency']} per hour",
+    "cases.paused": lambda body: f"until {body['until'][:16].replace('T', ' ')} UTC, {body['reason']}",
+    "cases.snoozed": lambda body: str(body["reason"]),
+    "cases.merged": lambda body: f"{body['into']}, {body['reason']}",
+    "cases.took_over": lambda body: str(body["merged"]),
     "cases.commented": lambda body: str(body["text"]),
     "cases.closed": lambda body: f"{ROOT_CAUSES.get(body['root_cause'], body['root_cause'])}. {body['note']}",
     "catalogue.item_registered": lambda body: f"{body['item']['sku']}, version {body['item']['version']}",
@@ -102,5 +107,12 @@ _MORE: dict[str, Callable[[Body], str]] = {
         f"{body['node']['kind']} {body['node']['name']}, "
         + (f"under {body['node']['parent']}" if body["node"].get("parent") else "a root")
     ),
+    "authority.governance_declared": lambda body: f"{body['declared']['mode']} mode",
+    "authority.change_proposed": lambda body: f"{body['change']['title']}, {body['change']['type']}",
+    "authority.change_edited": lambda body: str(body["change"]["title"]),
+    "authority.change_approved": lambda body: "everybody needed has" if body["complete"] else "more are needed",
+    "authority.change_ended": lambda body: f"{body['how']}: {body['why']}",
+    "authority.change_reverted": lambda body: str(body["why"]),
+    "authority.change_escalated": lambda body: str(body["why"]),
     "authority.policy_published": lambda body: f"version {body['version']}, {body['reason']}",
 }

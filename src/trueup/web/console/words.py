@@ -33,7 +33,8 @@ PAYMENT = {
     "refunded": Word("refunded", "warn"),
 }
 HOLD = {"clear": Word("no hold", "quiet"), "held": Word("held", "bad")}
-CASE = {"open": Word("open", "bad"), "acted": Word("acted", "info"), "closed": Word("closed", "quiet")}
+CASE = {"open": Word("open", "bad"), "acted": Word("acted", "info"), "closed": Word("closed", "quiet"),
+        "merged": Word("part of another", "quiet")}  # fmt: skip
 SEVERITY = {1: Word("1 critical", "bad"), 2: Word("2 high", "warn"), 3: Word("3 medium"), 4: Word("4 low", "quiet")}
 KIND = {
     "good": Word("good"),
@@ -147,7 +148,18 @@ SIMULATED = {
     "units_short": "Units nobody gives",
     "distance_km": "Kilometres, as the crow flies",
 }
+CHANGE = {
+    "proposed": Word("proposed", "warn"),
+    "approved": Word("approved", "info"),
+    "applied": Word("applied", "ok"),
+    "rejected": Word("rejected"),
+    "withdrawn": Word("withdrawn"),
+    "failed": Word("failed", "bad"),
+    "reverted": Word("rolled back", "bad"),
+}
+
 TABLES = {
+    "change": CHANGE,
     "decided": DECIDED,
     "transfer": TRANSFER,
     "count": COUNT,
@@ -263,6 +275,14 @@ EVENTS = {
     "cases.grew": "More of the same cause",
     "cases.acted": "Acted on: the clock stopped",
     "cases.commented": "Comment: the clock runs on",
+    "cases.priced": "Priced by formula",
+    "cases.reopened": "Opened again: the cause came back",
+    "cases.acknowledged": "Acknowledged: the response clock stopped",
+    "cases.assigned": "Given to somebody",
+    "cases.paused": "Paused",
+    "cases.snoozed": "Snoozed: the clock runs on",
+    "cases.merged": "Became part of another case",
+    "cases.took_over": "Took another case over",
     "cases.closed": "Case closed",
     "catalogue.item_registered": "Item registered or amended",
     "catalogue.alias_added": "Another spelling added",

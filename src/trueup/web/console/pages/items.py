@@ -80,7 +80,8 @@ async def _cases(visit: Visit, connection: Connection, item: str) -> tuple[cases
     """Return the cases that concern an item; they are the whole organisation's."""
     if visit.scope is not None:
         return ()
-    return (await cases.cases(connection, cases.CaseQuery(subject=item, limit=20), visit.now)).items
+    query = cases.CaseQuery(subject=item, limit=20)
+    return (await cases.cases(connection, query, visit.now, visit.standing.policies)).items
 
 
 def _shown_fields(visit: Visit, entity: str, values: dict[str, Value]) -> list[tuple[str, str, str | None]]:

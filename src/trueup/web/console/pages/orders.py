@@ -141,7 +141,7 @@ async def _order_page(
         if detail is None:
             raise unknown(f"There is no order {reference!r}.")
         entries = await orders.timeline(connection, detail.id, limit=TIMELINE_MAX)
-        concerning = await cases.cases(connection, cases.CaseQuery(subject=detail.id, limit=20), visit.now)
+        concerning = await cases.cases(connection, cases.CaseQuery(subject=detail.id, limit=20), visit.now, visit.standing.policies)
         sourced = await sourcing.explained(connection, visit, detail, entries)
     rules = rules_of(visit.standing.policies, detail.summary.channel)
     return await visit.show(
