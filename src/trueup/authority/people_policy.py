@@ -76,15 +76,11 @@ class RolePair(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
 
 class ActPair(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Two acts that one person may not both do on the same object: `then` is refused to who did `first`.
-
-    self_approval: in the small mode `then` has a rule of its own that lets it wait and records it.
-    """
+    """Two acts that one person may not both do on the same object: `then` is refused to who did `first`."""
 
     first: str
     then: str
     why: Reason
-    self_approval: bool = False
 
 
 def _roles() -> tuple[RolePair, ...]:
@@ -96,8 +92,6 @@ def _roles() -> tuple[RolePair, ...]:
 
 def _acts() -> tuple[ActPair, ...]:
     return (
-        ActPair(first="authority.propose_change", then="authority.approve_change", why="nobody approves their own",
-                self_approval=True),
         ActPair(first="stock.open_count", then="stock.approve_count", why="who counts does not approve what was found"),
     )  # fmt: skip
 

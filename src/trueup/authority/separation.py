@@ -5,6 +5,7 @@ Roles are looked at when they are given; acts when they are done, by what the jo
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any, Literal, Protocol
@@ -21,6 +22,7 @@ from trueup.core.verb import Actor, Command, Loading, Slice, State, Statement, V
 
 Mode = Literal["founding", "small", "full"]
 OBJECTS_MAX = 200
+_ID = re.compile(r"^[a-z]{2,5}_[0-9a-f]{32}$")
 
 
 class Holding(Protocol):
@@ -171,6 +173,12 @@ class Acts(Slice):
         return None
 
 
+def objects_of(verb: Verb[Any], command: Command) -> tuple[str, ...]:
+    """Return the ids of what a command is about: what it touches, and the ids that stand in it."""
+    named = [getattr(command, field) for field in command.__struct_fields__]
+    return (*verb.touches(command), *(value for value in named if isinstance(value, str) and _ID.match(value)))
+
+
 def apart(verb: Verb[Any]) -> Verb[Any]:
     """Return a verb that, where the policy pairs it with another, asks what was done to its objects before."""
     wants = verb.wants
@@ -179,7 +187,7 @@ def apart(verb: Verb[Any]) -> Verb[Any]:
         wants(state, command, policies)
         acts = state.of(Acts)
         if acts.pairs(verb.name):
-            acts.want(verb.touches(command))
+            acts.want(objects_of(verb, command))
 
     return msgspec.structs.replace(verb, wants=wanting)
 
@@ -189,16 +197,16 @@ def separation_guard(
 ) -> Refusal | None:
     """Refuse an act to whoever did its counterpart to the same object, people and services alike.
 
-    Trueup's own follow-ups are not a person. Where a pair allows it, the act's own rule lets a self-approval wait.
+    Trueup's own follow-ups are not a person.
     """
     acts = state.of(Acts)
     pairs = acts.pairs(verb.name)
     if not pairs or actor.id == SYSTEM.id:
         return None
-    objects = verb.touches(command)
+    objects = objects_of(verb, command)
     for pair in pairs:
         done = acts.did(actor.id, pair.first, objects)
-        if done is not None and not (pair.self_approval and mode_of(standing.declared) == "small"):
+        if done is not None:
             return _separated(standing.at(now), actor, pair, done)
     return None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
@@ -83,7 +84,7 @@ async def _submit(url: str, command: Command, key: str | None, who: str | None) 
     built = house.build()
     connection = await database.connect(url, default_transaction_read_only="on")
     try:
-        standing: Standing = await built.load_standing(connection)
+        standing: Standing = (await built.load_standing(connection)).at(datetime.now(UTC))
         actor = await acting(connection, standing, who)
         door = Door(url, built, writers=1)
         if key is None:

@@ -94,7 +94,7 @@ def find(path: str) -> Address:
 async def _answer(url: str, address: Address, pairs: list[str], file: str | None, who: str | None) -> Any:
     connection = await database.connect(url, default_transaction_read_only="on")
     try:
-        standing: Standing = await house.build().load_standing(connection)
+        standing: Standing = (await house.build().load_standing(connection)).at(datetime.now(UTC))
         actor = await acting(connection, standing, who)
         if isinstance(address.row, Question):
             return await _ask(connection, address.row, read_body(address.row.takes, pairs, file), standing, actor)

@@ -50,9 +50,9 @@ class Access:
     async def standing(self, *, fresh: bool = False) -> Standing:
         """Return who exists and who may what; with `fresh`, as it is committed now."""
         age = time.monotonic() - self._read_at
-        if self._standing is None or age > (0.0 if fresh else EPOCH_AGE_MAX_SECONDS):
-            return await self._refresh()
-        return self._standing
+        stale = self._standing is None or age > (0.0 if fresh else EPOCH_AGE_MAX_SECONDS)
+        standing = await self._refresh() if stale or self._standing is None else self._standing
+        return standing.at(self._clock.now())
 
     async def holder(self, authorization: str | None) -> KeyHolder | None:
         """Return who holds the key of an Authorization header, or None."""
