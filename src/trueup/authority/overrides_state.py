@@ -115,14 +115,14 @@ class OverrideEnded(Event, frozen=True, kw_only=True):
 
 
 class OverrideUsed(Event, frozen=True, kw_only=True):
-    """It let a command pass that would have been refused. subject: what the refusal was about."""
+    """It let a command pass that would have been refused. value: what the refusal was about."""
 
     name = "authority.override_used"
     about = "override"
     override: str
     rule: str
     verb: str
-    subject: str
+    value: str
     by: str
     at: datetime
 

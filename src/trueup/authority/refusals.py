@@ -79,7 +79,7 @@ def judge(standing: Standing, stop: Stop) -> Verdict:
         override=override.id,
         rule=override.rule,
         verb=stop.verb.name,
-        subject=stop.subject or subject_of(stop.command),
+        value=stop.subject or subject_of(stop.command),
         by=stop.actor.id,
         at=stop.now,
     )

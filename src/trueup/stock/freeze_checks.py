@@ -29,7 +29,7 @@ CHECKS: tuple[Check, ...] = (
     ),
     promise(
         "stock.nothing_moves_under_freeze",
-        "Between the start of a hard stop of all movements and its end, nothing moves within its scope.",
+        "Between the start of a hard stop of all movements and its end, nothing in its scope moves but by override.",
         f"""select 'freeze', s.id, m.item || ': ' || m.quantity || ' moved, ' || m.reason
         from (select f.id, f.location, f.items, f.to_at, j.position, j.batch,
                 (select min(position) from journal t
@@ -42,7 +42,10 @@ CHECKS: tuple[Check, ...] = (
         ) b on true
         join stock_movement m on m.batch = b.batch and s.location in (m.from_location, m.to_location)
             and (s.items = '{{}}' or m.item = any(s.items)) and m.at < s.to_at
-            and m.batch not in (select batch from journal j where j.position >= s.thawed)""",
+            and m.batch not in (select batch from journal j where j.position >= s.thawed)
+            and m.batch not in (
+                select batch from journal j where j.position > s.position and j.name = 'authority.override_used'
+                    and convert_from(j.body, 'UTF8')::json ->> 'rule' = 'stock.frozen')""",
     ),
     promise(
         "stock.intents_are_in_line",
