@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
+from trueup import storyline
 from trueup.authority import (
     apply,
     appoint,
@@ -35,6 +36,7 @@ from trueup.authority import (
     writers_state,
 )
 from trueup.authority import checks as authority_checks
+from trueup.authority import past as authority_past
 from trueup.authority import state as authority
 from trueup.cases import act, close, ladder, merge, own, pause, pricing
 from trueup.cases import checks as cases_checks
@@ -64,6 +66,7 @@ from trueup.core.batch import House
 from trueup.core.calendars import WorkCalendar
 from trueup.core.checks import Check
 from trueup.core.fields import CustomFields
+from trueup.core.past import Rooms
 from trueup.core.policy import Known, Policy, keys_of
 from trueup.core.verb import Event, Slice, Verb
 from trueup.migrate import checks as migrate_checks
@@ -94,6 +97,7 @@ from trueup.orders import (
     writing,
 )
 from trueup.orders import checks as orders_checks
+from trueup.orders import past as orders_past
 from trueup.orders import state as orders
 from trueup.oversight.exposure import ExposurePolicy
 from trueup.parties import checks as parties_checks
@@ -101,6 +105,7 @@ from trueup.parties import record as parties_record
 from trueup.parties import state as parties
 from trueup.sourcing import allocate, assign, finish_run, parts, ready, reject
 from trueup.sourcing import checks as sourcing_checks
+from trueup.sourcing import past as sourcing_past
 from trueup.sourcing import policy as sourcing_policy
 from trueup.sourcing import state as sourcing
 from trueup.stock import (
@@ -132,6 +137,7 @@ from trueup.stock import (
     transfer_state,
 )
 from trueup.stock import checks as stock_checks
+from trueup.stock import past as stock_past
 from trueup.stock import promise as stock_promise
 from trueup.stock import state as stock
 
@@ -331,6 +337,34 @@ CHECKS: tuple[Check, ...] = (
 )
 
 
+# What happened to the world is a fact under any policy; who asks for something is answered again.
+_ASKED = (
+    "stock.reserve", "stock.release_reservation", "stock.receive", "stock.set_safety", "stock.set_pool",
+    "stock.expect_supply", "stock.reschedule_supply", "stock.cancel_supply", "stock.notice_late_supply",
+)  # fmt: skip
+_HISTORY = ("orders.record", "orders.withdraw_record", "sourcing.finish_run")
+
+
+def _as_recorded(verb: str) -> bool:
+    return verb in _HISTORY or not (verb in _ASKED or verb.startswith(("orders.", "sourcing.")))
+
+
+PAST = Rooms(
+    system=standing.SYSTEM,
+    standing=authority_past.standing_then,
+    standing_events=authority_past.STANDING_EVENTS,
+    as_recorded=_as_recorded,
+    pasts=(stock_past.StockPast, orders_past.OrdersPast, sourcing_past.SourcingPast),
+    following=storyline.InMemory,
+    followed=storyline.is_follow_up,
+    watched="ord_",
+    unread=(
+        "orders.placed", "stock.reserved", "stock.allocated", "sourcing.decided", "sourcing.run_finished",
+        *(event.name for event in cases.EVENTS),
+    ),
+)  # fmt: skip
+
+
 def _watched(verb: Verb[Any]) -> Verb[Any]:
     """Return a verb as the door knows it: what its decisions may not do, whatever they are about, is asked of each."""
     return ready.under_readiness(owned.under_owners(separation.apart(breach.while_failing(freeze.under_freezes(verb)))))
@@ -355,4 +389,5 @@ def build() -> House:
         events={event.name: event for event in EVENTS},
         checks=CHECKS,
         kinds=POLICY_KINDS,
+        past=PAST,
     )

@@ -8,7 +8,7 @@ A follow-up may be refused, and that is an answer: an order on hold is not sourc
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
@@ -30,16 +30,18 @@ from trueup.core.database import Connection, connect
 from trueup.core.door import Door
 from trueup.core.errors import DatabaseUnreachable, Overloaded, Unknown
 from trueup.core.journal import Recorded
+from trueup.core.past import Past
 from trueup.core.policy import Policies
-from trueup.core.verb import Command
+from trueup.core.verb import Command, Event
 from trueup.orders.held import HoldReleased
 from trueup.orders.state import OrderMoved, OrderPlaced
-from trueup.orders.workflow import bound_command
+from trueup.orders.workflow import Workflow, bound_command
 from trueup.oversight.breach_exposure import pricing, waiting_orders
 from trueup.oversight.exposure import ExposurePolicy
 from trueup.sourcing import read as sourcing
 from trueup.sourcing.allocate import ReleaseShortage
 from trueup.sourcing.assign import AssignOrder
+from trueup.sourcing.past import SourcingPast
 from trueup.sourcing.policy import Routing
 from trueup.sourcing.state import FulfilmentRejected
 from trueup.stock.state import ClaimsReleased, StockMoved
@@ -65,8 +67,11 @@ Follow = Callable[[Recorded, Scene], Awaitable[Sequence[Command]]]
 
 async def source_when_placed(row: Recorded, scene: Scene) -> Sequence[Command]:
     """Source an order as soon as it is placed, where the routing policy says so."""
-    when = scene.policies.get(Routing).when
-    return (AssignOrder(order=row.subject, mode="placement"),) if when.on_placement else ()
+    return _when_placed(row.subject, scene.policies)
+
+
+def _when_placed(order: str, policies: Policies) -> Sequence[Command]:
+    return (AssignOrder(order=order, mode="placement"),) if policies.get(Routing).when.on_placement else ()
 
 
 async def what_the_workflow_binds(row: Recorded, scene: Scene) -> Sequence[Command]:
@@ -87,12 +92,21 @@ async def source_again(row: Recorded, scene: Scene) -> Sequence[Command]:
 
 async def settle_stock(row: Recorded, scene: Scene) -> Sequence[Command]:
     """After goods came, fill what waits for them; after goods went missing, source elsewhere what they were for."""
-    moved = json.decode(row.body, StockMoved)
-    came = {move.item for move in moved.moves if move.to_account == "on_hand"}
-    gone = {(m.item, m.from_location) for m in moved.moves if m.from_account == "on_hand" and m.from_location}
+    came, gone = _came_and_gone(json.decode(row.body, StockMoved))
     fill = scene.policies.get(Routing).fill
     waiting = await sourcing.waiting_for(scene.connection, sorted(came), fill) if came else ()
     short = await sourcing.short_at(scene.connection, sorted(gone)) if gone else ()
+    return _settling(waiting, short)
+
+
+def _came_and_gone(moved: StockMoved) -> tuple[set[str], set[tuple[str, str]]]:
+    """Return the items that goods came in of, and the places (item, location) that goods went missing from."""
+    came = {move.item for move in moved.moves if move.to_account == "on_hand"}
+    gone = {(m.item, m.from_location) for m in moved.moves if m.from_account == "on_hand" and m.from_location}
+    return came, gone
+
+
+def _settling(waiting: Sequence[str], short: Sequence[sourcing.Short]) -> tuple[Command, ...]:
     return (
         *(ReleaseShortage(order=s.order, item=s.item, location=s.location) for s in short),
         *(AssignOrder(order=order, mode="rejection") for order in dict.fromkeys(s.order for s in short)),
@@ -102,13 +116,57 @@ async def settle_stock(row: Recorded, scene: Scene) -> Sequence[Command]:
 
 async def give_to_who_waits(row: Recorded, scene: Scene) -> Sequence[Command]:
     """After units became free, fill what waits for them. What somebody released by hand from an order stays free."""
-    freed = json.decode(row.body, ClaimsReleased)
+    items = _freed(json.decode(row.body, ClaimsReleased))
+    if not items:
+        return ()
+    return _settling(await sourcing.waiting_for(scene.connection, items, scene.policies.get(Routing).fill), ())
+
+
+def _freed(freed: ClaimsReleased) -> list[str]:
+    """Return the items whose units became free for who waits."""
     by_hand = freed.reason == "released" and freed.holder.startswith("ord_")
     if by_hand or freed.reason == "short":
+        return []
+    return sorted({claim.item for claim in freed.claims})
+
+
+def is_follow_up(verb: str, command: Command, policies: Policies) -> bool:
+    """Tell whether a command of Trueup's own follows something by itself, rather than a person or a clock."""
+    if isinstance(command, AssignOrder):
+        return command.mode in ("placement", "rejection", "receipt")
+    if isinstance(command, ReleaseShortage):
+        return True
+    edges = (edge for workflow in policies.all(Workflow).values() for edge in workflow.transitions)
+    return any(edge.submit is not None and edge.submit.command == verb for edge in edges)
+
+
+class InMemory:
+    """The same table for a replay, which carries its rows in memory: no cursor, and nothing is asked of a database."""
+
+    def __init__(self, pasts: Sequence[Past]) -> None:
+        self._rows = next(past for past in pasts if isinstance(past, SourcingPast))
+
+    def __call__(self, event: Event, policies: Policies, commands: dict[str, type[Command]]) -> Sequence[Command]:
+        """Return the commands that follow an event."""
+        match event:
+            case OrderPlaced():
+                return _when_placed(event.order.id, policies)
+            case HoldReleased():
+                return _when_placed(event.order, policies)
+            case OrderMoved(command=str()):
+                bound = bound_command(event, commands)
+                return (bound,) if bound is not None else ()
+            case FulfilmentRejected():
+                return (AssignOrder(order=event.order, mode="rejection"),)
+            case StockMoved():
+                came, gone = _came_and_gone(event)
+                return _settling(self._waiting(came, policies), self._rows.short_at(sorted(gone)) if gone else ())
+            case ClaimsReleased():
+                return _settling(self._waiting(_freed(event), policies), ())
         return ()
-    items = sorted({claim.item for claim in freed.claims})
-    waiting = await sourcing.waiting_for(scene.connection, items, scene.policies.get(Routing).fill)
-    return tuple(AssignOrder(order=order, mode="receipt") for order in waiting)
+
+    def _waiting(self, items: Collection[str], policies: Policies) -> Sequence[str]:
+        return self._rows.waiting_for(items, policies.get(Routing).fill) if items else ()
 
 
 async def check_the_item(row: Recorded, scene: Scene) -> Sequence[Command]:

@@ -27,6 +27,7 @@ from trueup.core.arrays import literal
 from trueup.core.checks import Check
 from trueup.core.database import Connection
 from trueup.core.errors import Refusal
+from trueup.core.past import Rooms
 from trueup.core.policy import Policies, Policy
 from trueup.core.refused import RULE, Kept, Stop, Stopped, Verdict, stands
 from trueup.core.verb import (
@@ -71,6 +72,7 @@ class House(msgspec.Struct, frozen=True):
 
     slices: in the order of locks. guards: asked in this order before every rule. load_standing: reads rights, policies.
     kinds: the policy documents the rooms know. judge: asked whether a stop stands, where a guard or a rule stopped one.
+    past: what the rooms tell a replay.
     """
 
     verbs: dict[type[Command], Verb[Any]]
@@ -81,6 +83,7 @@ class House(msgspec.Struct, frozen=True):
     checks: tuple[Check, ...] = ()
     kinds: dict[str, type[Policy]] = {}
     judge: Judge = stands
+    past: Rooms | None = None
 
 
 class Submission:
@@ -112,6 +115,15 @@ class Submission:
         """Let the state know what a rule may know of the personal words, where the verb says so."""
         if self.keep is not None and self.verb.personal is not None and self.verb.personal.mark is not None:
             self.verb.personal.mark(state, *self.keep)
+
+
+class Asked(Protocol):
+    """Who asks for what: of a submission, what the guards and the rule look at."""
+
+    verb: Verb[Any]
+    actor: Actor
+    command: Command
+    stopped: tuple[Stopped, ...]
 
 
 class Reload(Exception):
@@ -215,7 +227,7 @@ async def rehearse(
     for submission in submissions:
         actor = standing.present(submission.actor, now)
         context = Context(actor, now, ids.sequence(now, ids.random_seed()), policies or standing.policies)
-        decision = _decide(house, standing, state, submission, context)
+        decision = decide(house, standing, state, submission, context)
         _evolve(state, submission, decision)
         assert submission.outcome is not None
         rehearsed.append(
@@ -346,7 +358,7 @@ def _decide_all(
             continue
         context = Context(standing.present(submission.actor, now), now, new_id, standing.policies)
         try:
-            decision = _decide(house, standing, state, submission, context)
+            decision = decide(house, standing, state, submission, context)
         except Exception:
             poisoned.append((submission, traceback.format_exc(limit=-3)))
             submission.outcome = quarantined(submission)
@@ -369,7 +381,7 @@ def _settle_due(state: State, now: datetime) -> list[journal.Entry]:
     return entries
 
 
-def _decide(house: House, standing: Any, state: State, submission: Submission, context: Context) -> Decision | SetAside:
+def decide(house: House, standing: Any, state: State, submission: Asked, context: Context) -> Decision | SetAside:
     """Ask the guards in their order, then the rule; where one says no, ask whether that stands.
 
     A rule that an override excuses is asked again, with what is excused; a guard is passed.
@@ -395,7 +407,7 @@ def _passes(
     house: House,
     standing: Any,
     state: State,
-    submission: Submission,
+    submission: Asked,
     context: Context,
     guard: str,
     decision: Decision | SetAside,

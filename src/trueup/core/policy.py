@@ -115,6 +115,18 @@ class Policies:
         """Return every active document of a kind by name."""
         return {e.name: e.document for e in self._active.values() if isinstance(e.document, kind)}
 
+    def with_documents(self, documents: Mapping[tuple[str, str], Policy]) -> Policies:
+        """Return these policies as they are when documents, by (kind, name), come into force as the next versions."""
+        changed = Policies((), (), self.kinds)
+        changed._active, changed._pinned = dict(self._active), dict(self._pinned)
+        for (kind, name), document in documents.items():
+            before = self._active.get((kind, name))
+            version = before.version + 1 if before else 1
+            changed._active[kind, name] = Active(name, version, digest(json.encode(document)), document)
+            if document.pinned:
+                changed._pinned[kind, name, version] = document
+        return changed
+
 
 def keys_of(kinds: Mapping[str, type[Policy]]) -> frozenset[str]:
     """Return the governed keys of policy kinds: every field of every kind, as `kind.field`."""

@@ -336,11 +336,11 @@ class Stock(Slice):
             claim = OpenClaim(line, item, location, kind, lot, quantity, expires_at, channel, kit)
             self.claims.setdefault(holder, {})[line, item, location, kind, lot] = claim
 
-    def due(self, now: datetime) -> list[Event]:
-        """Return the releases of claims that expired: they stopped counting then, and are written off now."""
+    def due(self, now: datetime, among: Collection[str] | None = None) -> list[Event]:
+        """Return the releases of claims that expired, of these holders: they stopped counting then, and go now."""
         self.limits.at(now)
         events: list[Event] = []
-        for holder in sorted(self.claims):
+        for holder in sorted(self.claims if among is None else among):
             held = self.open_claims(holder)
             expired = tuple(c.units() for c in held if c.expires_at is not None and c.expires_at <= now)
             if expired:

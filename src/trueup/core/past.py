@@ -1,0 +1,58 @@
+"""What rooms tell a replay of the past beside their events: the answers that a batch would get from the database."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from typing import Any, Protocol
+
+import msgspec
+
+from trueup.core.policy import Policies
+from trueup.core.verb import Actor, Command, Event, State, Verb
+
+
+class Past(Protocol):
+    """What a room's rows need in a replay beside their events; made anew for each side."""
+
+    def begin(self, state: State, now: datetime) -> None:
+        """Take up the state as the window finds it."""
+
+    def took(self, event: Event) -> None:
+        """Note an event that was taken in."""
+
+    def turn(self, now: datetime) -> Sequence[Event]:
+        """Return what falls due by now; called whenever time moves, before the commands of that time."""
+
+    def wanted(self, verb: Verb[Any], command: Command, policies: Policies) -> None:
+        """Answer from the rows what a command's verb would have asked the database."""
+
+    def spent(self, subjects: list[str]) -> list[str]:
+        """Return those aggregates to which nothing can happen any more unless a command names them."""
+
+    def forget(self, subjects: Iterable[str]) -> None:
+        """Drop the rows of aggregates that are done with, and what would have been written."""
+
+
+Following = Callable[[Event, Policies, dict[str, type[Command]]], Sequence[Command]]
+
+
+class Rooms(msgspec.Struct, frozen=True):
+    """What the rooms tell a replay; `house.py` fills it in.
+
+    system: who submits what follows by itself. standing: who may what, of the state and the policies; it is asked anew
+    after an event of `standing_events`. as_recorded: names of verbs whose events are taken in as they were. pasts: see
+    `Past`. following: given those, what follows an event by itself. unread: events that nothing in a replay needs
+    to read. followed: tells whether the system's own command of a verb is one that follows something by itself.
+    watched: how the ids of what is compared begin.
+    """
+
+    system: Actor
+    standing: Callable[[Any, State, Policies], Any]
+    standing_events: frozenset[type[Event]]
+    as_recorded: Callable[[str], bool]
+    pasts: tuple[Callable[[], Past], ...]
+    following: Callable[[Sequence[Past]], Following]
+    followed: Callable[[str, Command, Policies], bool]
+    watched: str
+    unread: tuple[str, ...] = ()

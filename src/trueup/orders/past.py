@@ -1,0 +1,156 @@
+"""Orders in a replay: what the database would be asked of customers, earlier orders and holds, told from the rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from trueup.core.policy import Policies
+from trueup.core.verb import Command, Event, State, Verb
+from trueup.orders.draft_state import Drafts
+from trueup.orders.fulfilment_orders import FulfilmentOrders
+from trueup.orders.held import HoldPlaced
+from trueup.orders.hold import ReleaseHolds
+from trueup.orders.hold_state import BULK_MAX, Choice, Holds, Regular
+from trueup.orders.hold_upkeep import AgeHolds
+from trueup.orders.state import OrderCancelled, OrderPlaced, Orders
+from trueup.orders.suspect import Last, Print, Suspects
+from trueup.orders.tax_state import OrderTaxes
+from trueup.parties.state import CustomerRecorded, Parties
+
+_SUSPECTED_FOR = timedelta(days=1)
+
+
+class _Everything(set[bytes]):
+    """What is asked for, where all rows are there: everything."""
+
+    def __contains__(self, value: object) -> bool:
+        return True
+
+    def __bool__(self) -> bool:
+        return True
+
+
+class OrdersPast:
+    """What the database would tell the orders' slices, told from the rows; see `core.replay.Past`."""
+
+    def __init__(self) -> None:
+        self._state: State | None = None
+        self._prints: dict[str, Print] = {}
+
+    @property
+    def state(self) -> State:
+        """The state it was begun with."""
+        assert self._state is not None, "begin comes first"
+        return self._state
+
+    def begin(self, state: State, now: datetime) -> None:
+        """Take up who ordered what lately, how many orders each customer has, and which order each hold is on."""
+        self._state = state
+        suspects, holds, orders = state.of(Suspects), state.of(Holds), state.of(Orders)
+        suspects._goods = _Everything()
+        counted: dict[str, int] = {}
+        for row in sorted(orders.orders.values(), key=lambda row: row.captured.recorded_at):
+            captured = row.captured
+            if captured.customer is not None:
+                counted[captured.customer] = counted.get(captured.customer, 0) + 1
+            if captured.managed and captured.recorded_at > now - _SUSPECTED_FOR:
+                found = suspects._print(captured, row.lines)
+                if found is not None:
+                    self._prints[captured.id] = found
+                    suspects._last[found] = Last(captured.id, captured.recorded_at, not _gone(state, captured.id))
+        for customer in state.of(Parties).customers.values():
+            known = holds.customers.get(customer.id)
+            holds.customers[customer.id] = Regular(
+                customer.country, known.orders if known else counted.get(customer.id, 0)
+            )
+        for held in holds.holds.values():
+            for hold in held.values():
+                self._known(hold.hold.id, hold.hold.order)
+
+    def took(self, event: Event) -> None:
+        """Note an order, its end, a hold, a customer."""
+        kind = type(event)
+        if kind is OrderPlaced:
+            self._placed(event)  # type: ignore[arg-type]
+        elif kind is OrderCancelled:
+            self._cancelled(event)  # type: ignore[arg-type]
+        elif isinstance(event, HoldPlaced):
+            self._known(event.hold.id, event.hold.order)
+        elif isinstance(event, CustomerRecorded):
+            customers = self.state.of(Holds).customers
+            known = customers.get(event.customer.id)
+            customers[event.customer.id] = Regular(event.customer.country, known.orders if known else 0)
+
+    def _placed(self, event: OrderPlaced) -> None:
+        if event.order.customer or event.order.person:
+            found = self.state.of(Suspects)._print(event.order, event.lines)
+            if found is not None:
+                self._prints[event.order.id] = found
+
+    def _cancelled(self, event: OrderCancelled) -> None:
+        found = self._prints.get(event.order)
+        last = self.state.of(Suspects)._last.get(found) if found is not None else None
+        if found is not None and last is not None and last.order == event.order and _gone(self.state, event.order):
+            self.state.of(Suspects)._last[found] = last._replace(stands=False)
+
+    def _known(self, hold: str, order: str) -> None:
+        row = self.state.of(Orders).order(order)
+        if row is not None:
+            self.state.of(Holds).known[hold] = (order, row.captured.channel)
+
+    def turn(self, now: datetime) -> Sequence[Event]:
+        """Nothing falls due by itself that the orders know of."""
+        return ()
+
+    def wanted(self, verb: Verb[Any], command: Command, policies: Policies) -> None:
+        """Tell which holds are meant, or due."""
+        holds = self.state.of(Holds)
+        if isinstance(command, ReleaseHolds):
+            choice = Choice(command.type, command.channel)
+            meant = [
+                row.hold for held in holds.holds.values() for row in held.values()
+                if row.released is None and choice.type in (None, row.hold.type)
+                and choice.channel in (None, holds.known.get(row.hold.id, ("", ""))[1])
+            ]  # fmt: skip
+            meant.sort(key=lambda hold: (hold.placed_at, hold.id))
+            holds.chosen[choice] = tuple(hold.id for hold in meant[:BULK_MAX])
+        elif isinstance(command, AgeHolds):
+            due = [
+                row.hold for held in holds.holds.values() for row in held.values()
+                if row.released is None and row.noticed_at is None and row.hold.due_at is not None
+            ]  # fmt: skip
+            due.sort(key=lambda hold: (str(hold.due_at), hold.id))
+            holds.due_holds = tuple(hold.id for hold in due[: command.limit])
+
+    def spent(self, subjects: list[str]) -> list[str]:
+        """Return those whose holds and drafts are no matter of time."""
+        held, drafts = self.state.of(Holds).holds, self.state.of(Drafts)
+        return [order for order in subjects if order not in held and drafts.draft(order) is None]
+
+    def forget(self, subjects: Iterable[str]) -> None:
+        """Drop orders that are done with, with their parts, holds and taxes, and what would have been written."""
+        orders, parts, holds = self.state.of(Orders), self.state.of(FulfilmentOrders), self.state.of(Holds)
+        taxes, drafts, suspects = self.state.of(OrderTaxes), self.state.of(Drafts), self.state.of(Suspects)
+        for order in subjects:
+            orders.orders.pop(order, None)
+            for part in parts._of_order.pop(order, ()):
+                parts.parts.pop(part.id, None)
+            for hold in holds.holds.pop(order, {}):
+                holds.known.pop(hold, None)
+            taxes._rows.pop(order, None)
+            drafts.rows.pop(order, None)
+            suspects.suspicions.pop(order, None)
+        for unwritten in (
+            orders._changed, orders._revised, orders._withdrawn, parts._changed, holds._changed, taxes._new,
+            drafts._changed, suspects._changed, suspects._decided,
+        ):  # fmt: skip
+            unwritten.clear()
+
+
+def _gone(state: State, order: str) -> bool:
+    """Tell whether an order was cancelled as a whole."""
+    row = state.of(Orders).order(order)
+    goods = [line for line in row.lines if line.kind == "good"] if row is not None else []
+    return bool(goods) and all(line.cancelled >= line.quantity for line in goods)

@@ -1,0 +1,251 @@
+"""What an order came to, read from its rows; and how two sides of a replay differ in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from decimal import Decimal
+from typing import Literal
+
+import msgspec
+
+from trueup.catalogue.cost import Costs
+from trueup.catalogue.state import Catalogue
+from trueup.core.policy import Policies
+from trueup.core.quantity import ZERO, plain
+from trueup.core.replay import Row
+from trueup.core.verb import Accepted, Decision, SetAside, State
+from trueup.orders.hold_state import Holds
+from trueup.orders.state import OrderPlaced, OrderRow, Orders
+from trueup.sourcing.policy import Costs as ShippingCosts
+from trueup.sourcing.policy import Routing
+from trueup.sourcing.route import distance_km
+from trueup.stock.state import Stock
+from trueup.stock.supply_state import Supply
+
+What = Literal["outcome", "location", "split", "hold", "promise", "total"]
+WHATS: tuple[What, ...] = ("outcome", "location", "split", "hold", "promise", "total")
+_PLACE = "orders.place"
+
+
+class CameTo(msgspec.Struct, array_like=True, frozen=True):
+    """What became of one order. outcome: `placed`, `cancelled`, or `refused: <rule>`.
+
+    places: units by the code of the location that ships them, else that they are reserved at. parcels: how many
+    locations ship. holds: types of its open holds. promised_at: the latest of what the customer was told and of what
+    its units wait for. short: units nobody gives. shipping: by the routing policy's costs; margin: None where a cost
+    is not known.
+    """
+
+    number: str
+    channel: str
+    currency: str
+    outcome: str
+    total: Decimal = ZERO
+    places: tuple[tuple[str, Decimal], ...] = ()
+    parcels: int = 0
+    holds: tuple[str, ...] = ()
+    promised_at: datetime | None = None
+    short: Decimal = ZERO
+    shipping: Decimal = ZERO
+    margin: Decimal | None = None
+
+
+class Difference(msgspec.Struct, frozen=True):
+    """One way in which one order comes out differently; before and after in words. worse: for who ordered it.
+
+    order: its id; of one that was refused at the time, the id of that refusal (`ref_...`).
+    """
+
+    order: str
+    number: str
+    channel: str
+    what: What
+    before: str
+    after: str
+    worse: bool
+
+
+class Money(msgspec.Struct, frozen=True):
+    """What the proposal adds, summed over the orders that differ in one currency.
+
+    totals: of the orders. shipping: parcels and splits, by the costs of the routing policy in force. margin: goods
+    without tax, less what they cost and what shipping costs, of the orders whose goods' costs are known.
+    """
+
+    currency: str
+    totals: Decimal
+    shipping: Decimal
+    margin: Decimal
+
+
+class Compared(msgspec.Struct, frozen=True):
+    """How two sides differ. orders: that do; differences: each way in which one does, and the money of it."""
+
+    orders: int
+    differences: tuple[Difference, ...]
+    money: tuple[Money, ...]
+
+
+class Outcomes:
+    """Watches one side of a replay, and keeps what each order came to. in_force: by whose costs shipping is counted."""
+
+    def __init__(self, in_force: Policies) -> None:
+        self._costs = in_force.get(Routing).costs
+        self._named: dict[str, str] = {}
+        self.orders: dict[str, CameTo] = {}
+
+    def decided(self, row: Row, state: State, decision: Decision | SetAside) -> None:
+        """Note an order that is not taken, and one that was not taken at the time but is taken here."""
+        if row.name != _PLACE:
+            return
+        if not isinstance(decision, Accepted):
+            self.orders[row.subject] = CameTo("", "", "", f"refused: {decision.rule}")
+        elif row.kind == "r":
+            placed = next((event for event in decision.events if isinstance(event, OrderPlaced)), None)
+            if placed is not None:
+                self._named[placed.order.id] = row.subject
+
+    def done(self, state: State, subjects: Iterable[str]) -> None:
+        """Keep what orders came to."""
+        for subject in subjects:
+            row = state.of(Orders).order(subject)
+            if row is not None and row.captured.managed:
+                self.orders[self._named.get(subject, subject)] = came_to(state, row, self._costs)
+
+
+def came_to(state: State, row: OrderRow, costs: ShippingCosts) -> CameTo:
+    """Return what an order came to, of a state that holds its rows. costs: by which its parcels are counted."""
+    order = row.captured
+    allocated, reserved = dict[str, Decimal](), dict[str, Decimal]()
+    for claim in state.of(Stock).open_claims(order.id):
+        into = allocated if claim.kind == "allocation" else reserved
+        into[claim.location] = into.get(claim.location, ZERO) + claim.quantity
+    goods = [line for line in row.lines if line.kind == "good"]
+    left = sum((line.quantity - line.cancelled - line.shipped for line in goods), ZERO)
+    claimed = sum(allocated.values(), ZERO) + sum(reserved.values(), ZERO)
+    shipping = _shipping(state, row, allocated, costs)
+    codes = {id_: place.code for id_, place in state.of(Catalogue).locations.items()}
+    waits = [peg.due_at for peg in state.of(Supply).pegs_of(order.id) if peg.due_at is not None]
+    promised = [moment for moment in (order.promised_at, *waits) if moment is not None]
+    return CameTo(
+        number=order.number,
+        channel=order.channel,
+        currency=order.currency,
+        outcome="placed" if left > 0 or not goods else "cancelled",
+        total=row.totals.total,
+        places=tuple(sorted((codes.get(id_, id_), units) for id_, units in (allocated or reserved).items())),
+        parcels=len(allocated),
+        holds=tuple(sorted(hold.type for hold in state.of(Holds).open_on(order.id))),
+        promised_at=max(promised, default=None),
+        short=max(ZERO, left - claimed),
+        shipping=shipping,
+        margin=_margin(state, row, shipping),
+    )
+
+
+def _shipping(state: State, row: OrderRow, allocated: Iterable[str], costs: ShippingCosts) -> Decimal:
+    """Return what its parcels cost, each by its distance and each after the first a split."""
+    order, total, parcels = row.captured, ZERO, 0
+    if order.delivery == "pickup":
+        return ZERO
+    for id_ in allocated:
+        place = state.of(Catalogue).place_of(id_)
+        there = (place.latitude, place.longitude) if place is not None else (None, None)
+        total += costs.of_distance(distance_km((order.latitude, order.longitude), there))
+        parcels += 1
+    return total + costs.split * max(0, parcels - 1)
+
+
+def _margin(state: State, row: OrderRow, shipping: Decimal) -> Decimal | None:
+    """Return goods without tax less what they cost and shipping, or None where a cost is not known."""
+    day, cost = row.captured.placed_at.date(), ZERO
+    for line in row.lines:
+        units = line.quantity - line.cancelled
+        if line.kind != "good" or line.item is None or not units:
+            continue
+        known = state.of(Costs).on(line.item, row.captured.currency, day)
+        if known is None:
+            return None
+        cost += known.cost * units
+    return row.totals.total - row.totals.tax - cost - shipping
+
+
+_NOWHERE = CameTo("", "", "", "absent")
+
+
+def compared(before: Mapping[str, CameTo], after: Mapping[str, CameTo]) -> Compared:
+    """Return how the orders of two sides differ, by their ids, and what that adds in money."""
+    found: list[Difference] = []
+    money: dict[str, list[Decimal]] = {}
+    differing = 0
+    for order in sorted(before.keys() | after.keys()):
+        one, other = before.get(order, _NOWHERE), after.get(order, _NOWHERE)
+        if one == other:
+            continue
+        known = other if other.currency else one
+        ways = differences(one, other)
+        found += [
+            Difference(order, known.number, known.channel, what, was, is_, what in worse_in(one, other))
+            for what, was, is_ in ways
+        ]
+        differing += bool(ways)
+        if known.currency:
+            sums = money.setdefault(known.currency, [ZERO, ZERO, ZERO])
+            sums[0] += other.total - one.total
+            sums[1] += other.shipping - one.shipping
+            sums[2] += _margins(one, other)
+    sums_of = tuple(Money(currency, *sums) for currency, sums in sorted(money.items()))
+    return Compared(differing, tuple(found), sums_of)
+
+
+def _margins(one: CameTo, other: CameTo) -> Decimal:
+    if (one.currency and one.margin is None) or (other.currency and other.margin is None):
+        return ZERO
+    return (other.margin or ZERO) - (one.margin or ZERO)
+
+
+def differences(one: CameTo, other: CameTo) -> list[tuple[What, str, str]]:
+    """Return each way in which an order differs, in words; one that is not taken differs in its outcome only."""
+    if one.outcome != other.outcome and "placed" not in (one.outcome, other.outcome):
+        return [("outcome", one.outcome, other.outcome)]
+    words: dict[What, Callable[[CameTo], str]] = {
+        "outcome": lambda came: came.outcome,
+        "location": lambda came: ", ".join(f"{plain(units)} from {code}" for code, units in came.places) or "nowhere",
+        "split": lambda came: str(came.parcels),
+        "hold": lambda came: ", ".join(came.holds) or "none",
+        "promise": lambda came: came.promised_at.isoformat() if came.promised_at else "none",
+        "total": lambda came: f"{plain(came.total)} {came.currency}",
+    }
+    told = [(what, words[what](one), words[what](other)) for what in WHATS]
+    differ = [(what, was, is_) for what, was, is_ in told if was != is_]
+    return differ[:1] if differ and differ[0][0] == "outcome" else differ
+
+
+def worse_in(one: CameTo, other: CameTo) -> frozenset[What]:
+    """Return in what an order comes out worse for who ordered it."""
+    if other.outcome != "placed":
+        return frozenset({"outcome"} if one.outcome == "placed" else ())
+    if one.outcome != "placed":
+        return frozenset()
+    worse: set[What] = set()
+    if other.short > one.short:
+        worse.add("location")
+    if other.parcels > max(one.parcels, 1):
+        worse.add("split")
+    if _more(one.holds, other.holds):
+        worse.add("hold")
+    if other.promised_at is not None and (one.promised_at is None or other.promised_at > one.promised_at):
+        worse.add("promise")
+    if other.total > one.total:
+        worse.add("total")
+    return frozenset(worse)
+
+
+def _more(before: tuple[str, ...], after: tuple[str, ...]) -> bool:
+    return any(after.count(kind) > before.count(kind) for kind in after)
+
+
+def harmed(before: Mapping[str, CameTo], after: Mapping[str, CameTo]) -> tuple[str, ...]:
+    """Return the ids of the orders that come out worse, each once."""
+    return tuple(order for order in sorted(before) if worse_in(before[order], after.get(order, _NOWHERE)))

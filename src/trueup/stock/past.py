@@ -1,0 +1,141 @@
+"""The stock in a replay: claims that end, lots that expire, who waits, and the places that commands name by id."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Sequence
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+from trueup.catalogue.state import Catalogue
+from trueup.core.policy import Policies
+from trueup.core.quantity import ZERO
+from trueup.core.verb import Command, Event, State, Verb
+from trueup.stock.lot_state import Lots
+from trueup.stock.pools import SetPool
+from trueup.stock.state import Stock, StockReserved
+from trueup.stock.supply_state import Supply, SupplyExpected, SupplyPlaces
+from trueup.stock.transfer_state import Transfers, TransferShipped
+
+
+class StockPast:
+    """What the database would tell the stock's slices, told from the rows; see `core.replay.Past`."""
+
+    def __init__(self) -> None:
+        self._state: State | None = None
+        self._ends: list[tuple[datetime, str]] = []
+        self._day = date.min
+
+    @property
+    def state(self) -> State:
+        """The state it was begun with."""
+        assert self._state is not None, "begin comes first"
+        return self._state
+
+    def begin(self, state: State, now: datetime) -> None:
+        """Take up which claims end, and where supplies and transfers go."""
+        self._state = state
+        for holder, held in state.of(Stock).claims.items():
+            for claim in held.values():
+                if claim.expires_at is not None and claim.quantity > 0:
+                    heapq.heappush(self._ends, (claim.expires_at, holder))
+        for supply in state.of(Supply).supplies.values():
+            self._place(supply.id, supply.item, supply.location)
+        for transfer in state.of(Transfers).transfers.values():
+            self._codes(transfer.from_location, transfer.to_location)
+        self._expire_lots(now)
+
+    def took(self, event: Event) -> None:
+        """Note a claim that ends, a supply, a transfer."""
+        kind = type(event)
+        if kind is StockReserved:
+            if event.expires_at is not None:  # type: ignore[attr-defined]
+                heapq.heappush(self._ends, (event.expires_at, event.holder))  # type: ignore[attr-defined]
+        elif isinstance(event, SupplyExpected):
+            self._place(event.supply.id, event.supply.item, event.supply.location)
+        elif isinstance(event, TransferShipped):
+            self._codes(event.transfer.from_location, event.transfer.to_location)
+
+    def _place(self, supply: str, item: str, location: str) -> None:
+        place = self.state.of(Catalogue).place_of(location)
+        if place is not None:
+            self.state.of(SupplyPlaces).places[supply] = (item, place.code)
+
+    def _codes(self, *locations: str) -> None:
+        for location in locations:
+            place = self.state.of(Catalogue).place_of(location)
+            if place is not None:
+                self.state.of(Transfers).codes[location] = place.code
+
+    def turn(self, now: datetime) -> Sequence[Event]:
+        """Return the releases of claims that ended; lots whose day is over are not promised any more."""
+        stock = self.state.of(Stock)
+        stock.limits.at(now)
+        if now.date() != self._day:
+            self._expire_lots(now)
+        ended: set[str] = set()
+        while self._ends and self._ends[0][0] <= now:
+            ended.add(heapq.heappop(self._ends)[1])
+        return stock.due(now, ended) if ended else ()
+
+    def _expire_lots(self, now: datetime) -> None:
+        self._day = now.date()
+        stock = self.state.of(Stock)
+        for place, lots in self.state.of(Lots)._lots.items():
+            gone = [lot for lot in lots.values() if lot.expires_on is not None and lot.expires_on < self._day]
+            stock._expired_lots[place] = {lot.lot for lot in gone}
+            if place in stock.balances:
+                stock.balances[place].expired = sum((lot.on_hand for lot in gone), ZERO)
+
+    def wanted(self, verb: Verb[Any], command: Command, policies: Policies) -> None:
+        """Tell what a channel's claims hold, which a pool is measured by."""
+        if not isinstance(command, SetPool):
+            return
+        limits, catalogue = self.state.of(Stock).limits, self.state.of(Catalogue)
+        item, place = catalogue.item(command.sku), catalogue.location(command.location)
+        if item is None or place is None:
+            return
+        counted = item.components[0].item if item.phantom else item.id
+        used = ZERO
+        for held in self.state.of(Stock).claims.values():
+            for claim in held.values():
+                if (claim.item, claim.location, claim.channel) == (counted, place.id, command.channel) and (
+                    not item.phantom or claim.kit == item.id
+                ):
+                    used += claim.quantity
+        limits.uses[item.id, place.id, command.channel] = used
+
+    def spent(self, subjects: list[str]) -> list[str]:
+        """Return those that neither wait for supply nor hold what ends by itself."""
+        claims, supply = self.state.of(Stock).claims, self.state.of(Supply)
+        return [
+            holder for holder in subjects
+            if not any(claim.expires_at is not None and claim.quantity > 0 for claim in claims.get(holder, {}).values())
+            and not supply.pegs_of(holder)
+        ]  # fmt: skip
+
+    def forget(self, subjects: Iterable[str]) -> None:
+        """Drop the claims of holders that are done with, and what would have been written."""
+        stock, supply, lots = self.state.of(Stock), self.state.of(Supply), self.state.of(Lots)
+        for holder in subjects:
+            for claim in stock.claims.pop(holder, {}).values():
+                stock._numbers.pop((holder, claim.line), None)
+            for peg in supply.pegs.pop(holder, {}).values():
+                supply._numbers.pop((holder, peg.line), None)
+        for unwritten in (
+            stock._claim_rows, stock._changed, stock._expiring, stock._ended, stock._moves, supply._peg_rows,
+            supply._changed_pegs, supply._changed_places, supply._changed_supplies, lots._changes, lots._dates,
+        ):  # fmt: skip
+            unwritten.clear()
+
+
+def holders_at(state: State, item: str, location: str) -> dict[str, Decimal]:
+    """Return the units that orders claim at a place, by order."""
+    found: dict[str, Decimal] = {}
+    for holder, held in state.of(Stock).claims.items():
+        if holder.startswith("ord_"):
+            for claim in held.values():
+                if (claim.item, claim.location) == (item, location) and claim.quantity > 0:
+                    found[holder] = found.get(holder, ZERO) + claim.quantity
+    return found
