@@ -51,6 +51,7 @@ from trueup.catalogue import (
     breach_checks,
     breach_state,
     contract,
+    contract_import,
     cost,
     operate,
     owned,
@@ -148,6 +149,7 @@ POLICY_KINDS: dict[str, type[Policy]] = {
         decision_rights.DecisionRights,
         change_control.ChangeControl,
         people_policy.PeoplePolicy,
+        amounts.AmountLimits,
         people_policy.Separation,
         writers_policy.WritingSystems,
         overrides.Overriding,
@@ -199,6 +201,7 @@ VERBS: tuple[Verb[Any], ...] = (
     *appoint.VERBS,
     *delegate.VERBS,
     *employ.VERBS,
+    *confirm.confirming(lambda: by_name()),
     *organisation.VERBS,
     publish.publishing(POLICY_KINDS, lambda: known()),
     *writers.VERBS,
@@ -225,6 +228,7 @@ VERBS: tuple[Verb[Any], ...] = (
     *operate.VERBS,
     *breach.VERBS,
     *quarantine.VERBS,
+    contract_import.importing(lambda: by_name()["authority.publish_policy"]),
     *parties_record.VERBS,
     *reserve.VERBS,
     *receive.VERBS,
@@ -265,6 +269,7 @@ SLICES: tuple[type[Slice], ...] = (
     authority.Authority,
     overrides_state.Overrides,
     people_state.People,
+    pending_state.PendingActs,
     separation.Acts,
     changes_state.Changes,
     catalogue.Catalogue,
@@ -296,6 +301,7 @@ EVENTS: tuple[type[Event], ...] = (
     *writers_state.EVENTS,
     *overrides_state.EVENTS,
     *people_state.EVENTS,
+    *pending_state.EVENTS,
     *changes_state.EVENTS,
     *cases.EVENTS,
     *catalogue.EVENTS,
@@ -367,7 +373,8 @@ PAST = Rooms(
 
 def _watched(verb: Verb[Any]) -> Verb[Any]:
     """Return a verb as the door knows it: what its decisions may not do, whatever they are about, is asked of each."""
-    return ready.under_readiness(owned.under_owners(separation.apart(breach.while_failing(freeze.under_freezes(verb)))))
+    apart = separation.apart(confirm.under_limits(breach.while_failing(freeze.under_freezes(verb)))
+    return ready.under_readiness(owned.under_owners(apart, by_name))
 
 
 def build() -> House:

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING
 import msgspec
 import structlog
 
-from trueup.authority import change_due, drift, employ
+from trueup.authority import change_due, drift, employ, safe_action
+from trueup.authority.for_case import people_to_tell
 from trueup.authority.standing import SYSTEM
-from trueup.catalogue import breach_read
+from trueup.cases import notices
 from trueup.catalogue import apply_amendment, breach_read
 from trueup.core import journal
 from trueup.core.batch import House
@@ -25,9 +26,10 @@ from trueup.core.checks import record_checks
 from trueup.core.database import Connection, connect
 from trueup.core.door import Door
 from trueup.core.jobs import make_app
+from trueup.core.mail import MailSettings, load_mail_settings
 from trueup.core.verb import Command
 from trueup.orders import draft, expire, hold_upkeep
-from trueup.oversight import breach_exposure
+from trueup.oversight import breach_exposure, stake
 from trueup.sourcing import schedule
 from trueup.sourcing.broker import broker_when_due
 from trueup.stock import lots, supply_read
@@ -63,6 +65,8 @@ NOTICES: tuple[Notice, ...] = (
     Notice("notice_contracts", "*/15 * * * *", employ.due_contracts),
     Notice("apply_changes", "* * * * *", change_due.due_to_apply),
     Notice("report_drift", "* * * * *", drift.due_drifts),
+    Notice("take_safe_actions", "* * * * *", safe_action.due_safe_actions),
+    Notice("price_cases", "*/20 * * * *", stake.due_to_price),
     Notice("notice_late_supply", "*/5 * * * *", supply_read.due_to_notice),
 )
 
@@ -78,6 +82,7 @@ async def working(url: str, house: House, door: Door) -> AsyncIterator[App]:
     for notice in NOTICES:
         register_notice(app, url, door, notice)
     register_freezes(app, url, door, house)
+    register_case_notices(app, url, door, house, load_mail_settings())
     register_brokering(app, url, door, house)
     async with app.open_async(), following(door, url, house):
         task = asyncio.create_task(app.run_worker_async(concurrency=1), name="worker")
@@ -153,6 +158,31 @@ def register_freezes(app: App, url: str, door: Door, house: House) -> None:
             await follow_freezes(door, connection, house, door.now())
         finally:
             await connection.close()
+
+
+def register_case_notices(app: App, url: str, door: Door, house: House, mail: MailSettings) -> None:
+    """Declare the job that looks at cases whose time has come, and tells by e-mail whose turn it is."""
+
+    @app.periodic(cron="* * * * *")
+    @app.task(name="tell_cases", queueing_lock="tell_cases", pass_context=False)
+    async def tell(timestamp: int) -> None:
+        await tell_cases_now(url, door, house, mail)
+
+
+async def tell_cases_now(url: str, door: Door, house: House, mail: MailSettings) -> int:
+    """Write down who is to be told of cases, and send it; return how many messages were tried."""
+    connection = await connect(url)
+    try:
+        standing = (await house.load_standing(connection)).at(door.now())
+        people = await people_to_tell(connection, standing, door.now())
+        while await notices.look(connection, door.now(), standing.policies, people) == notices.LOOKED_AT_MAX:
+            pass
+        tried = 0
+        while mail.host is not None and (sent := await notices.send_due(connection, door.now, mail)):
+            tried += sent
+        return tried
+    finally:
+        await connection.close()
 
 
 async def seal_now(url: str) -> int:

@@ -13,6 +13,15 @@ from trueup.core.money import is_currency
 from trueup.core.policy import Fault, Known, Policy
 from trueup.core.verb import Governed
 
+INDICATORS = {
+    "holds": "holds placed, per hundred orders placed",
+    "backorders": "orders that had to wait for stock, per hundred orders placed",
+    "cancellations": "orders cancelled, wholly or in part, per hundred orders placed",
+    "rejections": "fulfilment orders that a location rejected, per hundred orders placed",
+    "splits": "fulfilment orders made, per hundred orders placed",
+    "cases": "cases opened, per hundred orders placed",
+    "refusals": "commands that a guard or rule refused, per hundred orders placed",
+}
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=80)]
 
 

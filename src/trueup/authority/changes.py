@@ -10,8 +10,7 @@ import msgspec
 
 from trueup.authority.change_control import ChangeControl
 from trueup.authority.changes_state import BUDGET_DAYS, Change, Changes
-from trueup.authority.decision_rights import DecisionRights, Need, needs
-from trueup.authority.declare import SMALL_MAX
+from trueup.authority.decision_rights import DecisionRights, Need, needs, small_holds
 from trueup.authority.publish import PublishPolicy
 from trueup.authority.state import Authority
 from trueup.core import json
@@ -105,17 +104,13 @@ def is_small(state: State) -> bool:
     """Tell whether the small mode holds: declared, and still fewer than five people."""
     authority = state.of(Authority)
     people = [actor for actor in authority.actors.values() if actor.active and actor.kind == "person"]
-    return authority.declared is not None and authority.declared.mode == "small" and len(people) <= SMALL_MAX
+    return authority.declared is not None and small_holds(authority.declared.mode, len(people))
 
 
 def needed(state: State, policies: Policies, found: Plan) -> tuple[Need, ...] | Refusal:
     """Return whose yes the plan needs; in the small mode that of any one other person who decides one of its keys."""
     register = policies.get(DecisionRights)
-    asked = needs(register, found.objects, unreplayed=bool(unreplayed(policies, found)))
-    if isinstance(asked, Refusal) or not is_small(state):
-        return asked
-    roles = {role for need in asked for role in need.roles} | {"Sponsor"}
-    return (Need(tuple(sorted(roles)), 1, "small company: one other person"),)
+    return needs(register, found.objects, unreplayed=bool(unreplayed(policies, found)), small=is_small(state))
 
 
 def missing(asked: Sequence[Need], change: Change) -> list[Need]:

@@ -17,6 +17,8 @@ from trueup.core.verb import Governed
 Domain = Literal["IT", "Operations", "joint"]
 Role = Annotated[str, msgspec.Meta(min_length=1, max_length=80)]
 BOARD = "Change Control Board"
+SMALL_MAX = 4
+"""A company of under five people cannot have a board; it has the small mode."""
 PROCESS_OWNERS: dict[str, tuple[str, ...]] = {
     "IT": ("IT Process Owner",),
     "Operations": ("Operations Process Owner",),
@@ -105,10 +107,13 @@ class Need(msgspec.Struct, frozen=True):
     why: str
 
 
-def needs(register: DecisionRights, objects: Iterable[Governed], *, unreplayed: bool) -> tuple[Need, ...] | Refusal:
+def needs(
+    register: DecisionRights, objects: Iterable[Governed], *, unreplayed: bool, small: bool
+) -> tuple[Need, ...] | Refusal:
     """Return whose approvals objects need: the decider of each, and each domain's quorum.
 
-    unreplayed: whether the effect cannot be replayed, which needs more. Refuses an object that nobody decides.
+    unreplayed: whether the effect cannot be replayed, which needs more. small: in the small mode, any one other person
+    who decides one of them, or the Sponsor. Refuses an object that nobody decides.
     """
     owners: dict[str, list[str]] = {}
     domains: set[str] = set()
@@ -122,7 +127,15 @@ def needs(register: DecisionRights, objects: Iterable[Governed], *, unreplayed: 
     for domain in sorted(domains):
         count = register.quorum.of(domain) + (register.quorum.unreplayed if unreplayed else 0)
         found.append(Need((BOARD, *PROCESS_OWNERS[domain]), count, f"quorum of {domain}"))
+    if small:
+        roles = {role for need in found for role in need.roles} | {"Sponsor"}
+        return (Need(tuple(sorted(roles)), 1, "small company: one other person"),)
     return tuple(found)
+
+
+def small_holds(mode: str, people: int) -> bool:
+    """Tell whether the small mode holds: it was declared, and there are still fewer than five people."""
+    return mode == "small" and people <= SMALL_MAX
 
 
 def who_decides(policies: Policies, key: str) -> str:

@@ -11,15 +11,12 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from trueup.authority.decision_rights import BOARD, DecisionRights
+from trueup.authority.decision_rights import BOARD, SMALL_MAX, DecisionRights
 from trueup.authority.register import touches_authority, wants_authority
 from trueup.authority.state import Authority, Declared, GovernanceDeclared
 from trueup.core.errors import Refusal
 from trueup.core.policy import Policies
 from trueup.core.verb import Accepted, Command, Context, Decision, State, Verb
-
-SMALL_MAX = 4
-"""A company of under five people cannot have a board; it has the small mode."""
 
 
 class DeclareGovernance(Command, frozen=True, kw_only=True):

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import msgspec
 
-from trueup.authority.change_control import ChangeControl, Template, covers
+from trueup.authority.change_control import INDICATORS, ChangeControl, Template, covers
 from trueup.authority.changes import (
     EDITS_MAX,
     Plan,
@@ -218,6 +218,10 @@ def _refusal(state: State, command: ProposeChange, found: Plan, context: Context
         return Refusal("authority.effective_at", "A change takes effect at a time to come; an emergency now.",
                        "Name a time with its offset, or leave it out.", "effective_at",
                        command.effective_at.isoformat())  # fmt: skip
+    strange = [name for name in command.indicators if name not in INDICATORS]
+    if strange:
+        return Refusal("authority.unknown_indicator", f"There is no indicator {strange[0]!r}.",
+                       f"Use: {', '.join(INDICATORS)}.", "indicators", strange[0])  # fmt: skip
     if command.template is not None:
         template = context.policies.get(ChangeControl).template(command.template)
         return _uncovered(state, template, command.template, found, context)

@@ -11,7 +11,7 @@ from trueup.authority.state import Node
 from trueup.core import json
 from trueup.core.database import Connection
 from trueup.core.paging import bounded
-from trueup.core.policy import Policy
+from trueup.core.policy import P, Policy
 
 
 class ActorDetail(msgspec.Struct, frozen=True):
@@ -108,6 +108,17 @@ async def nodes(connection: Connection) -> tuple[Node, ...]:
 
 def _actor_of(row: tuple[Any, ...]) -> ActorDetail:
     return ActorDetail(*[*row[:4], tuple(row[4]), row[5], tuple(row[6]), row[7]])
+
+
+async def in_force(connection: Connection, kind: type[P], name: str = "default") -> P:
+    """Return a policy document as it is committed now; where none was published, as shipped."""
+    cursor = await connection.execute(
+        """select p.document from policy p join policy_active a using (kind, name, version)
+        where p.kind = %s and p.name = %s""",
+        [kind.kind, name],
+    )
+    row = await cursor.fetchone()
+    return json.decode(bytes(row[0]), kind) if row is not None else kind()
 
 
 async def policies(connection: Connection) -> tuple[PolicyInForce, ...]:

@@ -55,6 +55,8 @@ SHIPPED: tuple[Row, ...] = (
     """),
     ("Operations", "Master Data Owner", ("Data Steward",), """
         fields.fields
+        contract.id contract.version contract.status contract.owner_role contract.initiate_hours contract.severity
+        contract.containment contract.entities contract.rest
         readiness.enforce readiness.sellable readiness.shippable readiness.returnable readiness.weight_g_min
         readiness.weight_g_max readiness.side_mm_min readiness.side_mm_max readiness.density_min readiness.density_max
         readiness.tax_classes field_ownership.owners field_ownership.timezone

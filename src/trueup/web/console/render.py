@@ -31,11 +31,12 @@ PLACES = (
     ("/migrations", "Migrations"),
     ("/journal", "Journal"),
     ("/actors", "Actors"),
+    ("/changes", "Changes"),
     ("/policies", "Policies"),
 )
 
 # Pages about the whole organisation, which are closed to who is confined to a part of it.
-ABOUT_ALL = frozenset({"/", "/cases", "/migrations", "/journal", "/actors", "/policies"})
+ABOUT_ALL = frozenset({"/", "/cases", "/migrations", "/journal", "/actors", "/changes", "/policies"})
 
 
 @cache

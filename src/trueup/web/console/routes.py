@@ -13,6 +13,7 @@ from trueup.web.console.pages import (
     actors,
     brokering,
     cases,
+    changes,
     counts,
     feeds,
     freezes,
@@ -42,7 +43,7 @@ BODY_BYTES_MAX = 1_000_000
 _PAGES = (
     overview, order_entry, orders, holds, sourcing, brokering, stock, freezes, feeds, transfers, counts, items, cases,
     stock_item, lots, supplies, pools, promises,
-    migrations, journal, actors, organisation, policies,
+    migrations, journal, actors, changes, organisation, policies,
 )  # fmt: skip
 
 router: list[ControllerRouterHandler] = [

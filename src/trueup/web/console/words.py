@@ -151,7 +151,7 @@ SIMULATED = {
 CHANGE = {
     "proposed": Word("proposed", "warn"),
     "approved": Word("approved", "info"),
-    "applied": Word("applied", "ok"),
+    "applied": Word("applied", "good"),
     "rejected": Word("rejected"),
     "withdrawn": Word("withdrawn"),
     "failed": Word("failed", "bad"),

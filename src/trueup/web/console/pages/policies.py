@@ -10,12 +10,18 @@ import msgspec
 from litestar import Request, Response, get, post
 from litestar.params import FromPath
 
+from trueup.authority import change_read
 from trueup.authority import read as authority
+from trueup.authority.change_control import INDICATORS, ChangeControl
+from trueup.authority.decision_rights import DecisionRights
+from trueup.authority.drift import drifts
+from trueup.authority.propose import ProposeChange
 from trueup.authority.publish import PublishPolicy
 from trueup.authority.read import PolicyVersion
 from trueup.core.errors import Refusal, RefusalDetail
 from trueup.core.policy import Policy
 from trueup.orders.workflow import STATES, Workflow
+from trueup.web.console.entered import utc
 from trueup.web.console.visit import Visit, enter, unknown
 
 
@@ -64,6 +70,32 @@ async def publish(request: Request[Any, Any, Any], kind: FromPath[str]) -> Respo
     return visit.done(visit.path_of("policies", kind), form)
 
 
+@post("/policies/{kind:str}/propose")
+async def propose(request: Request[Any, Any, Any], kind: FromPath[str]) -> Response[Any]:
+    """Propose the document as a change; what the register and the rules say about it is told at once."""
+    visit = await enter(request)
+    form = await visit.form()
+    document = parsed(form.get("document", ""))
+    if isinstance(document, Refusal):
+        return await _policy_page(visit, kind, document, form)
+    name, reason = form.get("name", "").strip(), form.get("reason", "").strip()
+    type_, _, template = form.get("type", "normal").partition(":")
+    command = {"policy_kind": kind, "policy_name": name, "document": document, "reason": reason or "-"}
+    body = {
+        "title": form.get("title", "").strip(),
+        "reason": reason,
+        "edits": [{"verb": "authority.publish_policy", "command": command}],
+        "type": type_,
+        "template": template,
+        "effective_at": utc(form["effective_at"]) if form.get("effective_at") else "",
+        "indicators": [name for name in INDICATORS if form.get(f"indicator-{name}")],
+    }
+    outcome = await visit.submit(ProposeChange, body, form)
+    if outcome.refusal is not None:
+        return await _policy_page(visit, kind, outcome.refusal, form, marked(document, outcome.refusal.details))
+    return visit.done(visit.path_of("changes", str(outcome.result["change"])), form)
+
+
 async def _policy_page(
     visit: Visit,
     kind: str,
@@ -73,6 +105,8 @@ async def _policy_page(
 ) -> Response[Any]:
     async with visit.reading() as connection:
         found = await authority.policy_kind(connection, kind, known := visit.site.kinds.get(kind))
+        pending = await change_read.pending_on(connection, f"policy/{kind}/", visit.now)
+        drifted = {drift.policy_name: drift for drift in await drifts(connection) if drift.policy_kind == kind}
     if found is None:
         raise unknown(f"There is no policy of kind {kind!r}.")
     versions, default = found.versions, found.shipped
@@ -92,6 +126,12 @@ async def _policy_page(
         workflow=kind == Workflow.kind,
         shipped={state.name for state in STATES},
         lines=lines,
+        declared=visit.standing.declared,
+        pending=pending,
+        drifted=drifted,
+        templates=visit.standing.policies.get(ChangeControl).templates,
+        deciders=_deciders(visit, kind),
+        indicators=INDICATORS,
         refusal=refusal,
         entered=entered or {},
     )
@@ -164,4 +204,12 @@ def _lines(value: Any, path: str, depth: int, before: str, after: str) -> Iterat
     yield None, f"{pad}{closing}{after}"
 
 
-routes = [list_policies, show_policy, publish]
+def _deciders(visit: Visit, kind: str) -> tuple[str, ...]:
+    """Return who decides the fields of a kind, in the register's words."""
+    register = visit.standing.policies.get(DecisionRights)
+    struct = visit.site.kinds.get(kind)
+    decisions = [register.of(f"{kind}.{field}") for field in (struct.__struct_fields__ if struct else ())]
+    return tuple(dict.fromkeys(decision.decider if decision else "nobody" for decision in decisions))
+
+
+routes = [list_policies, show_policy, publish, propose]

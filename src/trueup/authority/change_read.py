@@ -1,0 +1,327 @@
+"""What everybody may ask about changes: the list, one with its differences, votes and conflicts, and who decides."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+import msgspec
+
+from trueup.authority.change_control import ChangeControl
+from trueup.authority.changes_state import Change, changes_of, columns
+from trueup.authority.decision_rights import Decision, DecisionRights, Need, needs, small_holds
+from trueup.core import json
+from trueup.core.carry import Carried
+from trueup.core.database import Connection
+from trueup.core.differences import Difference, differences
+from trueup.core.errors import Refusal
+from trueup.core.paging import Limit, Page, bounded, page_of, read_cursor, write_cursor
+from trueup.core.policy import Policies, keys_of
+
+ChangeStatus = Literal["proposed", "approved", "applied", "rejected", "withdrawn", "reverted", "failed"]
+
+
+class ChangeQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """Which changes. key: a governed key they touch. object: the beginning of what they touch, as `policy/sourcing`."""
+
+    status: ChangeStatus | None = None
+    open: bool | None = None
+    asker: str | None = None
+    key: str | None = None
+    object: str | None = None
+    cursor: str | None = None
+    limit: Limit = 50
+
+
+class ChangeSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """One change. touches: how many governed things; overdue: it should have been decided by now."""
+
+    id: str
+    title: str
+    type: str
+    status: str
+    asker: str
+    asked_at: datetime
+    due_at: datetime
+    effective_at: datetime | None
+    applied_at: datetime | None
+    touches: int
+    first: str
+    overdue: bool
+
+
+class Edited(msgspec.Struct, frozen=True, kw_only=True):
+    """One of a change's commands. differences: between what stands now and what it proposes; of policies, by path."""
+
+    verb: str
+    what: str
+    command: dict[str, Any]
+    differences: tuple[Difference, ...]
+
+
+class Vote(msgspec.Struct, frozen=True):
+    """One need of a change, and how many of it have said yes to the content as it is."""
+
+    roles: tuple[str, ...]
+    count: int
+    why: str
+    said: int
+
+
+class Conflict(msgspec.Struct, frozen=True):
+    """What stands in the way: another open change of the same thing, or a blackout, until a time where it ends."""
+
+    kind: Literal["change", "blackout", "stale"]
+    what: str
+    link: str = ""
+    until: datetime | None = None
+
+
+class ChangeDetail(msgspec.Struct, frozen=True, kw_only=True):
+    """One change whole. next_free: the first moment that no blackout stops. review_due, watched_until: by policy."""
+
+    id: str
+    version: int
+    status: str
+    change: Change
+    edits: tuple[Edited, ...]
+    votes: tuple[Vote, ...]
+    conflicts: tuple[Conflict, ...]
+    unreplayed: tuple[str, ...]
+    next_free: datetime
+    review_due: datetime | None
+    watched_until: datetime | None
+
+
+class DecidedBy(msgspec.Struct, frozen=True, kw_only=True):
+    """Who decides a key, who holds that role now, and what is proposed about it."""
+
+    key: str
+    domain: str
+    decider: str
+    consulted: tuple[str, ...]
+    hours: int
+    tie_breaker: str
+    holders: tuple[str, ...]
+    pending: tuple[str, ...]
+
+
+ChangePage = Page[ChangeSummary]
+
+
+async def find_changes(connection: Connection, query: ChangeQuery, now: datetime) -> ChangePage:
+    """Return one page, the latest asked first."""
+    conditions: list[str] = ["true"]
+    parameters: list[Any] = []
+    if query.status is not None:
+        conditions.append("c.status = %s")
+        parameters.append(query.status)
+    if query.open is not None:
+        conditions.append("c.status in ('proposed', 'approved')" if query.open
+                          else "c.status not in ('proposed', 'approved')")  # fmt: skip
+    if query.asker is not None:
+        conditions.append("c.asker = %s")
+        parameters.append(query.asker)
+    if query.key is not None:
+        conditions.append("c.id in (select change from change_object where key = %s or starts_with(key, %s))")
+        parameters += [query.key, f"{query.key}:"]
+    if query.object is not None:
+        conditions.append("c.id in (select change from change_object where starts_with(object, %s))")
+        parameters.append(query.object)
+    if query.cursor is not None:
+        asked_at, id_ = read_cursor(query.cursor, (datetime, str))
+        conditions.append("(c.asked_at, c.id) < (%s, %s)")
+        parameters += [asked_at, id_]
+    limit = bounded(query.limit)
+    rows = await connection.execute(
+        f"""select c.id, c.title, c.type, c.status, c.asker, c.asked_at, c.due_at, c.effective_at, c.applied_at,
+            o.touches, o.first from change c cross join lateral (
+                select count(*)::int as touches, coalesce(min(object), '') as first from change_object
+                where change = c.id
+            ) o where {" and ".join(conditions)} order by c.asked_at desc, c.id desc limit %s""",
+        [*parameters, limit + 1],
+        prepare=False,
+    )
+    names = [name for name in ChangeSummary.__struct_fields__ if name != "overdue"]
+    found = [
+        ChangeSummary(**dict(zip(names, row, strict=True)), overdue=row[3] == "proposed" and row[6] < now)
+        for row in await rows.fetchall()
+    ]
+    return page_of(found, limit, lambda row: write_cursor(row.asked_at, row.id))
+
+
+async def change(connection: Connection, change: str) -> tuple[Change, str] | None:
+    """Return one change with its status, or None."""
+    cursor = await connection.execute(f"select {columns()}, c.status from change c where c.id = %s", [change])
+    row = await cursor.fetchone()
+    if row is None:
+        return None
+    objects = await connection.execute(
+        "select change, key, object, base from change_object where change = %s order by object", [change]
+    )
+    approvals = await connection.execute(
+        """select change, digest, actor, roles, note, at from change_approval where change = %s order by at, actor""",
+        [change],
+    )
+    found = changes_of([row[:-1]], await objects.fetchall(), await approvals.fetchall())[0]
+    return found, row[-1]
+
+
+async def change_detail(
+    connection: Connection, change_id: str, policies: Policies, now: datetime
+) -> ChangeDetail | None:
+    """Return one change with what differs, whose yes is missing, and what stands in its way; None if there is none."""
+    known = await change(connection, change_id)
+    if known is None:
+        return None
+    found, status = known
+    unreplayed = tuple(sorted(_unreplayed(found, policies)))
+    control = policies.get(ChangeControl)
+    small = await _is_small(connection)
+    asked = needs(policies.get(DecisionRights), found.objects, unreplayed=bool(unreplayed), small=small)
+    open_still = status in ("proposed", "approved")
+    applied = found.applied_at
+    return ChangeDetail(
+        id=found.id,
+        version=found.version,
+        status=status,
+        change=found,
+        edits=tuple([await _edited(connection, edit, found, policies) for edit in found.edits]),
+        votes=() if isinstance(asked, Refusal) or found.template else tuple(_vote(need, found) for need in asked),
+        conflicts=tuple(await _conflicts(connection, found, control, now)) if open_still else (),
+        unreplayed=unreplayed,
+        next_free=control.next_free(found.objects, found.effective_at or now),
+        review_due=applied + timedelta(hours=control.review_hours) if applied and found.type == "emergency" else None,
+        watched_until=applied + timedelta(hours=control.watch_hours) if applied and found.indicators else None,
+    )
+
+
+async def who_decides(connection: Connection, policies: Policies, key: str | None = None) -> tuple[DecidedBy, ...]:
+    """Return who decides every governed key, or one; refined entries stand beside what they refine.
+
+    A key that the register does not map is listed with no decider: nobody may change it.
+    """
+    register = policies.get(DecisionRights)
+    mapped = {entry for decision in register.decisions for entry in decision.keys}
+    keys = [key] if key is not None else sorted(keys_of(policies.kinds) | mapped)
+    rows = await connection.execute(
+        """select id, unnest(roles) from actor where active and kind = 'person' order by name, id"""
+    )
+    holders: dict[str, list[str]] = {}
+    for actor, role in await rows.fetchall():
+        holders.setdefault(role, []).append(actor)
+    rows = await connection.execute(
+        """select o.key, c.id from change_object o join change c on c.id = o.change
+        where c.status in ('proposed', 'approved') order by c.asked_at limit 1000"""
+    )
+    pending: dict[str, list[str]] = {}
+    for touched, id_ in await rows.fetchall():
+        for name in {touched, touched.partition(":")[0]}:
+            pending.setdefault(name, []).append(id_)
+    nobody = Decision(keys=(), domain="joint", decider="")
+    return tuple(
+        DecidedBy(
+            key=one,
+            domain=decision.domain if decision.decider else "",
+            decider=decision.decider,
+            consulted=decision.consulted,
+            hours=decision.hours,
+            tie_breaker=decision.tie_breaker,
+            holders=tuple(holders.get(decision.decider, ())),
+            pending=tuple(dict.fromkeys(pending.get(one, ()))),
+        )
+        for one in keys
+        for decision in (register.of(one) or nobody,)
+    )
+
+
+async def pending_on(connection: Connection, beginning: str, now: datetime) -> tuple[ChangeSummary, ...]:
+    """Return the open changes of an object, for its page."""
+    page = await find_changes(connection, ChangeQuery(object=beginning, open=True), now)
+    return page.items
+
+
+async def _is_small(connection: Connection) -> bool:
+    cursor = await connection.execute(
+        "select mode, (select count(*) from actor where active and kind = 'person') from governance"
+    )
+    row = await cursor.fetchone()
+    return row is not None and small_holds(row[0], row[1])
+
+
+def _vote(need: Need, change: Change) -> Vote:
+    said = {a.actor for a in change.counted() if not set(a.roles).isdisjoint(need.roles)}
+    return Vote(need.roles, need.count, need.why, len(said))
+
+
+def _unreplayed(change: Change, policies: Policies) -> set[str]:
+    found = set()
+    for edit in change.edits:
+        if edit.verb != "authority.publish_policy":
+            found.add(f"{edit.verb}: only policies are replayed")
+            continue
+        kind = policies.kinds.get(str(edit.command.get("policy_kind")))
+        if kind is not None and kind.unreplayed:
+            found.add(f"{kind.kind}: {kind.unreplayed}")
+    return found
+
+
+async def _edited(connection: Connection, edit: Carried, change: Change, policies: Policies) -> Edited:
+    """Return an edit with what differs; of an applied change, from what stood before it."""
+    if edit.verb != "authority.publish_policy":
+        return Edited(verb=edit.verb, what=edit.verb, command=edit.command, differences=())
+    kind, name = str(edit.command["policy_kind"]), str(edit.command["policy_name"])
+    before: Any = None
+    if change.inverse is not None:
+        back = [undo.command for undo in change.inverse if undo.command.get("policy_kind") == kind]
+        before = next((undo["document"] for undo in back if undo.get("policy_name") == name), None)
+    else:
+        cursor = await connection.execute(
+            """select document from policy join policy_active using (kind, name, version)
+            where kind = %s and name = %s""",
+            [kind, name],
+        )
+        row = await cursor.fetchone()
+        known = policies.kinds.get(kind)
+        before = msgspec.json.decode(bytes(row[0])) if row else json.to_plain(known()) if known is not None else {}
+    after = edit.command["document"]
+    known_kind = policies.kinds.get(kind)
+    if known_kind is not None:
+        # What is left out of a document stands as shipped: both sides are read by the struct before they are compared.
+        after = msgspec.json.decode(json.encode(json.from_plain(after, known_kind)))
+        before = msgspec.json.decode(json.encode(json.from_plain(before, known_kind)))
+    return Edited(
+        verb=edit.verb, what=f"{kind}/{name}", command=edit.command, differences=tuple(differences(before, after))
+    )
+
+
+async def _conflicts(connection: Connection, change: Change, control: ChangeControl, now: datetime) -> list[Conflict]:
+    rows = await connection.execute(
+        """select distinct c.id, c.title, o.object from change_object mine
+        join change_object o on o.object = mine.object and o.change <> mine.change
+        join change c on c.id = o.change and c.status in ('proposed', 'approved')
+        where mine.change = %s order by c.id limit 20""",
+        [change.id],
+    )
+    found = [
+        Conflict("change", f"{title} ({id_}) changes {object_} too: whichever is applied first makes the other stale.",
+                 f"/changes/{id_}")
+        for id_, title, object_ in await rows.fetchall()
+    ]  # fmt: skip
+    at = change.effective_at or now
+    blackout = control.blackout(change.objects, at)
+    if blackout is not None:
+        found.append(Conflict("blackout", f"The blackout {blackout.name} stops it.", "", blackout.until))
+    rows = await connection.execute(
+        """select o.object from change_object o left join policy_active a
+            on o.object like 'policy/%%' and a.kind = split_part(split_part(o.object, '#', 1), '/', 2)
+            and a.name = split_part(split_part(o.object, '#', 1), '/', 3)
+        left join policy p on p.kind = a.kind and p.name = a.name and p.version = a.version
+        where o.change = %s and o.object like 'policy/%%' and coalesce(encode(p.digest, 'hex'), '') <> o.base
+        limit 1""",
+        [change.id],
+    )
+    moved = await rows.fetchone()
+    if moved is not None:
+        found.append(Conflict("stale", f"{moved[0]} was changed since this was planned: plan it anew, or withdraw it."))
+    return found

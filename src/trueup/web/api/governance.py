@@ -1,0 +1,64 @@
+"""The rows of the API's table about who decides: changes, their votes, and the register of decision rights."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+
+from trueup.authority import change_read, drift
+from trueup.authority.apply import ApplyChange, EscalateChange, RevertChange
+from trueup.authority.approve import ApproveChange, RejectChange
+from trueup.authority.declare import DeclareGovernance
+from trueup.authority.propose import EditChange, ProposeChange, WithdrawChange
+from trueup.web.api.table import Listed, Read, Write, listed
+
+
+class KeyQuery(msgspec.Struct, frozen=True):
+    """Which key. key: `kind.field` of a policy, `item.field`...; without it, every one."""
+
+    key: Annotated[str, msgspec.Meta(min_length=1, max_length=200)] | None = None
+
+
+WRITES: tuple[Write, ...] = (
+    Write(method="POST", path="/v1/governance", command=DeclareGovernance, created=""),
+    Write(method="POST", path="/v1/changes", command=ProposeChange, created="/v1/changes/{change}"),
+    Write(method="PUT", path="/v1/changes/{change}", command=EditChange),
+    Write(method="POST", path="/v1/changes/{change}/approve", command=ApproveChange),
+    Write(method="POST", path="/v1/changes/{change}/reject", command=RejectChange),
+    Write(method="POST", path="/v1/changes/{change}/withdraw", command=WithdrawChange),
+    Write(method="POST", path="/v1/changes/{change}/apply", command=ApplyChange),
+    Write(method="POST", path="/v1/changes/{change}/revert", command=RevertChange),
+    Write(method="POST", path="/v1/changes/{change}/escalate", command=EscalateChange),
+)
+
+READS: tuple[Read, ...] = (
+    Read(
+        path="/v1/changes",
+        summary="List changes, the latest asked first",
+        query=change_read.ChangeQuery,
+        returns=change_read.ChangePage,
+        answer=lambda connection, asked: change_read.find_changes(connection, asked.query, asked.now),
+    ),
+    Read(
+        path="/v1/changes/{change}",
+        summary="Get one change: what differs, whose yes is missing, and what stands in its way",
+        returns=change_read.ChangeDetail,
+        answer=lambda connection, asked: change_read.change_detail(
+            connection, asked.path["change"], asked.policies, asked.now
+        ),
+    ),
+    Read(
+        path="/v1/decisions",
+        summary="Say who decides each setting, governed field and role",
+        query=KeyQuery,
+        returns=Listed[change_read.DecidedBy],
+        answer=lambda connection, asked: listed(change_read.who_decides(connection, asked.policies, asked.query.key)),
+    ),
+    Read(
+        path="/v1/drift",
+        summary="List the policies in force that no published version explains",
+        returns=Listed[drift.Drift],
+        answer=lambda connection, asked: listed(drift.drifts(connection)),
+    ),
+)

@@ -1,0 +1,160 @@
+"""Changes: what is proposed, what differs, whose yes is missing, what stands in its way, and each act on it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from litestar import Request, Response, get, post
+from litestar.params import FromPath
+
+from trueup.authority import change_read
+from trueup.authority.apply import ApplyChange, RevertChange
+from trueup.authority.approve import ApproveChange, RejectChange
+from trueup.authority.change_read import ChangeQuery
+from trueup.authority.propose import EditChange, WithdrawChange
+from trueup.core import timeline
+from trueup.core.errors import Refusal
+from trueup.core.verb import Command
+from trueup.web.console.entered import utc
+from trueup.web.console.pages.policies import parsed
+from trueup.web.console.visit import Visit, enter, unknown
+
+_ACTS: dict[str, tuple[type[Command], tuple[str, ...]]] = {
+    "approve": (ApproveChange, ("digest", "note")),
+    "reject": (RejectChange, ("reason",)),
+    "withdraw": (WithdrawChange, ("reason",)),
+    "apply": (ApplyChange, ()),
+    "revert": (RevertChange, ("reason",)),
+}
+_POLICY = "authority.publish_policy"
+
+
+@get("/changes")
+async def list_changes(request: Request[Any, Any, Any]) -> Response[Any]:
+    """Show the changes, the latest first; without a filter, those that are open."""
+    visit = await enter(request)
+    status = visit.params.get("status", "")
+    query = ChangeQuery(
+        status=status if status not in ("", "open", "all") else None,  # type: ignore[arg-type]
+        open=True if status in ("", "open") and not visit.params.get("object") else None,
+        object=visit.params.get("object"),
+        key=visit.params.get("key"),
+        cursor=visit.params.get("cursor"),
+    )
+    async with visit.reading() as connection:
+        page = await change_read.find_changes(connection, query, visit.now)
+    return await visit.show(
+        "changes.html",
+        section="/changes",
+        title="Changes",
+        changes=page.items,
+        next=page.next,
+        declared=visit.standing.declared,
+        filtered=bool(set(visit.params) & {"status", "object", "key", "cursor"}),
+    )
+
+
+@get("/changes/{change:str}")
+async def show_change(request: Request[Any, Any, Any], change: FromPath[str]) -> Response[Any]:
+    """Show one change."""
+    return await _page(await enter(request), change)
+
+
+@post("/changes/{change:str}/{act:str}")
+async def act(request: Request[Any, Any, Any], change: FromPath[str], act: FromPath[str]) -> Response[Any]:
+    """Approve, reject, withdraw, apply or roll back, as the form says."""
+    visit = await enter(request)
+    if act not in _ACTS:
+        raise unknown(f"A change is not something to {act}.")
+    command, fields = _ACTS[act]
+    form = await visit.form()
+    body = {"change": change, **{field: form.get(field, "").strip() for field in fields}}
+    outcome = await visit.submit(command, body, form)
+    if outcome.refusal is not None:
+        return await _page(visit, change, outcome.refusal, form, opened=act)
+    return visit.done(visit.path_of("changes", change), form)
+
+
+@post("/changes/{change:str}/edit")
+async def edit(request: Request[Any, Any, Any], change: FromPath[str]) -> Response[Any]:
+    """Replace the content of one's own proposal, or plan the same anew on what stands now."""
+    visit = await enter(request)
+    form = await visit.form()
+    async with visit.reading() as connection:
+        known = await change_read.change(connection, change)
+    if known is None:
+        raise unknown(f"There is no change {change!r}.")
+    found = known[0]
+    edits: list[dict[str, Any]] = []
+    for at, one in enumerate(found.edits):
+        command = dict(one.command)
+        if one.verb == _POLICY and f"document-{at}" in form:
+            document = parsed(form[f"document-{at}"])
+            if isinstance(document, Refusal):
+                return await _page(visit, change, document, form, opened="edit")
+            command["document"] = document
+        edits.append({"verb": one.verb, "command": command})
+    body = {
+        "change": change,
+        "title": form.get("title", "").strip(),
+        "reason": form.get("reason", "").strip(),
+        "edits": edits,
+        "effective_at": utc(form["effective_at"]) if form.get("effective_at") else "",
+        "indicators": list(found.indicators),
+    }
+    outcome = await visit.submit(EditChange, body, form)
+    if outcome.refusal is not None:
+        return await _page(visit, change, outcome.refusal, form, opened="edit")
+    return visit.done(visit.path_of("changes", change), form)
+
+
+@get("/decisions")
+async def decisions(request: Request[Any, Any, Any]) -> Response[Any]:
+    """Show who decides what: every governed key there is."""
+    visit = await enter(request)
+    wanted = visit.params.get("q", "").lower()
+    async with visit.reading() as connection:
+        found = await change_read.who_decides(connection, visit.standing.policies)
+    rows = [row for row in found if wanted in f"{row.key} {row.decider} {row.domain}".lower()]
+    return await visit.show(
+        "decisions.html",
+        section="/changes",
+        title="Who decides this?",
+        rows=rows,
+        known=len(found),
+        unmapped=sum(not row.decider for row in found),
+    )
+
+
+async def _page(
+    visit: Visit,
+    change: str,
+    refusal: Refusal | None = None,
+    entered: dict[str, str] | None = None,
+    opened: str = "",
+) -> Response[Any]:
+    async with visit.reading() as connection:
+        found = await change_read.change_detail(connection, change, visit.standing.policies, visit.now)
+        if found is None:
+            raise unknown(f"There is no change {change!r}.")
+        entries = await timeline.about(connection, change, 0, 200)
+    return await visit.show(
+        "change.html",
+        section="/changes",
+        title=found.change.title,
+        detail=found,
+        change=found.change,
+        documents=[
+            json.dumps(edit.command["document"], indent=2, ensure_ascii=False) if edit.verb == _POLICY else ""
+            for edit in found.edits
+        ],
+        entries=entries,
+        mine=found.change.asker == visit.actor.id,
+        refusal=refusal,
+        entered=entered or {},
+        opened=opened,
+    )
+
+
+routes = [list_changes, show_change, edit, act, decisions]

@@ -1,0 +1,143 @@
+"""Changes at the console: proposed from a policy's page, voted on, applied, rolled back; and who decides what."""
+
+from __future__ import annotations
+
+import html
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from tests.board import Company, declared, published
+from tests.requests import rows
+from tests.web.console_visitor import Page, Visitor, console, signed_in
+
+from trueup.core.clock import TurnedClock
+from trueup.core.door import Door
+from trueup.core.verb import Actor
+
+BERLIN = {"timezone": "Europe/Berlin"}
+
+
+@asynccontextmanager
+async def at(url: str, clock: TurnedClock, address: str, who: Actor) -> AsyncIterator[Visitor]:
+    async with signed_in(url, clock, address, who.id) as visitor:
+        yield visitor
+
+
+async def proposed(visitor: Visitor, document: str = json.dumps(BERLIN), **fields: str) -> Page:
+    """Propose holds in Berlin from the policy's page."""
+    page = await visitor.get("/policies/holds")
+    hidden = page.hidden("/policies/holds/propose")
+    filled = {"name": "default", "title": "Holds in Berlin", "reason": "we moved", "type": "normal", **fields}
+    return await visitor.post("/policies/holds/propose", {**hidden, "document": document, **filled})
+
+
+async def acted(visitor: Visitor, change: str, act: str, **fields: str) -> Page:
+    """Send one of the forms of a change's page."""
+    return await visitor.fill_in(f"/changes/{change}", f"/changes/{change}/{act}", **fields)
+
+
+async def change_of(url: str) -> str:
+    return str((await rows(url, "select id from change order by id desc limit 1"))[0][0])
+
+
+async def test_a_rule_is_proposed_voted_on_applied_and_rolled_back(door: Door, url: str, clock: TurnedClock):
+    company = await declared(door)
+    async with console(url, clock) as address:
+        async with at(url, clock, address, company.Lea) as lea:
+            page = await proposed(lea)
+            assert "Done." in page.text
+            assert page.address.startswith("/changes/chg_")
+            assert "It is your own" in page.text
+            assert "Europe/Berlin" in page.text
+            change = await change_of(url)
+            assert "Apply it" not in page.text
+            listed = await lea.get("/changes")
+            assert "Holds in Berlin" in listed.text
+            on_policy = await lea.get("/policies/holds")
+            assert f'href="/changes/{change}"' in on_policy.text, "pending changes show on the object"
+        async with at(url, clock, address, company.Olga) as olga:
+            page = await acted(olga, change, "approve", note="yes")
+            assert "1 of 1" in page.text
+            page = await acted(olga, change, "apply")
+            assert "Roll it back" in page.text
+            assert (await rows(url, "select status from change")) == [("applied",)]
+            page = await acted(olga, change, "revert", reason="too early")
+            assert "Rolled back by Olga: too early" in page.text
+    assert (await rows(url, "select version from policy_active where kind = 'holds'")) == [(2,)]
+
+
+async def test_refusals_are_shown_with_the_form_as_it_was_entered(door: Door, url: str, clock: TurnedClock):
+    company = await declared(door)
+    async with console(url, clock) as address, at(url, clock, address, company.Lea) as lea:
+        page = await proposed(lea, "{no json")
+        assert "is no JSON" in page.text
+        assert 'value="Holds in Berlin"' in page.text
+        page = await proposed(lea, json.dumps({"timezone": "Mars"}))
+        assert "▲" in page.text
+        page = await proposed(lea, type="emergency")
+        assert "is for its decider" in page.text
+        page = await proposed(lea, "{}")
+        assert "is what stands already" in html.unescape(page.text)
+        assert (await lea.get("/changes/chg_nothing")).status == 404
+        assert await rows(url, "select count(*) from change") == [(0,)]
+
+
+async def test_an_edit_is_another_content_and_a_rejection_a_record(door: Door, url: str, clock: TurnedClock):
+    company = await declared(door)
+    async with console(url, clock) as address:
+        async with at(url, clock, address, company.Lea) as lea:
+            await proposed(lea)
+            change = await change_of(url)
+        async with at(url, clock, address, company.Olga) as olga:
+            await acted(olga, change, "approve")
+        async with at(url, clock, address, company.Lea) as lea:
+            lisbon = {
+                "title": "Holds in Lisbon",
+                "reason": "we moved on",
+                "document-0": '{"timezone": "Europe/Lisbon"}',
+            }
+            page = await acted(lea, change, "edit", **lisbon)
+            assert "an earlier content: does not count" in page.text
+            assert "Europe/Lisbon" in page.text
+        async with at(url, clock, address, company.Olga) as olga:
+            page = await acted(olga, change, "reject", reason="we stay in Berlin")
+            assert "Rejected by Olga: we stay in Berlin" in page.text
+            assert "it stays as a record" in page.text
+            assert "Holds in Lisbon" not in (await olga.get("/changes")).text
+            assert "Holds in Lisbon" in (await olga.get("/changes?status=rejected")).text
+
+
+async def test_conflicts_and_stale_bases_are_told_before_the_vote(door: Door, url: str, clock: TurnedClock):
+    company = await declared(door)
+    first = await company.propose(company.Lea, published("holds", timezone="Europe/Berlin"), title="One")
+    second = await company.propose(company.Finn, published("holds", timezone="Europe/Lisbon"), title="Two")
+    async with console(url, clock) as address, at(url, clock, address, company.Olga) as olga:
+        page = await olga.get(f"/changes/{first[0]}")
+        assert f'href="/changes/{second[0]}"' in page.text
+        await acted(olga, first[0], "approve")
+        await acted(olga, first[0], "apply")
+        page = await olga.get(f"/changes/{second[0]}")
+        assert "plan it anew" in page.text
+
+
+async def test_who_decides_has_an_answer_for_every_setting(door: Door, url: str, clock: TurnedClock):
+    company: Company = await declared(door)
+    async with console(url, clock) as address, at(url, clock, address, company.Lea) as lea:
+        page = await lea.get("/decisions")
+        assert "None is without one." in page.text
+        for key in ("sourcing.costs", "workflow.transitions", "rights.roles", "decision_rights.decisions"):
+            assert key in page.text
+        found = await lea.get("/decisions?q=finance")
+        assert "tax.entries" in found.text
+        assert ">sourcing.costs<" not in found.text
+        assert "Finn" in found.text
+
+
+async def test_before_governance_the_page_publishes_as_ever(door: Door, url: str, clock: TurnedClock):
+    from tests.requests import person
+
+    admin = await person(door, "Adam", "Administrator")
+    async with console(url, clock) as address, at(url, clock, address, admin) as adam:
+        assert "Publish another version" in (await adam.get("/policies/holds")).text
+        assert "Governance is not declared yet" in (await adam.get("/changes")).text
