@@ -205,7 +205,10 @@ async def test_a_plan_is_taken_back(door: Door, url: str, clock: TurnedClock):
     await amended(door, amendment("MUG", {"lead_days": 9}, effective_from="2026-03-05"))
     await amended(door, amendment("MUG", {"name": "Big mug"}, effective_from="2026-03-05"))
     assert (await amended(door, amendment("MUG", {"lead_days": None}, withdraw_planned=True))).status == "applied"
-    assert await rows(url, "select ending from planned_amendment order by planned_at, id") == [("withdrawn",), (None,)]
+    assert await rows(url, "select ending from planned_amendment order by fields ->> 'name' desc") == [
+        ("withdrawn",),
+        (None,),
+    ]
     clock.turn(timedelta(days=4))
     connection = await connect(url)
     try:

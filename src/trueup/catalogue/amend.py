@@ -23,8 +23,8 @@ from trueup.catalogue.ownership import (
     differences,
     start_of,
 )
-from trueup.catalogue.sound import findings_of, unsound_item
-from trueup.catalogue.state import Catalogue, Item, ItemRegistered
+from trueup.catalogue.sound import unsound_item
+from trueup.catalogue.state import Catalogue, Item, ItemRegistered, findings_of
 from trueup.core import json
 from trueup.core.errors import Refusal, RefusalDetail
 from trueup.core.fields import CustomFields, checked
@@ -170,6 +170,8 @@ def amended_item(
     refusal = needs_no_gtin(before, after, row.gtin_kept_because, at)
     if refusal is not None:
         return refusal
+    if is_planned(state, known.id, row.effective_from, given):
+        after = before
     return Amendment(before, after, given, taken_back(state, known.id, given, withdraw=row.withdraw_planned))
 
 
@@ -208,6 +210,12 @@ def patched_fields(before: Row, given: dict[str, Any], policies: Policies, where
 def given_of(fields: Body) -> dict[str, Any]:
     """Return what a patch says."""
     return {name: value for name in fields.__struct_fields__ if (value := getattr(fields, name)) is not msgspec.UNSET}
+
+
+def is_planned(state: State, object_: str, day: date | None, given: dict[str, Any]) -> bool:
+    """Tell whether exactly this is planned for the record on the day already: to say it again changes nothing."""
+    plans = state.of(Amendments).of(object_) if day is not None else []
+    return any(one.effective_from == day and one.fields == json.to_plain(given) for one in plans)
 
 
 def taken_back(state: State, object_: str, given: dict[str, Any], *, withdraw: bool) -> tuple[Planned, ...]:
@@ -271,7 +279,7 @@ def _objects(state: State, command: AmendItems, policies: Policies) -> tuple[Gov
         made = amended_item(state, row, f"rows[{number}]", policies, {})
         if isinstance(made, Refusal):
             continue
-        for one in governed_fields(state, "item", made.before, made.after, policies):
+        for one in governed_fields(state, "item", made.before, made.after, policies, made.withdrawn):
             found[one.object] = one
     return tuple(found[name] for name in sorted(found))
 

@@ -15,6 +15,7 @@ from trueup.catalogue.amend import (
     Patched,
     Reason,
     given_of,
+    is_planned,
     patched_fields,
     planned,
     present,
@@ -134,6 +135,8 @@ def amended_location(
     if isinstance(after, Refusal):
         return after
     given = given_of(row.fields)
+    if is_planned(state, known.id, row.effective_from, given):
+        after = before
     return Amendment(before, after, given, taken_back(state, known.id, given, withdraw=row.withdraw_planned))
 
 
@@ -159,7 +162,7 @@ def _objects(state: State, command: AmendLocations, policies: Policies) -> tuple
     found: dict[str, Governed] = {}
     for _, made in _each(state, command, policies):
         if not isinstance(made, Refusal):
-            fields = governed_fields(state, "location", made.before, made.after, policies)
+            fields = governed_fields(state, "location", made.before, made.after, policies, made.withdrawn)
             found |= {one.object: one for one in fields}
     return tuple(found[name] for name in sorted(found))
 

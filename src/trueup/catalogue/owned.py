@@ -7,15 +7,19 @@ from typing import Any
 
 import msgspec
 
+from trueup.authority.changes_state import Changes
+from trueup.authority.propose import ProposeChange
+from trueup.authority.state import Authority
 from trueup.catalogue.amend import ItemFields, patched_item
 from trueup.catalogue.amend_locations import LocationFields, patched_location
 from trueup.catalogue.amendments import AmendmentPlanned, FieldOverwritten
-from trueup.catalogue.ownership import Entity, FieldOwner, FieldOwnership, Row, differences, is_role, owns
+from trueup.catalogue.ownership import KEYS, Entity, FieldOwner, FieldOwnership, Row, differences, is_role, owns
 from trueup.catalogue.state import Amended, Catalogue, Item, ItemRegistered, LocationRegistered
 from trueup.core import json
+from trueup.core.carry import Carried, Verbs
 from trueup.core.errors import Refusal, RefusalDetail
 from trueup.core.policy import Policies
-from trueup.core.verb import Accepted, Context, Decision, Event, State, Verb
+from trueup.core.verb import Accepted, Context, Decision, Event, Governed, State, Verb
 
 DECIDED_BEFORE = ("authority.", "catalogue.apply_amendment")
 """What carries out what was decided: an approved change, and an amendment that was asked about when it was planned."""
@@ -30,14 +34,17 @@ class Written(msgspec.Struct, frozen=True):
     owner: FieldOwner
 
 
-def under_owners(verb: Verb[Any]) -> Verb[Any]:
+def under_owners(verb: Verb[Any], verbs: Verbs) -> Verb[Any]:
     """Return a verb whose decisions are asked about owned fields before they stand.
 
     It looks at what a decision would write, not at the command, so that no verb can forget it. A field whose owner
-    refuses strangers refuses the whole command, naming the owner; one that accepts and logs is written and listed.
+    refuses strangers refuses the whole command, naming the owner; one that accepts and logs is written and listed; one
+    that is proposed makes the command a change, of which its decider is asked. verbs: the house's, by name.
     """
     if verb.name.startswith(DECIDED_BEFORE):
         return verb
+    if verb.governance is not None and verb.governance.keys in KEYS.values():
+        verb = _proposing(verb, verbs)
     decide = verb.decide
 
     def asked(state: State, command: Any, context: Context) -> Decision:
@@ -50,6 +57,50 @@ def under_owners(verb: Verb[Any]) -> Verb[Any]:
 
     asked.__doc__ = decide.__doc__
     return msgspec.structs.replace(verb, decide=asked)
+
+
+def _proposing(verb: Verb[Any], verbs: Verbs) -> Verb[Any]:
+    """Return a verb that proposes itself as a change, once governance is declared, where owners ask for proposals."""
+    governance, decide, wants = verb.governance, verb.decide, verb.wants
+    assert governance is not None
+    ask = governance.objects
+
+    def objects(state: State, command: Any, policies: Policies) -> tuple[Governed, ...]:
+        touched = ask(state, command, policies)
+        return () if _all_proposed(touched, policies) else touched
+
+    def wanting(state: State, command: Any, policies: Policies) -> None:
+        wants(state, command, policies)
+        if any(one.governed for one in policies.get(FieldOwnership).owners):
+            state.of(Authority).want()
+            state.of(Changes).want(None)
+
+    def proposed(state: State, command: Any, context: Context) -> Decision:
+        touched = ask(state, command, context.policies) if state.of(Authority).declared is not None else ()
+        if not touched or not _all_proposed(touched, context.policies):
+            return decide(state, command, context)
+        title = f"{touched[0].object} and {len(touched) - 1} more" if len(touched) > 1 else touched[0].object
+        reason = getattr(command, "reason", "") or f"{context.actor.name} wrote it; its owner decides."
+        proposal = ProposeChange(title=title[:120], reason=reason, edits=(Carried(verb.name, json.to_plain(command)),))
+        decision = verbs()["authority.propose_change"].decide(state, proposal, context)
+        if isinstance(decision, Refusal):
+            return decision
+        return msgspec.structs.replace(decision, status="pending_approval")
+
+    proposed.__doc__ = decide.__doc__
+    governance = msgspec.structs.replace(governance, objects=objects)
+    return msgspec.structs.replace(verb, decide=proposed, wants=wanting, governance=governance)
+
+
+def _all_proposed(touched: Sequence[Governed], policies: Policies) -> bool:
+    """Tell whether every governed field that is touched asks for a proposal instead of a refusal."""
+    ownership = policies.get(FieldOwnership)
+    modes = set()
+    for one in touched:
+        entity: Entity = "item" if one.key.startswith("item.") else "location"
+        owner = ownership.owner_of(entity, one.object.rpartition("#")[2])
+        modes.add(owner.mode if owner is not None else None)
+    return modes == {"propose"}
 
 
 def _written(state: State, event: Event, ownership: FieldOwnership, context: Context) -> list[Written]:
@@ -68,9 +119,12 @@ def _written(state: State, event: Event, ownership: FieldOwnership, context: Con
         case _:
             return []
     found = []
+    declared = state.of(Authority).declared is not None
     for change in differences(before, row):
         owner = ownership.owner_of(entity, change.field)
-        if owner is not None and not owns(context.actor, owner.owner):
+        # Of what is governed, once governance is declared, those decide who approve its change.
+        decided = owner is None or (owner.governed and declared)
+        if owner is not None and not decided and not owns(context.actor, owner.owner):
             found.append(Written(entity, row, change, owner))
     return found
 

@@ -76,6 +76,8 @@ class FieldOwnership(Policy, frozen=True, kw_only=True):
                 found.append(Fault(f"owners[{at}].field", one.field, what))
             if (one.entity, one.field) in seen:
                 found.append(Fault(f"owners[{at}].field", one.field, "a field has one owner"))
+            if one.mode == "propose" and not one.governed:
+                found.append(Fault(f"owners[{at}].mode", one.mode, "only what is governed is proposed; set governed"))
             seen.add((one.entity, one.field))
         if self.timezone not in available_timezones():
             found.append(Fault("timezone", self.timezone, "there is no such zone; name one like Europe/Berlin"))

@@ -15,7 +15,7 @@ from trueup.catalogue.given import Because, Days, Key, Marks, Name, Packs, PerDa
 from trueup.catalogue.governed import governed_fields
 from trueup.catalogue.gtin_rules import needs_no_gtin
 from trueup.catalogue.ownership import KEYS, Entity, Row
-from trueup.catalogue.sound import findings_of, unsound_item, unsound_location
+from trueup.catalogue.sound import unsound_item, unsound_location
 from trueup.catalogue.state import (
     AliasAdded,
     Catalogue,
@@ -27,6 +27,7 @@ from trueup.catalogue.state import (
     LocationKind,
     LocationRegistered,
     Tracking,
+    findings_of,
 )
 from trueup.core import json
 from trueup.core.errors import Refusal

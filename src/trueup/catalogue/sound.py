@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from decimal import Decimal, localcontext
 from zoneinfo import available_timezones
 
 from trueup.catalogue import gtin
-from trueup.catalogue.state import Item, Location, Pack
-from trueup.catalogue.units import EACH
+from trueup.catalogue.state import EACH, Item, Location
 from trueup.core.errors import Refusal
 from trueup.core.money import is_currency
 from trueup.core.quantity import plain
@@ -73,46 +70,6 @@ def _unsound_pack(item: Item) -> tuple[str, str, str, str, str] | None:
                     "Each level of packing has a GTIN of its own.", f"packs.{name}.gtin", pack.gtin)  # fmt: skip
         used |= {pack.gtin} if pack.gtin is not None else set()
     return None
-
-
-def findings_of(item: Item, *, gtin_wrong: bool) -> tuple[str, ...]:
-    """Return what an item's data lacks or contradicts, by rule name; what a policy's bands say is asked on read."""
-    found = ["gtin.invalid"] if gtin_wrong else []
-    if any(_inconsistent(item, name) for name in item.packs):
-        found.append("packs.inconsistent")
-    if item.gtin is not None and any(pack.gtin is None for pack in item.packs.values()):
-        found.append("packs.no_gtin")
-    return tuple(found)
-
-
-def base_units(packs: Mapping[str, Pack], name: str) -> Decimal | None:
-    """Return how many base units one `name` holds by what its levels contain; None where they lead nowhere."""
-    with localcontext() as exact:
-        exact.prec = 60
-        units = Decimal(1)
-        for pack in _inside(packs, name):
-            if pack is None:
-                return None
-            units *= pack.count
-        return units
-
-
-def _inside(packs: Mapping[str, Pack], name: str) -> Iterator[Pack | None]:
-    """Walk from a level down to the base; yields None where a level is not described or contains itself."""
-    seen: set[str] = set()
-    while name != EACH:
-        pack = packs.get(name)
-        if pack is None or name in seen:
-            yield None
-            return
-        seen.add(name)
-        yield pack
-        name = pack.contains
-
-
-def _inconsistent(item: Item, name: str) -> bool:
-    units = base_units(item.packs, name)
-    return units is None or item.units.get(name) != units
 
 
 def unsound_location(place: Location, where: str = "") -> Refusal | None:

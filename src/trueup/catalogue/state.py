@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
+from trueup.catalogue.packs import EACH as EACH
+from trueup.catalogue.packs import Pack as Pack
+from trueup.catalogue.packs import base_units
 from trueup.core import json
 from trueup.core.fields import Value
 from trueup.core.verb import Batch, Event, Loading, Rebuilt, Rows, Slice, Statement, Takes
@@ -23,14 +26,6 @@ class Component(msgspec.Struct, frozen=True, array_like=True):
 
     item: str
     quantity: Decimal
-
-
-class Pack(msgspec.Struct, frozen=True):
-    """What one unit of measure holds: so many of a smaller one (`each` is the base), under a GTIN of its own."""
-
-    contains: str
-    count: Decimal
-    gtin: str | None = None
 
 
 class Item(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,6 +71,21 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
     price_on_pack: Decimal | None = None
 
 
+def findings_of(item: Item, *, gtin_wrong: bool) -> tuple[str, ...]:
+    """Return what an item's data lacks or contradicts, by rule name; what a policy's bands say is asked on read."""
+    found = ["gtin.invalid"] if gtin_wrong else []
+    if any(_inconsistent(item, name) for name in item.packs):
+        found.append("packs.inconsistent")
+    if item.gtin is not None and any(pack.gtin is None for pack in item.packs.values()):
+        found.append("packs.no_gtin")
+    return tuple(found)
+
+
+def _inconsistent(item: Item, name: str) -> bool:
+    units = base_units(item.packs, name)
+    return units is None or item.units.get(name) != units
+
+
 class Location(msgspec.Struct, frozen=True, kw_only=True):
     """One place where stock can lie; `code` is what people call it. A supplier ships to customers itself (drop ship).
 
@@ -115,8 +125,8 @@ class Amended(msgspec.Struct, frozen=True, omit_defaults=True):
 class ItemRegistered(Event, frozen=True, kw_only=True, omit_defaults=True):
     """An item exists, or its attributes are now these; its SKU is one of its keys.
 
-    amended: the fields that changed, where somebody amended some. gtin_kept_because: why a change that asks for a new
-    GTIN kept the old one. planned: the amendment that fell due.
+    amended: the fields that changed, where somebody amended some; only these are taken from `item`.
+    gtin_kept_because: why a change that asks for a new GTIN kept the old one. planned: the amendment that fell due.
     """
 
     name = "catalogue.item_registered"
@@ -327,7 +337,12 @@ class Catalogue(Slice):
         }
 
     def _registered(self, event: ItemRegistered) -> None:
-        self.items[event.item.id] = event.item
+        item, known = event.item, self.items.get(event.item.id)
+        if event.amended and known is not None:
+            item = _amended(known, item, event.amended)
+            gtin_wrong = "gtin.invalid" in (event.item if _names(event.amended, "gtin") else known).findings
+            item = msgspec.structs.replace(item, findings=findings_of(item, gtin_wrong=gtin_wrong))
+        self.items[item.id] = item
         self._changed_items[event.item.id] = event.at
         if event.item.sku not in self._by_key:
             self._by_key[event.item.sku] = self._new_keys[event.item.sku] = event.item.id
@@ -336,7 +351,8 @@ class Catalogue(Slice):
         self._by_key[event.key] = self._new_keys[event.key] = event.item
 
     def _located(self, event: LocationRegistered) -> None:
-        self.locations[event.location.id] = event.location
+        place, known = event.location, self.locations.get(event.location.id)
+        self.locations[place.id] = _amended(known, place, event.amended) if event.amended and known else place
         self._by_code[event.location.code] = event.location.id
         self._changed_locations[event.location.id] = event.at
 
@@ -388,6 +404,28 @@ class Catalogue(Slice):
             places = [self.locations[id_] for id_ in sorted(self._changed_locations)]
             statements.append(_upsert("location", places, self._changed_locations))
         return statements
+
+
+R = TypeVar("R", Item, Location)
+
+
+def _amended(known: R, after: R, amended: Sequence[Amended]) -> R:
+    """Take only the fields that were amended: another amendment of the same act may have changed others before."""
+    changes: dict[str, Any] = {}
+    fields = dict(known.fields)
+    for one in amended:
+        head, _, name = one.field.partition(".")
+        if name and name in after.fields:
+            fields[name] = after.fields[name]
+        elif name:
+            fields.pop(name, None)
+        else:
+            changes[head] = getattr(after, head)
+    return msgspec.structs.replace(known, **changes, fields=fields, version=known.version + 1)
+
+
+def _names(amended: Sequence[Amended], field: str) -> bool:
+    return any(one.field == field for one in amended)
 
 
 def item_of(columns: Sequence[Any]) -> Item:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from decimal import Decimal, localcontext
 
+from trueup.catalogue.state import EACH as EACH
 from trueup.catalogue.state import Item
 from trueup.core.errors import Refusal
 from trueup.core.quantity import plain
 
-EACH = "each"
 DECIMALS_MAX = 6
 
 
