@@ -29,7 +29,7 @@ from trueup.core.database import Connection
 from trueup.core.errors import Refusal
 from trueup.core.past import Rooms
 from trueup.core.policy import Policies, Policy
-from trueup.core.refused import RULE, Kept, Stop, Stopped, Verdict, stands
+from trueup.core.refused import RULE, Stop, Stopped, Verdict, keep_quarantined, quarantined, stands
 from trueup.core.verb import (
     Accepted,
     Actor,
@@ -234,6 +234,18 @@ async def rehearse(
             Rehearsed(submission.outcome, tuple(decision.events) if isinstance(decision, Accepted) else ())
         )
     return rehearsed
+
+
+async def look(
+    connection: Connection, house: House, standing: Any, submissions: Sequence[Submission], now: datetime
+) -> State:
+    """Load, without locks, what these commands want; for who asks guards about them and decides nothing."""
+    state = State(house.slices)
+    state.under(standing.policies)
+    for submission in submissions:
+        submission.verb.wants(state, submission.command, standing.policies)
+    await _load(connection, state, submissions, standing.policies, [], now, lock=False)
+    return state
 
 
 async def fold(connection: Connection, house: House, upto: int | None = None) -> State:
@@ -471,32 +483,7 @@ async def _apply(
             )
         )
     statements += [keep_quarantined(submission, error) for submission, error in poisoned]
-    statements += refused.keep(batch, [kept for submission in submissions for kept in _kept(submission)])
+    statements += refused.keep(batch, [kept for submission in submissions for kept in refused.kept(submission)])
     statements += journal.append(batch.id, batch.at, entries)
     statements.append(Statement("commit"))
     await roundtrip(connection, statements)
-
-
-def _kept(s: Submission) -> list[Kept]:
-    """Return what stopped a command on its way, to be kept; for most commands nothing did."""
-    return [Kept(s.actor.id, s.verb.name, s.key, refused.subject_of(s.command), s.body, stop) for stop in s.stopped]
-
-
-def quarantined(submission: Submission) -> Outcome:
-    """Return the outcome of a command that no rule refused but that broke."""
-    return Outcome(
-        "quarantined",
-        refusal=Refusal(
-            "door.quarantined",
-            f"{submission.verb.name} could not be carried out and was set aside; nothing was written for it.",
-            "An operator finds it among the quarantined commands, with its error; correct it and use a fresh key.",
-        ),
-    )
-
-
-def keep_quarantined(submission: Submission, error: str) -> Statement:
-    """Return the statement that keeps a poisonous command, personal words already taken out."""
-    return Statement(
-        "insert into quarantined_command (id, actor, key, name, error, body) values (%s, %s, %s, %s, %s, %s)",
-        [uuid.uuid4(), submission.actor.id, submission.key, submission.verb.name, error[-4000:], submission.body],
-    )

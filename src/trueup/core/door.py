@@ -21,12 +21,13 @@ import psycopg
 import structlog
 
 from trueup.core import batch as batches
-from trueup.core import json
+from trueup.core import json, refused
 from trueup.core.batch import AnswerLost, House, Rehearsed, Reload, StandingMoved, Submission
 from trueup.core.clock import Clock, SystemClock
 from trueup.core.database import Connection, connect
 from trueup.core.errors import DatabaseUnreachable, Overloaded, Refusal, Refused, Unknown
 from trueup.core.policy import Policies
+from trueup.core.trial import Tried, tried
 from trueup.core.verb import Actor, Command, Outcome, Statement
 
 RETRIES_MAX = 5
@@ -136,6 +137,14 @@ class Door:
             return await batches.rehearse(
                 connection, self._house, commands, self._clock.now(), policies=policies, as_of=as_of
             )
+        finally:
+            await connection.close()
+
+    async def try_guard(self, guard: str, days: int) -> Tried:
+        """Ask one guard about the commands of the last days; nothing is written. See `trial.tried`."""
+        connection = await connect(self._url, default_transaction_read_only="on", statement_timeout="5min")
+        try:
+            return await tried(connection, self._house, guard, self._clock.now(), days)
         finally:
             await connection.close()
 
@@ -300,7 +309,7 @@ class Door:
         """Set a poisonous command aside under its key, unless another process answered that key meanwhile."""
         what = _without_words(error, submission)
         log.warning("command quarantined", verb=submission.verb.name, key=submission.key, error=what[:300])
-        outcome = batches.quarantined(submission)
+        outcome = refused.quarantined(submission)
         claimed = Statement(
             """insert into door_key (actor, key, digest, batch, outcome)
             values (%s, %s, %s, %s, %s) on conflict do nothing returning key""",
@@ -310,7 +319,7 @@ class Door:
             connection = await self._ready(connection)
             answers = await batches.roundtrip(connection, [Statement("begin"), claimed])
             if answers[-1]:
-                kept = batches.keep_quarantined(submission, what)
+                kept = refused.keep_quarantined(submission, what)
                 await batches.roundtrip(connection, [kept, Statement("commit")])
                 submission.outcome = outcome
             else:

@@ -9,13 +9,13 @@ import re
 import uuid
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import msgspec
 
 from trueup.core.database import Connection
 from trueup.core.errors import Refusal
-from trueup.core.verb import Accepted, Actor, Batch, Command, Event, SetAside, State, Statement, Verb
+from trueup.core.verb import Accepted, Actor, Batch, Command, Event, Outcome, SetAside, State, Statement, Verb
 
 RULE = "rule"
 """What stands for the guard where the act's own rule refused."""
@@ -98,6 +98,22 @@ class Kept(msgspec.Struct, frozen=True):
     stopped: Stopped
 
 
+class Sent(Protocol):
+    """What is kept of a submission."""
+
+    actor: Actor
+    key: str
+    verb: Verb[Any]
+    command: Command
+    body: bytes
+    stopped: tuple[Stopped, ...]
+
+
+def kept(s: Sent) -> list[Kept]:
+    """Return what stopped a command on its way; for most commands nothing did."""
+    return [Kept(s.actor.id, s.verb.name, s.key, subject_of(s.command), s.body, stop) for stop in s.stopped]
+
+
 class RefusedCommand(msgspec.Struct, frozen=True, kw_only=True):
     """One row as it stands."""
 
@@ -115,6 +131,11 @@ class RefusedCommand(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _ID = re.compile(r"[a-z]{2,5}_[0-9a-zA-Z]{1,60}")
+
+
+def words(stop: Refusal | SetAside) -> str:
+    """Return why a command was stopped, as a sentence."""
+    return stop.refusal.what if isinstance(stop, SetAside) else stop.what
 
 
 def subject_of(command: Command) -> str:
@@ -159,3 +180,23 @@ async def read(
     )
     names = RefusedCommand.__struct_fields__
     return [RefusedCommand(**dict(zip(names, row, strict=True))) for row in await rows.fetchall()]
+
+
+def quarantined(submission: Sent) -> Outcome:
+    """Return the outcome of a command that no rule refused but that broke."""
+    return Outcome(
+        "quarantined",
+        refusal=Refusal(
+            "door.quarantined",
+            f"{submission.verb.name} could not be carried out and was set aside; nothing was written for it.",
+            "An operator finds it among the quarantined commands, with its error; correct it and use a fresh key.",
+        ),
+    )
+
+
+def keep_quarantined(submission: Sent, error: str) -> Statement:
+    """Return the statement that keeps a poisonous command, personal words already taken out."""
+    return Statement(
+        "insert into quarantined_command (id, actor, key, name, error, body) values (%s, %s, %s, %s, %s, %s)",
+        [uuid.uuid4(), submission.actor.id, submission.key, submission.verb.name, error[-4000:], submission.body],
+    )
