@@ -373,7 +373,7 @@ PAST = Rooms(
 
 def _watched(verb: Verb[Any]) -> Verb[Any]:
     """Return a verb as the door knows it: what its decisions may not do, whatever they are about, is asked of each."""
-    apart = separation.apart(confirm.under_limits(breach.while_failing(freeze.under_freezes(verb)))
+    apart = separation.apart(confirm.under_limits(breach.while_failing(freeze.under_freezes(verb))))
     return ready.under_readiness(owned.under_owners(apart, by_name))
 
 

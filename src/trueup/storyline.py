@@ -37,7 +37,6 @@ from trueup.orders.held import HoldReleased
 from trueup.orders.state import OrderMoved, OrderPlaced
 from trueup.orders.workflow import Workflow, bound_command
 from trueup.oversight.breach_exposure import pricing, waiting_orders
-from trueup.oversight.exposure import ExposurePolicy
 from trueup.sourcing import read as sourcing
 from trueup.sourcing.allocate import ReleaseShortage
 from trueup.sourcing.assign import AssignOrder
@@ -200,7 +199,7 @@ async def check_everything(row: Recorded, scene: Scene) -> Sequence[Command]:
 
 async def price_the_breach(row: Recorded, scene: Scene) -> Sequence[Command]:
     """Say what the breach costs per hour, of the open orders it touches."""
-    return (await pricing(scene.connection, row.subject, scene.policies.get(ExposurePolicy), row.at),)
+    return (await pricing(scene.connection, row.subject, row.at),)
 
 
 async def source_what_waited(row: Recorded, scene: Scene) -> Sequence[Command]:

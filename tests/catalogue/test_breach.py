@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from decimal import Decimal
 
-from tests.catalogue.breaches import DAY, MINUTE, case_of, items_contract, notice, publish, write_item
-from tests.conftest import expect_all, stocked
+from tests.catalogue.breaches import DAY, MINUTE, PRICE, case_of, items_contract, notice, publish, write_item
+from tests.conftest import START, expect_all, stocked
 from tests.proof import prove
 from tests.requests import order_of, rows
 
@@ -13,13 +14,16 @@ from trueup import house
 from trueup.authority.standing import SYSTEM
 from trueup.cases.act import ActOnCase, CommentOnCase
 from trueup.cases.close import CloseCase
+from trueup.catalogue.cost import RecordCost
 from trueup.catalogue.quarantine import ReleaseContainment
 from trueup.core.clock import TurnedClock
 from trueup.core.door import Door
+from trueup.core.money import Amount
 from trueup.core.quantity import Quantity
 from trueup.core.verb import Outcome
 from trueup.sourcing.assign import AssignOrder
 from trueup.storyline import settled
+from trueup.worker import notice_now
 
 
 async def place(door: Door, key: str, **units: int) -> str:
@@ -49,6 +53,22 @@ async def breached(door: Door, url: str) -> tuple[str, str]:
     assert case is not None
     item = (await rows(url, "select id from item where sku = 'MUG'"))[0][0]
     return item, case[0]
+
+
+async def record(door: Door, sku: str, cost: str, key: str = "cost") -> str:
+    """Record what a unit costs; return the item's id."""
+    command = RecordCost(sku=sku, cost=Amount(cost), currency="EUR", effective_from=START.date(), source=key)
+    done = await door.submit(SYSTEM, command, key)
+    assert done.status == "applied", done.refusal
+    item: str = done.result["item"]
+    return item
+
+
+async def act(door: Door, case: str, key: str = "act") -> Outcome:
+    """Do something with an effect about MUG, and say so on the case."""
+    item = await record(door, "MUG", "4", f"cost {key}")
+    said = ActOnCase(case=case, effect=item, note="The supplier was asked.")
+    return await door.submit(SYSTEM, said, key)
 
 
 async def test_a_rule_that_fires_opens_a_case_at_that_moment(door: Door, url: str) -> None:
@@ -106,11 +126,10 @@ async def test_a_comment_does_not_stop_the_breach_clock(door: Door, url: str, cl
 
 
 async def test_an_act_with_an_effect_stops_it(door: Door, url: str, clock: TurnedClock) -> None:
-    item, case = await breached(door, url)
+    _, case = await breached(door, url)
     order = await place(door, "order", MUG=1)
     clock.turn(DAY - MINUTE)
-    act = ActOnCase(case=case, effect=item, note="The supplier was asked; the figure comes with the next file.")
-    assert (await door.submit(SYSTEM, act, "act")).status == "applied"
+    assert (await act(door, case)).status == "applied"
     clock.turn(2 * MINUTE)
     assert await notice(url, door) == 0
     assert (await source(door, order, "after an act")).status == "applied"
@@ -118,11 +137,10 @@ async def test_an_act_with_an_effect_stops_it(door: Door, url: str, clock: Turne
 
 
 async def test_an_act_after_24_h_is_too_late_for_the_containment(door: Door, url: str, clock: TurnedClock) -> None:
-    item, case = await breached(door, url)
+    _, case = await breached(door, url)
     order = await place(door, "order", MUG=1)
     clock.turn(DAY + MINUTE)
-    act = ActOnCase(case=case, effect=item, note="Late.")
-    assert (await door.submit(SYSTEM, act, "act")).status == "applied"
+    assert (await act(door, case)).status == "applied"
     assert (await source(door, order, "still contained")).status == "refused"
 
 
@@ -195,7 +213,16 @@ async def test_its_price_is_of_the_open_orders_it_touches(door: Door, url: str) 
     await publish(door, items_contract())
     await settled(door, url, house.build())
     price, source_ = (await rows(url, "select price_per_hour, source from cases"))[0]
-    assert float(price) == round(30 / 168, 6), "three units at 10.00 over the 168 hours until a waiting order is lost"
     inputs = {entry["name"]: entry["value"] for entry in source_["inputs"]}
     assert inputs["open orders touched"] == "1"
-    assert inputs["value without a known cost"].startswith("30")
+    assert Decimal(inputs["value of the others"]) == 30, "three units at 10.00, of which no cost is known"
+    assert price == Decimal("0.020833"), "the floor of 0.50 a day for one order: 30 x 0.30 x 0.05 is less"
+    await place(door, "large", MUG=7)
+    await record(door, "MUG", "4")
+    await notice_now(url, door, PRICE)
+    price, source_ = (await rows(url, "select price_per_hour, source from cases"))[0]
+    inputs = {entry["name"]: entry["value"] for entry in source_["inputs"]}
+    assert Decimal(inputs["margin of units with a known cost"]) == 60, "ten units at 10.00 that cost 4.00"
+    assert price == (Decimal(60) * Decimal("0.05") / 24).quantize(Decimal("0.000001"))
+    assert source_["formula"].startswith("(margin of open units")
+    await prove(url)

@@ -8,9 +8,10 @@ from typing import Annotated, Any
 
 import msgspec
 
+from trueup.cases.case import CaseActed, CaseSubject
 from trueup.cases.close import CloseCase
 from trueup.cases.open import case_events
-from trueup.cases.state import CaseActed, Cases, CaseSubject
+from trueup.cases.state import Cases
 from trueup.catalogue.breach_state import Breach, Breaches, Ended, RuleFired, RulePassed
 from trueup.catalogue.contract import Contract, EntityName, Row, Running, fault_of, rules_of
 from trueup.catalogue.state import Catalogue

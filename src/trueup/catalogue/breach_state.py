@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from trueup.cases.state import CaseActed
+from trueup.cases.case import CaseActed
 from trueup.catalogue.contract import UNIQUE_FIELDS, Containment, EntityName
 from trueup.core.verb import Batch, Event, Loading, Rebuilt, Rows, Slice, Statement, Takes
 

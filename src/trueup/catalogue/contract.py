@@ -62,10 +62,12 @@ class RowCheck(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One quality rule. check: None where it was written for another engine: it is kept and shown, and not run here.
 
-    severity, containment: of this rule; None is the contract's. rest: what else its ODCS entry says.
+    severity, containment: of this rule; None is the contract's. rest: what else its ODCS entry says. named: whether
+    that entry has a name; where not, the rule is called by its place.
     """
 
     name: Name
+    named: bool = True
     check: RowCheck | None = None
     severity: Severity | None = None
     containment: Containment | None = None

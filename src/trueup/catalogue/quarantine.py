@@ -9,7 +9,8 @@ from typing import Annotated, Any
 
 import msgspec
 
-from trueup.cases.state import CaseGrew, Cases
+from trueup.cases.case import CasePriced
+from trueup.cases.state import Cases
 from trueup.catalogue.breach_state import Breach, Breaches, Contained, ContainmentReleased, bites
 from trueup.core.errors import Refusal
 from trueup.core.money import Amount, is_currency
@@ -88,7 +89,14 @@ def release_containment(state: State, command: ReleaseContainment, context: Cont
 
 
 def price_breach(state: State, command: PriceBreach, context: Context) -> Decision:
-    """Put the price on the case. Refuses an unknown currency, a price below zero, and a case that is closed."""
+    """Put the price on the case.
+
+    Refuses anybody but Trueup itself, an unknown currency, a price below zero, a case that is closed, and another
+    currency than it has cost money in already.
+    """
+    if "System" not in context.actor.roles:
+        return Refusal("cases.priced_by_formula", "The formula prices cases; its rates are the policy `case_pricing`.",
+                       "Change the policy.", "actor", context.actor.id)  # fmt: skip
     case = state.of(Cases).cases.get(command.case)
     if case is None or case.closed_at is not None or case.kind != "contract_breach":
         return Refusal("catalogue.no_breach", f"{command.case[:80]!r} is no open case of a contract's breach.",
@@ -100,8 +108,15 @@ def price_breach(state: State, command: PriceBreach, context: Context) -> Decisi
     result = {"case": case.id, "price_per_hour": str(command.price_per_hour)}
     if (case.price_per_hour, case.source) == (Decimal(command.price_per_hour), command.source):
         return Accepted((), case.id, result, "merged")
-    event = CaseGrew(
-        case=case.id, subjects=(), at=context.now, price_per_hour=Decimal(command.price_per_hour), source=command.source
+    if case.price_microseconds and case.currency != command.currency:
+        return Refusal("cases.price_currency", f"It has cost money in {case.currency} already.",
+                       "Leave it in that currency.", "currency", command.currency)  # fmt: skip
+    event = CasePriced(
+        case=case.id,
+        price_per_hour=Decimal(command.price_per_hour),
+        currency=command.currency,
+        source=command.source,
+        at=context.now,
     )
     return Accepted([event], case.id, result)
 

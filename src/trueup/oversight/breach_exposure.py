@@ -1,7 +1,9 @@
 """What a breach of a data contract costs: the open orders it touches, and the money at stake in them per hour.
 
-Formula: (margin of the open units whose cost is known + value of those whose cost is not) / hours after which an order
-that waits counts as lost. The hours are the `exposure` policy's; every input is shown with the rows behind it. The
+    price per hour = (margin of open units whose cost is known + value of the others x margin)
+                     x share of orders lost per day of delay / 24, and at least the floor per order
+
+Margin, share and floor are those of the policy `case_pricing`; every input is shown with the rows behind it. The
 catalogue stands above orders and imports none of this: the storyline and the worker hand the price in by a command.
 """
 
@@ -14,14 +16,14 @@ from typing import Any
 
 import msgspec
 
+from trueup.cases.pricing import CasePricing
 from trueup.catalogue.contract import EntityName
 from trueup.catalogue.quarantine import PriceBreach
+from trueup.core import json
 from trueup.core.database import Connection
 from trueup.core.money import Amount
 from trueup.core.paging import Page, bounded, page_of, read_cursor, write_cursor
-from trueup.core.quantity import plain
 from trueup.core.verb import Command
-from trueup.oversight.exposure import ExposurePolicy, exposure_in_force
 
 _PER_HOUR = Decimal("0.000001")
 
@@ -49,10 +51,10 @@ TouchedPage = Page[TouchedOrder]
 
 
 class Stake(msgspec.Struct, frozen=True):
-    """What is at stake. orders: touched, all currencies; per_hour: what they cost per hour, in `currency`.
+    """What is at stake in the orders of one currency, that most of them are in. orders: touched; others: in others.
 
-    waiting, contained_per_hour: the same for the units that are not allocated, which a containment lets wait.
-    others: orders in other currencies, which no price has.
+    waiting, waits: orders with units that are not allocated and the money in those, which a containment lets wait.
+    pricing: the rates; measured: whether somebody confirmed them.
     """
 
     currency: str
@@ -63,41 +65,51 @@ class Stake(msgspec.Struct, frozen=True):
     unknown: Decimal
     waiting: int
     waits: Decimal
-    hours: int
     others: int
+    pricing: CasePricing
+    measured: bool
 
     @property
     def per_hour(self) -> Decimal:
-        """Return what the open orders cost per hour."""
-        return ((self.margin + self.unknown) / self.hours).quantize(_PER_HOUR)
+        """Return what the open orders cost per hour while the rule fails."""
+        return self._rate(self.margin + self.unknown * self.pricing.margin, self.orders)
 
     @property
     def contained_per_hour(self) -> Decimal:
-        """Return what the containment costs per hour."""
-        return (self.waits / self.hours).quantize(_PER_HOUR)
+        """Return what the containment costs per hour: the orders that it lets wait."""
+        return self._rate(self.waits, self.waiting)
+
+    def _rate(self, money: Decimal, orders: int) -> Decimal:
+        per_day = max(money * self.pricing.lost_per_day, self.pricing.floor_per_order_day * orders)
+        return (per_day / 24).quantize(_PER_HOUR)
 
     def source(self, case: str) -> dict[str, Any]:
         """Return the formula and its inputs as a case keeps them."""
-        rows = f"/breaches/{case}"
+        rows, rates = f"/breaches/{case}", "/policies/case_pricing"
+        basis = "entered" if self.measured else "default"
+        figures = [
+            ("open orders touched", str(self.orders), "orders", "measured", rows),
+            ("margin of units with a known cost", f"{self.margin:f}", self.currency, "measured", rows),
+            ("value of the others", f"{self.unknown:f}", self.currency, "measured", rows),
+            ("margin", f"{self.pricing.margin:f}", "of value", basis, rates),
+            ("lost per day of delay", f"{self.pricing.lost_per_day:f}", "of orders", basis, rates),
+            ("at least per order and day", f"{self.pricing.floor_per_order_day:f}", self.currency, basis, rates),
+        ]
         return {
-            "formula": "(margin of open units with a known cost + value of others) / hours until an order is lost",
+            "formula": FORMULA,
             "link": rows,
-            "inputs": [
-                {"name": "open orders touched", "value": str(self.orders), "unit": "orders", "rows": rows},
-                {"name": "margin at stake", "value": f"{self.margin:f}", "unit": self.currency, "rows": rows},
-                {"name": "value without a known cost", "value": f"{self.unknown:f}", "unit": self.currency,
-                 "rows": rows},
-                {"name": "hours until an order is lost", "value": str(self.hours), "unit": "h",
-                 "rows": "/policies/exposure"},
-            ],
-        }  # fmt: skip
+            "currency": self.currency,
+            "orders_in_other_currencies": self.others,
+            "inputs": [dict(zip(("name", "value", "unit", "basis", "rows"), row, strict=True)) for row in figures],
+        }
 
 
+FORMULA = "(margin of open units with a known cost + value of the others x margin) x share lost per day of delay / 24"
 _TOUCHED = """select o.id, o.number, o.currency, o.placed_at, sum(l.units) as units, sum(l.waiting) as waiting,
         sum(l.units * l.price) as value,
         coalesce(sum(l.units * (l.price - c.cost)) filter (where c.cost is not null), 0) as margin,
         coalesce(sum(l.units * l.price) filter (where c.cost is null), 0) as unknown,
-        sum(l.waiting * (l.price - coalesce(c.cost, 0))) as waits
+        greatest(0, sum(l.waiting * case when c.cost is null then l.price * %s else l.price - c.cost end)) as waits
     from (
         select l.order_id, l.item, l.quantity - l.cancelled - l.shipped as units,
                greatest(0, l.quantity - l.cancelled - l.shipped - l.allocated) as waiting,
@@ -122,8 +134,9 @@ async def touched(
     limit: int = 50,
 ) -> TouchedPage:  # fmt: skip
     """Return one page of the open orders that rows of an entity (ids) touch, the most money first."""
+    pricing, _ = await pricing_in_force(connection)
     sql = f"select * from ({_TOUCHED.format(lines=_LINES[entity])}) t"
-    parameters: list[Any] = [list(subjects), now.date()]
+    parameters: list[Any] = [pricing.margin, list(subjects), now.date()]
     if cursor is not None:
         value, order = read_cursor(cursor, (Decimal, str))
         sql += " where (value, id) < (%s, %s)"
@@ -135,27 +148,35 @@ async def touched(
     return page_of(found, bounded(limit), lambda row: write_cursor(row.value, row.order))
 
 
-async def stake(
-    connection: Connection, entity: EntityName, subjects: Sequence[str], policy: ExposurePolicy, now: datetime
-) -> Stake:
-    """Return what is at stake while these rows (ids) fail, in the currency of the `exposure` policy."""
+async def stake(connection: Connection, entity: EntityName, subjects: Sequence[str], now: datetime) -> Stake:
+    """Return what is at stake while these rows (ids) fail."""
+    pricing, version = await pricing_in_force(connection)
     rows = await connection.execute(
-        f"""select count(*) filter (where currency = %s), coalesce(sum(units) filter (where currency = %s), 0),
-            coalesce(sum(value) filter (where currency = %s), 0), coalesce(sum(margin) filter (where currency = %s), 0),
-            coalesce(sum(unknown) filter (where currency = %s), 0),
-            count(*) filter (where currency = %s and waiting > 0), coalesce(sum(waits) filter (where currency = %s), 0),
-            count(*) filter (where currency <> %s)
-        from ({_TOUCHED.format(lines=_LINES[entity])}) t""",
-        [*[policy.currency] * 8, list(subjects), now.date()],
+        f"""select currency, count(*), sum(units), sum(value), greatest(0, sum(margin)), sum(unknown),
+            count(*) filter (where waiting > 0), sum(waits)
+        from ({_TOUCHED.format(lines=_LINES[entity])}) t group by currency order by count(*) desc, currency""",
+        [pricing.margin, list(subjects), now.date()],
         prepare=False,
     )
+    found = await rows.fetchall()
+    currency, orders, units, value, margin, unknown, waiting, waits = found[0] if found else _NOTHING
+    others = sum(row[1] for row in found[1:])
+    return Stake(currency, orders, units, value, margin, unknown, waiting, waits, others, pricing, version > 0)
+
+
+_ZERO = Decimal(0)
+_NOTHING = ("EUR", 0, _ZERO, _ZERO, _ZERO, _ZERO, 0, _ZERO)
+
+
+async def pricing_in_force(connection: Connection) -> tuple[CasePricing, int]:
+    """Return the rates and their version as they are committed now; where none were published, as shipped and 0."""
+    rows = await connection.execute(
+        """select p.document, p.version from policy p join policy_active a using (kind, name, version)
+        where p.kind = %s and p.name = 'default'""",
+        [CasePricing.kind],
+    )
     row = await rows.fetchone()
-    assert row is not None
-    own, units, value, margin, unknown, waiting, waits, others = row
-    return Stake(
-        currency=policy.currency, orders=own + others, units=units, value=value, margin=max(Decimal(0), margin),
-        unknown=unknown, waiting=waiting, waits=max(Decimal(0), waits), hours=policy.lost_after_hours, others=others,
-    )  # fmt: skip
+    return (json.decode(bytes(row[0]), CasePricing), row[1]) if row is not None else (CasePricing(), 0)
 
 
 async def failing(connection: Connection, case: str) -> tuple[EntityName, list[str]]:
@@ -167,20 +188,11 @@ async def failing(connection: Connection, case: str) -> tuple[EntityName, list[s
     return (found[0][0] if found else "item"), [subject for _, subject in found]
 
 
-async def pricing(connection: Connection, case: str, policy: ExposurePolicy, now: datetime) -> PriceBreach:
+async def pricing(connection: Connection, case: str, now: datetime) -> PriceBreach:
     """Return the command that puts the present price on a case."""
-    entity, subjects = await failing(connection, case)
-    found = await stake(connection, entity, subjects, policy, now)
+    found = await stake(connection, *await failing(connection, case), now)
     return PriceBreach(
         case=case, price_per_hour=Amount(found.per_hour), currency=found.currency, source=found.source(case)
-    )
-
-
-def describe(found: Stake) -> str:
-    """Return the formula with its figures, as people read it."""
-    return (
-        f"({plain(found.margin)} + {plain(found.unknown)}) {found.currency} / {found.hours} h = "
-        f"{plain(found.per_hour)} {found.currency} per hour"
     )
 
 
@@ -188,8 +200,7 @@ async def due_to_price(connection: Connection, now: datetime) -> list[tuple[str,
     """Return the commands that price the open cases of breaches anew, once an hour: orders come and go."""
     rows = await connection.execute("select distinct case_id from breach where ended_at is null order by case_id")
     cases = [case for (case,) in await rows.fetchall()]
-    policy = await exposure_in_force(connection)
-    return [(f"{case}/{now:%Y-%m-%dT%H}", await pricing(connection, case, policy, now)) for case in cases]
+    return [(f"{case}/{now:%Y-%m-%dT%H}", await pricing(connection, case, now)) for case in cases]
 
 
 async def waiting_orders(connection: Connection, items: Sequence[str], limit: int = 1000) -> list[str]:

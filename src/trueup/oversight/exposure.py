@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import msgspec
 
-from trueup.core import json
 from trueup.core.database import Connection
 from trueup.core.money import booked
 from trueup.core.policy import Policy
@@ -24,7 +23,6 @@ class ExposurePolicy(Policy, frozen=True, kw_only=True):
     """What the formula takes from people. correction_cost: of putting one error right, in `currency`.
 
     orders_per_day: entered where the own orders are no measure yet. days: over which orders per day are measured.
-    lost_after_hours: after which an order that waits counts as lost; what a breach costs per hour is spread over them.
     """
 
     kind: ClassVar[str] = "exposure"
@@ -32,7 +30,6 @@ class ExposurePolicy(Policy, frozen=True, kw_only=True):
     currency: str = "EUR"
     orders_per_day: Decimal | None = None
     days: int = 28
-    lost_after_hours: Annotated[int, msgspec.Meta(ge=1, le=8760)] = 168
 
 
 class Input(msgspec.Struct, frozen=True):
@@ -73,17 +70,6 @@ def misalignment(orders: Input, correction_cost: Input, wrong: Input, rows: Inpu
     """
     per_day = orders.value * correction_cost.value * wrong.value / rows.value if rows.value else Decimal(0)
     return Exposure(booked(per_day, currency), currency, (orders, correction_cost, wrong, rows))
-
-
-async def exposure_in_force(connection: Connection) -> ExposurePolicy:
-    """Return the policy as it is committed now; where none was published, as shipped."""
-    rows = await connection.execute(
-        """select p.document from policy p join policy_active a using (kind, name, version)
-        where p.kind = %s and p.name = 'default'""",
-        [ExposurePolicy.kind],
-    )
-    row = await rows.fetchone()
-    return json.decode(bytes(row[0]), ExposurePolicy) if row is not None else ExposurePolicy()
 
 
 async def orders_per_day(connection: Connection, policy: ExposurePolicy, now: datetime) -> Input:
