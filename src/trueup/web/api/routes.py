@@ -18,6 +18,7 @@ from trueup.cases.open import OpenCase
 from trueup.catalogue import read as catalogue
 from trueup.catalogue.cost import Cost, RecordCost, costs
 from trueup.catalogue.operate import OperateSite
+from trueup.catalogue.readiness import ReadinessPolicy
 from trueup.catalogue.register import RegisterItem, RegisterLocation
 from trueup.catalogue.state import Location
 from trueup.core import journal, timeline
@@ -39,7 +40,7 @@ from trueup.stock.count import CountStock
 from trueup.stock.receive import AdjustStock, ReceiveStock, SetSafetyStock
 from trueup.stock.reserve import ReleaseReservation, ReserveStock
 from trueup.stock.supply import CancelSupply, ExpectSupply, RescheduleSupply
-from trueup.web.api import capture, governance, migrations, people, sourcing, stock_control, stock_depth
+from trueup.web.api import capture, governance, master_data, migrations, people, sourcing, stock_control, stock_depth
 from trueup.web.api import cases as case_rows
 from trueup.web.api.table import COUNT_BYTES_MAX, Asked, Listed, OnePage, Read, Write, listed
 
@@ -191,6 +192,7 @@ WRITES: tuple[Write, ...] = (
     Write(method="POST", path="/v1/policies", command=PublishPolicy, created=""),
     *case_rows.WRITES,
     *governance.WRITES,
+    *master_data.WRITES,
     *people.WRITES,
     *capture.WRITES,
     *sourcing.WRITES,
@@ -236,7 +238,9 @@ READS: tuple[Read, ...] = (
         query=catalogue.ItemQuery,
         returns=catalogue.ItemPage,
         scoped=True,
-        answer=lambda connection, asked: catalogue.items(connection, asked.query, asked.fields("item")),
+        answer=lambda connection, asked: catalogue.items(
+            connection, asked.query, asked.fields("item"), asked.policies.get(ReadinessPolicy)
+        ),
     ),
     Read(
         path="/v1/items/{item}",
@@ -430,6 +434,7 @@ READS: tuple[Read, ...] = (
     ),
     *case_rows.READS,
     *governance.READS,
+    *master_data.READS,
     *people.READS,
     *capture.READS,
     *sourcing.READS,
