@@ -68,6 +68,7 @@ class DecisionRights(Policy, frozen=True, kw_only=True):
     """The register. Every key there is stands in exactly one decision."""
 
     kind: ClassVar[str] = "decision_rights"
+    unreplayed: ClassVar[str] = "it says who decides changes, which no command about an order depends on"
     names: ClassVar[tuple[str, ...]] = ("default",)
     decisions: tuple[Decision, ...] = msgspec.field(default_factory=_shipped)
     quorum: Quorum = Quorum()

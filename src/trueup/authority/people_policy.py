@@ -34,6 +34,7 @@ class PeoplePolicy(Policy, frozen=True, kw_only=True):
     """
 
     kind: ClassVar[str] = "people"
+    unreplayed: ClassVar[str] = "it says how roles are held and passed on, which no command about an order depends on"
     names: ClassVar[tuple[str, ...]] = ("default",)
     timezone: str = "UTC"
     delegation_days_max: Annotated[int, msgspec.Meta(ge=1, le=365)] = 30
@@ -103,6 +104,7 @@ class Separation(Policy, frozen=True, kw_only=True):
     """
 
     kind: ClassVar[str] = "separation"
+    unreplayed: ClassVar[str] = "the past shows who did what, and not who would have done it in their stead"
     names: ClassVar[tuple[str, ...]] = ("default",)
     roles: Annotated[tuple[RolePair, ...], msgspec.Meta(max_length=500)] = msgspec.field(default_factory=_roles)
     acts: Annotated[tuple[ActPair, ...], msgspec.Meta(max_length=200)] = msgspec.field(default_factory=_acts)

@@ -61,6 +61,7 @@ class FieldOwnership(Policy, frozen=True, kw_only=True):
     """
 
     kind: ClassVar[str] = "field_ownership"
+    unreplayed: ClassVar[str] = "master data is taken as it was recorded, whoever may write it"
     names: ClassVar[tuple[str, ...]] = ("default",)
     owners: Annotated[tuple[FieldOwner, ...], msgspec.Meta(max_length=500)] = ()
     timezone: str = "UTC"

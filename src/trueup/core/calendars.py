@@ -78,6 +78,7 @@ class WorkCalendar(Policy, frozen=True, kw_only=True):
     """
 
     kind: ClassVar[str] = "calendar"
+    unreplayed: ClassVar[str] = "working days move promises and clocks, which no command of the past asked about"
     pinned: ClassVar[bool] = True
     week: dict[Weekday, Hours] = msgspec.field(default_factory=_five_days)
     holidays: Annotated[dict[date, Label], msgspec.Meta(max_length=EXCEPTIONS_MAX)] = msgspec.field(

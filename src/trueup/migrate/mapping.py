@@ -97,6 +97,7 @@ class Mapping(Policy, frozen=True, kw_only=True):
     """
 
     kind: ClassVar[str] = "mapping"
+    unreplayed: ClassVar[str] = "it says how files are read before there are commands"
     source: str = "legacy"
     timezone: str = "UTC"
     currency: str = "EUR"

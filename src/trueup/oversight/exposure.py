@@ -26,6 +26,7 @@ class ExposurePolicy(Policy, frozen=True, kw_only=True):
     """
 
     kind: ClassVar[str] = "exposure"
+    unreplayed: ClassVar[str] = "it prices what misalignment costs, and changes no order"
     correction_cost: Decimal = Decimal("10.00")
     currency: str = "EUR"
     orders_per_day: Decimal | None = None

@@ -58,6 +58,7 @@ class CountPolicy(Policy, frozen=True, kw_only=True):
     """
 
     kind: ClassVar[str] = "count"
+    unreplayed: ClassVar[str] = "what was counted is taken as it was recorded"
     names: ClassVar[tuple[str, ...]] = ("default",)
     tolerance_units: Quantity = Quantity(5)
     tolerance_money: Amount = Amount(50)

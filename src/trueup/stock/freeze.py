@@ -57,6 +57,7 @@ class Freezing(Policy, frozen=True, kw_only=True):
     """
 
     kind: ClassVar[str] = "freeze"
+    unreplayed: ClassVar[str] = "which freezes there were is taken as it was recorded"
     requests: Meanwhile = "refuse"
     facts: Meanwhile = "queue"
     sell_percent: Quantity | None = Quantity(100)

@@ -34,6 +34,7 @@ class PromisePolicy(Policy, frozen=True, kw_only=True):
     """
 
     kind: ClassVar[str] = "promise"
+    unreplayed: ClassVar[str] = "the journal keeps no question that was only asked, as promises are"
     notice_after_days: Annotated[int, msgspec.Meta(ge=0, le=365)] = 1
     consent_after_days: Annotated[int, msgspec.Meta(ge=0, le=365)] | None = 30
     overdue_after_hours: Annotated[int, msgspec.Meta(ge=0, le=1000)] = 0
@@ -69,6 +70,7 @@ class ShippingMethods(Policy, frozen=True, kw_only=True):
     """The ways to ship; a small shop's one way takes three days anywhere."""
 
     kind: ClassVar[str] = "shipping"
+    unreplayed: ClassVar[str] = "the journal keeps no question that was only asked, as promises are"
     methods: Annotated[tuple[Method, ...], msgspec.Meta(min_length=1, max_length=50)] = (
         Method(name="standard", carrier="any carrier", lanes=(Lane(days=3),)),
     )

@@ -33,6 +33,7 @@ class AdjustmentReasons(Policy, frozen=True, kw_only=True):
     """The reason codes there are: code -> what it does."""
 
     kind: ClassVar[str] = "adjustment_reasons"
+    unreplayed: ClassVar[str] = "what was adjusted is taken as it was recorded"
     reasons: Annotated[dict[Code, Reason], msgspec.Meta(min_length=1, max_length=200)] = msgspec.field(
         default_factory=_usual
     )
