@@ -29,7 +29,8 @@ from trueup.core.jobs import make_app
 from trueup.core.mail import MailSettings, load_mail_settings
 from trueup.core.verb import Command
 from trueup.orders import draft, expire, hold_upkeep
-from trueup.oversight import breach_exposure, stake
+from trueup.oversight import breach_exposure, stake, watch
+from trueup.oversight.emergencies import settle_emergencies
 from trueup.sourcing import schedule
 from trueup.sourcing.broker import broker_when_due
 from trueup.stock import lots, supply_read
@@ -63,7 +64,9 @@ NOTICES: tuple[Notice, ...] = (
     Notice("check_contracts", "45 0 * * *", breach_read.due_to_check),
     Notice("price_breaches", "20 * * * *", breach_exposure.due_to_price),
     Notice("notice_contracts", "*/15 * * * *", employ.due_contracts),
+    Notice("notice_overrides", "*/15 * * * *", overrides.due_overrides),
     Notice("apply_changes", "* * * * *", change_due.due_to_apply),
+    Notice("watch_changes", "*/5 * * * *", watch.due_rollbacks),
     Notice("report_drift", "* * * * *", drift.due_drifts),
     Notice("take_safe_actions", "* * * * *", safe_action.due_safe_actions),
     Notice("price_cases", "*/20 * * * *", stake.due_to_price),
@@ -84,6 +87,7 @@ async def working(url: str, house: House, door: Door) -> AsyncIterator[App]:
     register_freezes(app, url, door, house)
     register_case_notices(app, url, door, house, load_mail_settings())
     register_brokering(app, url, door, house)
+    register_emergencies(app, url, door, house)
     async with app.open_async(), following(door, url, house):
         task = asyncio.create_task(app.run_worker_async(concurrency=1), name="worker")
         try:
@@ -145,6 +149,15 @@ def register_brokering(app: App, url: str, door: Door, house: House) -> None:
             await broker_when_due(connection, door, SYSTEM, standing.policies)
         finally:
             await connection.close()
+
+
+def register_emergencies(app: App, url: str, door: Door, house: House) -> None:
+    """Declare the job that rolls back emergencies nobody reviewed in time, or escalates them."""
+
+    @app.periodic(cron="* * * * *")
+    @app.task(name="settle_emergencies", queueing_lock="settle_emergencies", pass_context=False)
+    async def settle(timestamp: int) -> None:
+        await settle_emergencies(url, house, door, door.now())
 
 
 def register_freezes(app: App, url: str, door: Door, house: House) -> None:

@@ -23,7 +23,7 @@ from trueup.core.clock import Clock, SystemClock
 from trueup.core.database import Connection, open_pool, session
 from trueup.core.door import Door
 from trueup.core.settings import Settings
-from trueup.web.api import bulk, openapi, problems
+from trueup.web.api import bulk, openapi, problems, replaying
 from trueup.web.api.access import Access, guarded
 from trueup.web.api.direct import directly
 from trueup.web.api.handlers import handlers
@@ -67,7 +67,7 @@ def create_app(
         now = clock or SystemClock()
         door = Door(url, house, writers=settings.writers, queue_max=settings.queue_max, clock=now, on_commit=on_commit)
         async with open_pool(url) as reads, _open_sign_in_pool(url) as sign_in, door:
-            app.state.site = Site(door, reads, sign_in, Access(house, reads, now), now, house.kinds)
+            app.state.site = Site(door, reads, sign_in, Access(house, reads, now), now, url, house)
             app.state.metrics = Metrics(door)
             async with AsyncExitStack() as stack:
                 for run in beside:
@@ -75,7 +75,7 @@ def create_app(
                 yield
 
     app = Litestar(
-        route_handlers=[*handlers(house), rehearsing(house), *bulk.HANDLERS, *questions(), *_own_pages(house), *pages],
+        route_handlers=[*handlers(house), rehearsing(house), *replaying.HANDLERS, *bulk.HANDLERS, *questions(), *_own_pages(house), *pages],
         lifespan=[lifespan],
         exception_handlers={Exception: _error_handler(error_page)},
         openapi_config=None,

@@ -11,6 +11,7 @@ import msgspec
 from litestar.connection import ASGIConnection
 from psycopg_pool import AsyncConnectionPool
 
+from trueup.core.batch import House
 from trueup.core.clock import Clock
 from trueup.core.database import Connection
 from trueup.core.door import Door
@@ -22,7 +23,7 @@ from trueup.web.api.access import Access
 class Site(msgspec.Struct, frozen=True):
     """One process' shared things. reads: read-only sessions; sign_in: a few that may write the sign-in tables.
 
-    kinds: the policy documents that can be published. shelves: what availability was read and still holds.
+    url, house: for work that opens sessions of its own. shelves: what availability was read and still holds.
     """
 
     door: Door
@@ -30,8 +31,14 @@ class Site(msgspec.Struct, frozen=True):
     sign_in: AsyncConnectionPool[Connection]
     access: Access
     clock: Clock
-    kinds: dict[str, type[Policy]] = {}
+    url: str
+    house: House
     shelves: Shelves = msgspec.field(default_factory=Shelves)
+
+    @property
+    def kinds(self) -> dict[str, type[Policy]]:
+        """The policy documents that can be published."""
+        return self.house.kinds
 
     def now(self) -> datetime:
         """Return the current time with zone UTC."""

@@ -11,13 +11,21 @@ from trueup.authority.apply import ApplyChange, EscalateChange, RevertChange
 from trueup.authority.approve import ApproveChange, RejectChange
 from trueup.authority.declare import DeclareGovernance
 from trueup.authority.propose import EditChange, ProposeChange, WithdrawChange
-from trueup.web.api.table import Listed, Read, Write, listed
+from trueup.core.database import Connection
+from trueup.oversight.change_impact import KeptImpact, kept_impact
+from trueup.web.api.table import Asked, Listed, Read, Write, listed
 
 
 class KeyQuery(msgspec.Struct, frozen=True):
     """Which key. key: `kind.field` of a policy, `item.field`...; without it, every one."""
 
     key: Annotated[str, msgspec.Meta(min_length=1, max_length=200)] | None = None
+
+
+async def _kept(connection: Connection, asked: Asked) -> KeptImpact | None:
+    """Answer with the replay of the content as it is; None where there is no change, or it was not replayed."""
+    known = await change_read.change(connection, asked.path["change"])
+    return await kept_impact(connection, known[0].id, known[0].digest) if known is not None else None
 
 
 WRITES: tuple[Write, ...] = (
@@ -47,6 +55,12 @@ READS: tuple[Read, ...] = (
         answer=lambda connection, asked: change_read.change_detail(
             connection, asked.path["change"], asked.policies, asked.now
         ),
+    ),
+    Read(
+        path="/v1/changes/{change}/impact",
+        summary="Get the replay that was run last for a change as it is now",
+        returns=KeptImpact,
+        answer=_kept,
     ),
     Read(
         path="/v1/decisions",

@@ -12,7 +12,8 @@ from trueup.core.money import Amount
 from trueup.core.quantity import Quantity
 from trueup.core.verb import Outcome
 from trueup.orders import bulk as bulk_file
-from trueup.web.api import bulk, rehearse
+from trueup.oversight.change_impact import KeptImpact
+from trueup.web.api import bulk, rehearse, replaying
 from trueup.web.api.bodies import body_type, names_in
 from trueup.web.api.problems import Problem
 from trueup.web.api.promises import QUESTIONS, Question
@@ -93,9 +94,11 @@ def describe(house: House) -> dict[str, Any]:
     bodies = {_key(row): body_type(row, house.verbs[row.command], described=True) for row in _with_body()}
     answers = [row.returns for row in READS]
     kinds: list[Any] = [*bodies.values(), *answers, Outcome, Problem, rehearse.Rehearsal, rehearse.Expectation,
+                        replaying.ReplayAsked, KeptImpact,
                         *(row.takes for row in QUESTIONS), *(row.returns for row in QUESTIONS)]  # fmt: skip
     schemas, components = msgspec.json.schema_components(kinds, schema_hook=_extended, ref_template=_REF)
     schema_of = dict(zip([*bodies, *(row.path for row in READS), "outcome", "problem", "rehearsal", "expectation",
+                          "replay", "impact",
                           *(row.takes.__name__ for row in QUESTIONS), *(row.path for row in QUESTIONS)],
                          schemas, strict=True))  # fmt: skip
     paths: dict[str, dict[str, Any]] = {}
@@ -105,6 +108,7 @@ def describe(house: House) -> dict[str, Any]:
         paths.setdefault(read.path, {})["get"] = _read(read, schema_of)
     paths[bulk.PATH] = {"post": _bulk(schema_of)}
     paths["/v1/rehearse"] = {"post": _rehearse(schema_of)}
+    paths.setdefault(replaying.PATH, {})["post"] = _replay(schema_of)
     for question in QUESTIONS:
         paths[question.path] = {"post": _ask(question, schema_of)}
     return {
@@ -178,6 +182,21 @@ def _rehearse(schema_of: dict[str, Any]) -> dict[str, Any]:
         "responses": {
             "200": {"description": "What would happen", "content": _json(schema_of["expectation"])},
             **_problems((400, 401, 403, 413, 415, 422, 500, 503), schema_of),
+        },
+    }
+
+
+def _replay(schema_of: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "operationId": "replay change",
+        "summary": "Replay the last days' commands under what a change proposes",
+        "description": replaying.ReplayAsked.__doc__,
+        "tags": ["changes"],
+        "parameters": _path_parameters(replaying.PATH),
+        "requestBody": {"required": True, "content": _json(schema_of["replay"])},
+        "responses": {
+            "200": {"description": "Which orders come out differently", "content": _json(schema_of["impact"])},
+            **_problems((400, 401, 403, 404, 413, 415, 422, 500, 503), schema_of),
         },
     }
 

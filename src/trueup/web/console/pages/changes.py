@@ -7,15 +7,20 @@ from typing import Any
 
 from litestar import Request, Response, get, post
 from litestar.params import FromPath
+from litestar.response import Redirect
 
 from trueup.authority import change_read
 from trueup.authority.apply import ApplyChange, RevertChange
 from trueup.authority.approve import ApproveChange, RejectChange
+from trueup.authority.change_control import ChangeControl
 from trueup.authority.change_read import ChangeQuery
 from trueup.authority.propose import EditChange, WithdrawChange
 from trueup.core import timeline
 from trueup.core.errors import Refusal
 from trueup.core.verb import Command
+from trueup.oversight.change_impact import DAYS_MAX, kept_impact, replay_change
+from trueup.oversight.impact import DAYS
+from trueup.oversight.watch import watched
 from trueup.web.console.entered import utc
 from trueup.web.console.pages.policies import parsed
 from trueup.web.console.visit import Visit, enter, unknown
@@ -109,6 +114,25 @@ async def edit(request: Request[Any, Any, Any], change: FromPath[str]) -> Respon
     return visit.done(visit.path_of("changes", change), form)
 
 
+@post("/changes/{change:str}/replay")
+async def replay(request: Request[Any, Any, Any], change: FromPath[str]) -> Response[Any]:
+    """Replay the last days' orders under what is proposed, and keep it for who votes."""
+    visit = await enter(request)
+    form = await visit.form()
+    async with visit.reading() as connection:
+        known = await change_read.change(connection, change)
+    if known is None:
+        raise unknown(f"There is no change {change!r}.")
+    days = form.get("days", "")
+    count = int(days) if days.isdecimal() and 0 < int(days[:4]) <= DAYS_MAX else DAYS
+    seen = await replay_change(visit.site.url, visit.site.house, known[0], visit.now, count)
+    if isinstance(seen, str):
+        refusal = Refusal("oversight.unreplayed", f"Its effect cannot be replayed: {seen}.",
+                          "It needs the higher quorum instead.", "change", change)  # fmt: skip
+        return await _page(visit, change, refusal, form)
+    return Redirect(visit.path_of("changes", change) + "#effect", status_code=303)
+
+
 @get("/decisions")
 async def decisions(request: Request[Any, Any, Any]) -> Response[Any]:
     """Show who decides what: every governed key there is."""
@@ -139,6 +163,9 @@ async def _page(
         if found is None:
             raise unknown(f"There is no change {change!r}.")
         entries = await timeline.about(connection, change, 0, 200)
+        kept = await kept_impact(connection, change, found.change.digest)
+        control = visit.standing.policies.get(ChangeControl)
+        watching = await watched(connection, found.change, visit.now, control.watch_hours)
     return await visit.show(
         "change.html",
         section="/changes",
@@ -150,6 +177,9 @@ async def _page(
             for edit in found.edits
         ],
         entries=entries,
+        kept=kept,
+        watching=watching,
+        days_max=DAYS_MAX,
         mine=found.change.asker == visit.actor.id,
         refusal=refusal,
         entered=entered or {},
@@ -157,4 +187,4 @@ async def _page(
     )
 
 
-routes = [list_changes, show_change, edit, act, decisions]
+routes = [list_changes, show_change, edit, replay, act, decisions]

@@ -1,0 +1,77 @@
+"""The impact replay of a change: run on demand, kept by content, so that everybody votes on the same picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import msgspec
+
+from trueup.authority.changes_state import Change
+from trueup.authority.publish import PublishPolicy
+from trueup.core import json
+from trueup.core.batch import House
+from trueup.core.carry import Carried
+from trueup.core.database import Connection, connect
+from trueup.core.policy import Policy
+from trueup.core.replay_window import window_of
+from trueup.oversight.impact import DAYS, Impact, impact
+
+SHOWN_MAX = 200
+DAYS_MAX = 90
+
+
+class KeptImpact(msgspec.Struct, frozen=True):
+    """A replay that was run. at: when; days: how many it looked back."""
+
+    at: datetime
+    days: int
+    impact: Impact
+
+
+def replacing(house: House, edits: Sequence[Carried]) -> dict[tuple[str, str], Policy] | str:
+    """Return the documents that edits put in force, by kind and name; or why their effect cannot be replayed."""
+    found: dict[tuple[str, str], Policy] = {}
+    for edit in edits:
+        if house.verbs.get(PublishPolicy) is None or edit.verb != house.verbs[PublishPolicy].name:
+            return f"{edit.verb}: only policies are replayed"
+        command = json.from_plain(edit.command, PublishPolicy)
+        kind = house.kinds[command.policy_kind]
+        if kind.unreplayed:
+            return f"{kind.kind}: {kind.unreplayed}"
+        found[kind.kind, command.policy_name] = json.from_plain(command.document, kind)
+    return found
+
+
+async def replay_change(
+    url: str, house: House, found: Change, now: datetime, days: int = DAYS, *, apart: bool | None = None
+) -> KeptImpact | str:
+    """Replay the last days' commands with what the change proposes, and keep what came out; or say why it cannot be.
+
+    apart: see `impact`.
+    """
+    proposed = replacing(house, found.edits)
+    if isinstance(proposed, str):
+        return proposed
+    connection = await connect(url)
+    try:
+        window = await window_of(connection, now, days=days)
+        seen = await impact(url, house, proposed, since_position=window.after, limit=SHOWN_MAX, apart=apart)
+        await connection.execute(
+            """insert into change_impact (change, digest, at, days, document) values (%s, %s, %s, %s, %s)
+            on conflict (change, digest) do update set at = excluded.at, days = excluded.days,
+                document = excluded.document""",
+            [found.id, found.digest, now, days, json.encode(seen)],
+        )
+    finally:
+        await connection.close()
+    return KeptImpact(now, days, seen)
+
+
+async def kept_impact(connection: Connection, change: str, digest: str) -> KeptImpact | None:
+    """Return the replay that was run last for this content of a change, or None."""
+    cursor = await connection.execute(
+        "select at, days, document from change_impact where change = %s and digest = %s", [change, digest]
+    )
+    row = await cursor.fetchone()
+    return KeptImpact(row[0], row[1], json.decode(bytes(row[2]), Impact)) if row is not None else None
