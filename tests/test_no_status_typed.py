@@ -20,6 +20,7 @@ NAMES = {state.name for state in STATES}
 
 # Lists of words in governed tables that say what something is, once and for good; none says how far it has come.
 WHAT_IT_IS = {
+    ("employment", "employer"): "whether one's own or a consultant: what a contract says",
     ("journal", "kind"): "command or event",
     ("actor", "kind"): "person or service",
     ("item", "kind"): "good, charge or kit",

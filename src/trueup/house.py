@@ -12,6 +12,7 @@ from trueup.authority import (
     approve,
     change_control,
     changes_state,
+    confirm,
     decision_rights,
     declare,
     drift,
@@ -23,6 +24,7 @@ from trueup.authority import (
     organisation,
     overrides,
     overrides_state,
+    pending_state,
     people_policy,
     people_state,
     propose,
@@ -36,6 +38,7 @@ from trueup.authority import (
     writers_state,
 )
 from trueup.authority import checks as authority_checks
+from trueup.authority import limits as amounts
 from trueup.authority import past as authority_past
 from trueup.authority import state as authority
 from trueup.cases import act, close, ladder, merge, own, pause, pricing

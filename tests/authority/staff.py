@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from hashlib import sha256
 
 from tests.requests import person
 
@@ -17,16 +18,20 @@ DECIDING = ("Change Control Board", "Finance", "IT Process Owner", "Master Data 
             "Sponsor", "Data Steward", "Fulfilment Lead")  # fmt: skip
 
 
+def _key(command: Command) -> str:
+    return sha256(repr(command).encode()).hexdigest()
+
+
 async def done(door: Door, actor: Actor, command: Command, key: str | None = None) -> Outcome:
     """Submit, and fail unless it was applied."""
-    outcome = await door.submit(actor, command, key or repr(command)[:180])
+    outcome = await door.submit(actor, command, key or _key(command))
     assert outcome.status in ("applied", "merged"), outcome.refusal
     return outcome
 
 
 async def refused(door: Door, actor: Actor, command: Command, rule: str, key: str | None = None) -> Outcome:
     """Submit, and fail unless this rule refused it and told what can be done."""
-    outcome = await door.submit(actor, command, key or f"refused {command!r}"[:180])
+    outcome = await door.submit(actor, command, key or f"refused {_key(command)}")
     assert outcome.refusal is not None, outcome
     assert outcome.refusal.rule == rule, outcome.refusal
     assert outcome.refusal.what

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from tests.conftest import stocked
 from tests.proof import prove
-from tests.requests import adjust, order_of
+from tests.requests import adjust, order_of, person
 from tests.stock.depth import account, balance, cases, done, item, places, refused, restate, tell
 
+from trueup.authority.confirm import ConfirmAct
 from trueup.authority.publish import PublishPolicy
 from trueup.authority.standing import SYSTEM
 from trueup.core.door import Door
 from trueup.core.quantity import Quantity
-from trueup.core.verb import Actor
 from trueup.stock.receive import AdjustStock, ReceivedLine, ReceiveStock
 
 
@@ -98,9 +98,11 @@ async def test_it_refuses_a_reason_that_the_policy_does_not_know_and_posts_nothi
     await done(door, policy)
     assert await refused(door, adjust(-1)) == "stock.unknown_reason"
     ours = AdjustStock(location="MAIN", sku="MUG", change=Quantity(-3), reason="whim", reference="A-2")
-    assert await refused(door, ours) == "stock.adjustment_limit"
-    finance = Actor(SYSTEM.id, "service", "Trueup", frozenset({"System", "Finance"}))
-    await done(door, ours, finance)
+    lead, finance = await person(door, "Lead", "Fulfilment Lead"), await person(door, "Fin", "Finance")
+    held = await door.submit(lead, ours, "above")
+    assert held.status == "pending_approval"
+    assert await balance(url) == {"on_hand": 5}
+    await done(door, ConfirmAct(act=held.result["pending"]), finance)
     assert await balance(url) == {"on_hand": 2}
     await prove(url)
 

@@ -158,7 +158,7 @@ async def test_behaviour_5_how_far_one_count_is_believed_is_a_policy(
     ({"found": {"account": "shortage"}}, -3, "applied", ("shortage", 3)),
     ({"broken": {}}, -3, "refused", ("adjustment", 0)),
     ({"found": {"units_max": "3", "role_above": "Finance"}}, -3, "applied", ("adjustment", 3)),
-    ({"found": {"units_max": "2", "role_above": "Finance"}}, -3, "refused", ("adjustment", 0)),
+    ({"found": {"units_max": "2", "role_above": "Finance"}}, -3, "pending_approval", ("adjustment", 0)),
     ({"found": {"units_max": "2", "role_above": "Fulfilment Lead"}}, -3, "applied", ("adjustment", 3)),
 ])  # fmt: skip
 async def test_why_stock_may_be_adjusted_and_where_that_is_booked(

@@ -18,6 +18,7 @@ from trueup.authority.people_state import (
     delegation_of,
     employment_of,
 )
+from trueup.authority.pending_state import PENDING, PendingAct, pending_of
 from trueup.authority.separation import clashes
 from trueup.core.database import Connection
 from trueup.core.paging import Limit
@@ -120,6 +121,16 @@ async def employment(connection: Connection, actor: str, now: datetime) -> Emplo
         access_until=found.access_until,
         over=found.over(now),
     )
+
+
+async def pending_acts(connection: Connection, query: PeopleQuery) -> tuple[PendingAct, ...]:
+    """Return acts that wait for a second person past an id, the oldest first; of an actor, those they asked for."""
+    cursor = await connection.execute(
+        f"""{PENDING} where settled_at is null and id > %s and (%s::text is null or asker = %s)
+        and (%s::text is null or %s = any(roles)) order by id limit %s""",
+        [query.after, query.actor, query.actor, query.role, query.role, query.limit],
+    )
+    return tuple(pending_of(row) for row in await cursor.fetchall())
 
 
 def not_together(policies: Policies, roles: frozenset[str]) -> tuple[NotTogether, ...]:

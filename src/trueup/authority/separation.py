@@ -28,7 +28,10 @@ _ID = re.compile(r"^[a-z]{2,5}_[0-9a-f]{32}$")
 class Holding(Protocol):
     """Who holds a role, as a standing knows it."""
 
-    policies: Policies
+    @property
+    def policies(self) -> Policies:
+        """The documents in force."""
+        ...
 
     def holders(self, role: str, over: str | None, now: datetime) -> tuple[str, ...]:
         """Return the ids of who holds it at a moment."""

@@ -14,7 +14,7 @@ SHIPPED: tuple[Row, ...] = (
         decision_rights.decisions decision_rights.quorum rights.roles
         change_control.templates change_control.blackouts change_control.window_budget change_control.review_hours
         people.timezone people.delegation_days_max people.notice_days people.governance_roles
-        separation.roles separation.acts separation.self_approval_hours
+        separation.roles separation.acts separation.self_approval_hours amount_limits.limits
         change_control.watch_hours change_control.emergency_price_per_day change_control.currency
     """),
     ("Operations", "Operations Process Owner", ("Fulfilment Lead",), """

@@ -49,6 +49,7 @@ ROLES = (
 
 _LENDS = ("authority.grant_override", "authority.decline_override")
 _BORROWS = ("authority.ask_override", "authority.end_override")
+_CASES = ("cases.*", "authority.act_for_case")
 _ASKS = ("authority.propose_change", "authority.edit_change", "authority.withdraw_change", *_BORROWS)
 _DECIDES = ("authority.approve_change", "authority.reject_change", "authority.apply_change", "authority.revert_change",
             *_LENDS)  # fmt: skip
@@ -63,31 +64,32 @@ class Rights(Policy, frozen=True, kw_only=True):
             "System": ("*",),
             "Administrator": ("authority.*", "read"),
             "Auditor": ("read",),
-            "Change Control Board": (*_ASKS, *_DECIDES, "cases.*", "read"),
-            "IT Process Owner": (*_ASKS, *_DECIDES, "cases.*", "read"),
-            "Operations Process Owner": ("catalogue.operate_site", *_ASKS, *_DECIDES, "cases.*", "read"),
-            "Master Data Owner": ("catalogue.*", *_ASKS, *_DECIDES, "cases.*", "read"),
+            "Change Control Board": (*_ASKS, *_DECIDES, *_CASES, "read"),
+            "IT Process Owner": (*_ASKS, *_DECIDES, *_CASES, "read"),
+            "Operations Process Owner": ("catalogue.operate_site", *_ASKS, *_DECIDES, *_CASES, "read"),
+            "Master Data Owner": ("catalogue.*", *_ASKS, *_DECIDES, *_CASES, "read"),
             "Trainer": ("cases.act", "cases.comment", "read"),
             "Data Steward": ("catalogue.*", "parties.*", "orders.record", "orders.withdraw_record", "stock.count",
-                             "orders.place_hold", "orders.release_hold", "orders.release_holds", "cases.*",
+                             "orders.place_hold", "orders.release_hold", "orders.release_holds", *_CASES,
                              "migrate.*", *_ASKS, "authority.apply_change", "read"),
             "Finance": ("catalogue.record_cost", "orders.commit_tax", "orders.reverse_tax", "orders.place_hold",
-                        "orders.release_hold", "orders.release_holds", *_ASKS, *_DECIDES, "cases.*", "read"),
+                        "orders.release_hold", "orders.release_holds", *_ASKS, *_DECIDES, *_CASES, "read"),
             "Fulfilment Lead": ("stock.*", "orders.cancel", "orders.advance", "orders.place_hold",
                                 "orders.release_hold", "orders.release_holds", "sourcing.*", "catalogue.operate_site",
-                                *_ASKS, *_LENDS, "cases.*", "read"),
+                                *_ASKS, *_LENDS, *_CASES, "read"),
             "Integration Owner": ("orders.place", "orders.draft", "orders.confirm_draft", "orders.discard_draft",
                                   "orders.change_address", "orders.commit_tax", "orders.reverse_tax", "orders.cancel",
                                   "orders.place_hold", "orders.release_by_rule",
                                   "orders.report_event", "orders.record", "stock.*", "parties.*",
-                                  "catalogue.*", "cases.*", "migrate.*", "authority.assign_writer",
+                                  "catalogue.*", *_CASES, "migrate.*", "authority.assign_writer",
                                   "authority.end_writer", *_ASKS, *_DECIDES, "read"),
             "Order Agent": ("orders.place", "orders.draft", "orders.confirm_draft", "orders.discard_draft",
                             "orders.change_address", "orders.cancel", "orders.advance", "orders.place_hold",
                             "orders.release_hold", "orders.release_holds", "orders.dismiss_duplicate",
                             "stock.reserve", "stock.release_reservation", "parties.*", "cases.act", "cases.comment",
+                            "cases.acknowledge", "cases.assign", "authority.act_for_case",
                             *_BORROWS, "read"),
-            "Sponsor": ("authority.declare_governance", *_ASKS, *_DECIDES, "cases.*", "read"),
+            "Sponsor": ("authority.declare_governance", *_ASKS, *_DECIDES, *_CASES, "read"),
         }
     )  # fmt: skip
 
@@ -224,12 +226,27 @@ class Standing:
         return codes
 
 
+# Acts on what is one's own, which every person may; their rules ask whose it is.
+FREE_OF_ROLE = frozenset(
+    {
+        "authority.accept_appointment",
+        "authority.confirm_act",
+        "authority.decline_act",
+        "authority.delegate",
+        "authority.end_appointment",
+        "authority.end_delegation",
+    }
+)
+
+
 def require(standing: Standing, actor: Actor, right: str) -> Refusal | None:
     """Return why this actor may not do this now, or None. The one question of the house: not granted is denied."""
     current = standing.actors.get(actor.id)
     if current is None:
         return Refusal("authority.unknown_actor", f"{actor.name} may not act any more.",
                        "Ask an administrator for access.", "actor", actor.id)  # fmt: skip
+    if right in FREE_OF_ROLE and current.kind == "person":
+        return None
     if not standing.allows(current.roles, right):
         may = standing.who_may(right)
         return Refusal(
@@ -261,8 +278,8 @@ def role_guard(
 
 
 # What concerns no site or channel is the whole organisation's, and refused to who is scoped to a part of it; but for a
-# comment, which moves nothing and stops no clock.
-FREE_OF_SCOPE = frozenset({"cases.comment"})
+# comment, which moves nothing and stops no clock, and what is one's own.
+FREE_OF_SCOPE = frozenset({"cases.comment"}) | (FREE_OF_ROLE - {"authority.confirm_act", "authority.decline_act"})
 
 
 def scope_guard(

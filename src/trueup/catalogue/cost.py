@@ -29,6 +29,7 @@ from trueup.core.verb import (
     Statement,
     Takes,
     Verb,
+    Worth,
 )
 
 COSTS_SHOWN_MAX = 200
@@ -208,6 +209,7 @@ def _wants(state: State, command: RecordCost, policies: Policies) -> None:
 VERBS = (
     Verb(
         name="catalogue.record_cost",
+        worth=lambda state, command, events: (Worth(command.cost, command.currency),),
         command=RecordCost,
         decide=record_cost,
         wants=_wants,

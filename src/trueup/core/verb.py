@@ -331,6 +331,21 @@ class Governance(msgspec.Struct, Generic[C], frozen=True, kw_only=True):
     undo: Callable[[State, C, Policies], Command | Refusal]
 
 
+class Worth(msgspec.Struct, frozen=True):
+    """What an act is about in figures. unit: an ISO currency code, or `units`."""
+
+    amount: Decimal
+    unit: str
+
+
+class Bound(msgspec.Struct, frozen=True):
+    """How much one person may do alone, as a room's own policy says; above it somebody with one of the roles must."""
+
+    amount: Decimal
+    unit: str
+    roles: tuple[str, ...]
+
+
 class Verb(msgspec.Struct, Generic[C], frozen=True, kw_only=True):
     """One act, as the door knows it.
 
@@ -339,6 +354,8 @@ class Verb(msgspec.Struct, Generic[C], frozen=True, kw_only=True):
     touches: ids of aggregates; two commands for one are never in two batches at once in one process.
     concerns: the sites and channels it is about, on the loaded state (else those it names); who is confined to others
     is refused, and so is what concerns none. governance: what it changes that somebody has to decide.
+    worth: what it is about in figures, by the events it would give; beyond a limit a second person confirms it.
+    bound: the limit that the room's own policies set for this command.
     """
 
     name: str
@@ -351,3 +368,5 @@ class Verb(msgspec.Struct, Generic[C], frozen=True, kw_only=True):
     personal: Personal | None = None
     moves: Callable[[State, C], tuple[Movement, ...]] | None = None
     governance: Governance[C] | None = None
+    worth: Callable[[State, C, Sequence[Event]], tuple[Worth, ...]] | None = None
+    bound: Callable[[C, Policies], Bound | None] | None = None

@@ -10,7 +10,7 @@ import msgspec
 
 from trueup.core.errors import Refusal
 from trueup.core.quantity import ZERO, Quantity, plain
-from trueup.core.verb import Accepted, Body, Command, Context, Decision, Event, State, Verb
+from trueup.core.verb import Accepted, Body, Command, Context, Decision, Event, State, Verb, Worth
 from trueup.orders.channel import cancellable_until
 from trueup.orders.fulfilment_orders import FulfilmentOrders, FulfilmentReduced, Why, reduction
 from trueup.orders.hold import concerns_order
@@ -252,9 +252,22 @@ def want_cancelling(state: State, order: str) -> None:
     state.of(Supply).want_pegs(order)
 
 
+def _worth(state: State, command: CancelOrder, events: Sequence[Event]) -> tuple[Worth, ...]:
+    """Return what the order loses of its total."""
+    row = state.of(Orders).orders.get(command.order)
+    if row is None:
+        return ()
+    return tuple(
+        Worth(row.totals.total - event.totals.total, row.captured.currency)
+        for event in events
+        if isinstance(event, OrderCancelled)
+    )
+
+
 VERBS = (
     Verb(
         name="orders.cancel",
+        worth=_worth,
         command=CancelOrder,
         decide=cancel_order,
         wants=lambda state, command, policies: want_cancelling(state, command.order),

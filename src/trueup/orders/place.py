@@ -15,7 +15,7 @@ from trueup.core.fields import Value
 from trueup.core.ids import short_number
 from trueup.core.policy import Policies
 from trueup.core.quantity import ZERO, plain
-from trueup.core.verb import Accepted, Concerns, Context, Decision, Event, Personal, State, Verb
+from trueup.core.verb import Accepted, Concerns, Context, Decision, Event, Personal, State, Verb, Worth
 from trueup.orders.basket import (
     LINES_MAX,
     Basket,
@@ -376,6 +376,7 @@ def _wants(state: State, command: PlaceOrder, policies: Policies) -> None:
 VERBS = (
     Verb(
         name="orders.place",
+        worth=lambda state, command, events: (Worth(Decimal(command.discount), command.currency),),
         command=PlaceOrder,
         decide=place_order,
         wants=_wants,

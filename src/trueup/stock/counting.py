@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any, ClassVar
@@ -28,6 +28,7 @@ from trueup.core.verb import (
     Movement,
     State,
     Verb,
+    Worth,
     concerns_location,
 )
 from trueup.stock.count import without_zone
@@ -408,6 +409,18 @@ def _moves(state: State, command: CloseCount) -> tuple[Movement, ...]:
     return tuple(Movement(site, keys, "count") for site in _concerned(state, command).sites)
 
 
+def _worth(state: State, command: ApproveCount, events: Sequence[Event]) -> tuple[Worth, ...]:
+    """Return what is approved: the units by which shelf and book differ, and their cost where it is known."""
+    entries = state.of(Counts).entries(command.count)
+    approved = [entries[key][-1] for event in events if isinstance(event, CountApproved) for key in event.lines]
+    units = sum((abs(entry.units - entry.book) for entry in approved), ZERO)
+    costs: dict[str, Decimal] = {}
+    for entry in approved:
+        if entry.worth is not None:
+            costs[entry.currency] = costs.get(entry.currency, ZERO) + abs(entry.worth)
+    return (Worth(units, "units"), *(Worth(cost, currency) for currency, cost in sorted(costs.items())))
+
+
 VERBS = (
     Verb(
         name="stock.open_count",
@@ -428,6 +441,7 @@ VERBS = (
     ),
     Verb(
         name="stock.approve_count",
+        worth=_worth,
         command=ApproveCount,
         decide=approve_count,
         wants=_wants_recorded,

@@ -9,14 +9,17 @@ import msgspec
 
 from trueup.core.errors import Refusal
 from trueup.core.policy import Policies, Policy
-from trueup.core.quantity import Quantity, plain
-from trueup.core.verb import Actor
+from trueup.core.quantity import Quantity
+from trueup.core.verb import Bound
 
 Code = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
 
 
 class Reason(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One reason. account: where the difference is booked. units_max: more at once needs a person with `role_above`."""
+    """One reason. account: where the difference is booked.
+
+    units_max: more at once waits until somebody with `role_above` confirms it.
+    """
 
     account: Literal["adjustment", "scrapped", "shortage"] = "adjustment"
     units_max: Quantity | None = None
@@ -39,16 +42,20 @@ class AdjustmentReasons(Policy, frozen=True, kw_only=True):
     )
 
 
-def reason_for(policies: Policies, actor: Actor, code: str, units: Decimal) -> Reason | Refusal:
-    """Return what a reason code does. Refuses one that the policy does not know, and more than an actor may alone."""
+def reason_for(policies: Policies, code: str) -> Reason | Refusal:
+    """Return what a reason code does. Refuses one that the policy does not know."""
     reasons = policies.get(AdjustmentReasons).reasons
     reason = reasons.get(code)
     if reason is None:
         return Refusal("stock.unknown_reason", f"{code[:80]!r} is no reason to adjust stock.",
                        f"Use one of: {', '.join(sorted(reasons))}; or add it to the policy adjustment_reasons.",
                        "reason", code[:80])  # fmt: skip
-    if reason.units_max is not None and units > reason.units_max and reason.role_above not in actor.roles:
-        return Refusal("stock.adjustment_limit",
-                       f"{plain(units)} units for {code!r} are more than {plain(reason.units_max)}, which go unasked.",
-                       f"Let somebody who is {reason.role_above} post it.", "change", plain(units))  # fmt: skip
     return reason
+
+
+def alone(policies: Policies, code: str) -> Bound | None:
+    """Return how many units one person may adjust alone for this reason; above it somebody with the role confirms."""
+    reason = policies.get(AdjustmentReasons).reasons.get(code)
+    if reason is None or reason.units_max is None:
+        return None
+    return Bound(Decimal(reason.units_max), "units", (reason.role_above,))

@@ -24,6 +24,7 @@ from trueup.core.verb import (
     Movement,
     State,
     Verb,
+    Worth,
 )
 from trueup.stock.facts import (
     adjustment,
@@ -36,7 +37,7 @@ from trueup.stock.facts import (
     want_cases,
 )
 from trueup.stock.lot_state import UNIDENTIFIED, Lots
-from trueup.stock.reasons import reason_for
+from trueup.stock.reasons import alone, reason_for
 from trueup.stock.reserve import bad_line, unknown_location
 from trueup.stock.state import Bucket, Move, SafetyStockSet, Stock, StockMoved
 from trueup.stock.supply import receive_against
@@ -148,7 +149,7 @@ def adjust_stock(state: State, command: AdjustStock, context: Context) -> Decisi
         return item
     if command.change == 0:
         return bad_line("change", command.sku, command.change, item)
-    reason = reason_for(context.policies, context.actor, command.reason, abs(command.change))
+    reason = reason_for(context.policies, command.reason)
     if isinstance(reason, Refusal):
         return reason
     if command.lot is not None and item.tracking == "none":
@@ -291,6 +292,8 @@ VERBS = (
         decide=adjust_stock,
         wants=_wants_adjusted,
         moves=lambda state, command: (Movement(command.location, (command.sku,), "adjust", fact=False),),
+        worth=lambda state, command, events: (Worth(abs(command.change), "units"),),
+        bound=lambda command, policies: alone(policies, command.reason),
     ),
     Verb(
         name="stock.set_safety",

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from trueup.authority import people_read
 from trueup.authority.appoint import AcceptAppointment, Appoint, EndAppointment
+from trueup.authority.confirm import ConfirmAct, DeclineAct
 from trueup.authority.delegate import Delegate, EndDelegation
 from trueup.authority.employ import SetEmployment
+from trueup.authority.pending_state import PendingAct
 from trueup.web.api.table import Listed, Read, Write, listed
 
 WRITES: tuple[Write, ...] = (
@@ -15,6 +17,8 @@ WRITES: tuple[Write, ...] = (
     Write(method="POST", path="/v1/delegations", command=Delegate, created=""),
     Write(method="POST", path="/v1/delegations/{delegation}/end", command=EndDelegation),
     Write(method="PUT", path="/v1/actors/{actor}/employment", command=SetEmployment),
+    Write(method="POST", path="/v1/pending-acts/{act}/confirm", command=ConfirmAct),
+    Write(method="POST", path="/v1/pending-acts/{act}/decline", command=DeclineAct),
 )
 
 READS: tuple[Read, ...] = (
@@ -31,6 +35,13 @@ READS: tuple[Read, ...] = (
         query=people_read.PeopleQuery,
         returns=Listed[people_read.DelegationDetail],
         answer=lambda connection, asked: listed(people_read.delegations(connection, asked.query, asked.now)),
+    ),
+    Read(
+        path="/v1/pending-acts",
+        summary="List acts beyond their asker's limit that wait for a second person",
+        query=people_read.PeopleQuery,
+        returns=Listed[PendingAct],
+        answer=lambda connection, asked: listed(people_read.pending_acts(connection, asked.query)),
     ),
     Read(
         path="/v1/actors/{actor}/employment",

@@ -32,6 +32,15 @@ PAYMENT = {
     "partially_refunded": Word("partly refunded", "warn"),
     "refunded": Word("refunded", "warn"),
 }
+BREACH = {
+    "failing": Word("fails", "warn"),
+    "initiated": Word("measures initiated", "info"),
+    "contained": Word("contained", "bad"),
+    "lifted": Word("lifted for a while", "warn"),
+    "passed": Word("passes again"),
+    "withdrawn": Word("rule withdrawn", "quiet"),
+}
+CONTAINMENT = {"none": Word("only a case", "quiet"), "quarantine_item": Word("not allocated", "warn")}
 HOLD = {"clear": Word("no hold", "quiet"), "held": Word("held", "bad")}
 CASE = {"open": Word("open", "bad"), "acted": Word("acted", "info"), "closed": Word("closed", "quiet"),
         "merged": Word("part of another", "quiet")}  # fmt: skip
@@ -170,6 +179,8 @@ TABLES = {
     "part": PART,
     "sourced": SOURCED,
     "sourced_when": SOURCED_WHEN,
+    "breach": BREACH,
+    "containment": CONTAINMENT,
     "freeze": FREEZE,
     "feed": FEED,
     "bucket": BUCKET,
@@ -308,6 +319,8 @@ EVENTS = {
     "authority.delegated": "Delegated until a date",
     "authority.delegation_ended": "Delegation ended early",
     "authority.employment_set": "Employer and contract recorded",
+    "authority.act_held": "Act beyond a limit waits for a second person",
+    "authority.act_settled": "Waiting act confirmed or declined",
     "authority.governance_declared": "Governance declared",
     "authority.change_proposed": "Change proposed",
     "authority.change_edited": "Change edited: approvals start again",
@@ -317,6 +330,14 @@ EVENTS = {
     "authority.change_reverted": "Change rolled back",
     "authority.change_reviewed": "Emergency reviewed",
     "authority.change_escalated": "Unreviewed emergency stays, at a price",
+    "authority.writer_assigned": "Writer assigned to a cohort",
+    "authority.writer_ended": "Writer's period ended",
+    "authority.override_asked": "Override asked for",
+    "authority.override_granted": "Override granted",
+    "authority.override_declined": "Override declined",
+    "authority.override_ended": "Override given back",
+    "authority.override_used": "Override let it pass",
+    "authority.override_noticed": "End of an override noticed",
     "authority.node_set": "Organisation changed",
     "authority.node_removed": "Part of the organisation removed",
 }

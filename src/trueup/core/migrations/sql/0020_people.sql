@@ -44,3 +44,23 @@ create table employment (
 select govern('appointment', 'insert, update');
 select govern('delegation', 'insert, update');
 select govern('employment', 'insert, update');
+
+-- Acts beyond their asker's limit, which a second person confirms or somebody declines.
+create table pending_act (
+    id text collate "C" primary key,
+    verb text not null,
+    body text not null,
+    asker text not null,
+    amount numeric not null,
+    unit text not null,
+    limit_amount numeric not null check (amount > limit_amount),
+    roles text[] not null check (cardinality(roles) > 0),
+    at timestamptz not null,
+    settled_at timestamptz,
+    settled_by text,
+    confirmed boolean,
+    check ((settled_at is null) = (settled_by is null)),
+    check ((settled_at is null) = (confirmed is null))
+);
+create index pending_act_waits on pending_act (id) where settled_at is null;
+select govern('pending_act', 'insert, update');
