@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import structlog
 
-from trueup.authority import change_due, drift, employ, safe_action
+from trueup.authority import change_due, drift, employ, overrides, safe_action
 from trueup.authority.for_case import people_to_tell
 from trueup.authority.standing import SYSTEM
 from trueup.cases import notices

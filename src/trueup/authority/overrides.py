@@ -212,7 +212,8 @@ def grant_override(state: State, command: GrantOverride, context: Context) -> De
     refusal = _not_decider(state, override, context)
     if refusal is not None:
         return refusal
-    event = OverrideGranted(override=override.id, by=context.actor.id, at=context.now)
+    role = decider(override, _open(state), context.policies.get(Overriding), context.now)
+    event = OverrideGranted(override=override.id, role=role, by=context.actor.id, at=context.now)
     result = {"override": override.id, "life": "active", "expires_at": override.expires_at.isoformat()}
     return Accepted([event], override.id, result)
 
@@ -231,7 +232,10 @@ def decline_override(state: State, command: DeclineOverride, context: Context) -
         refusal = _not_decider(state, override, context)
         if refusal is not None:
             return refusal
-    event = OverrideDeclined(override=override.id, words=command.reason, by=context.actor.id, at=context.now)
+    role = decider(override, _open(state), context.policies.get(Overriding), context.now)
+    event = OverrideDeclined(
+        override=override.id, role=role, words=command.reason, by=context.actor.id, at=context.now
+    )
     return Accepted([event], override.id, {"override": override.id, "life": "declined"})
 
 

@@ -59,7 +59,7 @@ class Override(msgspec.Struct, frozen=True, kw_only=True):
         return "expired" if now >= self.expires_at else "active"
 
     def owed(self, now: datetime) -> Decimal:
-        """Return what it has cost until now: its price for each begun part of a day since it was granted."""
+        """Return what it has cost until now: its price for each day, and part of a day, since it was granted."""
         if self.granted_at is None:
             return ZERO
         until = min(at for at in (now, self.expires_at, self.ended_at) if at is not None)
@@ -83,21 +83,23 @@ class OverrideAsked(Event, frozen=True, kw_only=True):
 
 
 class OverrideGranted(Event, frozen=True, kw_only=True):
-    """It holds from now until it expires."""
+    """It holds from now until it expires. role: whose decision it was."""
 
     name = "authority.override_granted"
     about = "override"
     override: str
+    role: str
     by: str
     at: datetime
 
 
 class OverrideDeclined(Event, frozen=True, kw_only=True):
-    """It was not granted."""
+    """It was not granted. role: whose decision it was."""
 
     name = "authority.override_declined"
     about = "override"
     override: str
+    role: str
     words: str
     by: str
     at: datetime

@@ -130,7 +130,7 @@ class RefusedCommand(msgspec.Struct, frozen=True, kw_only=True):
     body: bytes
 
 
-_ID = re.compile(r"[a-z]{2,5}_[0-9a-zA-Z]{1,60}")
+_ID = re.compile(r"(?!per_)[a-z]{2,5}_[0-9a-zA-Z]{1,60}")
 
 
 def words(stop: Refusal | SetAside) -> str:
@@ -139,7 +139,10 @@ def words(stop: Refusal | SetAside) -> str:
 
 
 def subject_of(command: Command) -> str:
-    """Return the first id that a command names in a field of its own; what makes something new names none."""
+    """Return the first id that a command names in a field of its own; what makes something new names none.
+
+    Personal words stand there as the id of their own, which is another one each time.
+    """
     values = (getattr(command, name) for name in command.__struct_fields__)
     return next((value for value in values if type(value) is str and _ID.fullmatch(value)), "")
 

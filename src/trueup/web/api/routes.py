@@ -40,7 +40,17 @@ from trueup.stock.count import CountStock
 from trueup.stock.receive import AdjustStock, ReceiveStock, SetSafetyStock
 from trueup.stock.reserve import ReleaseReservation, ReserveStock
 from trueup.stock.supply import CancelSupply, ExpectSupply, RescheduleSupply
-from trueup.web.api import capture, governance, master_data, migrations, people, sourcing, stock_control, stock_depth
+from trueup.web.api import (
+    capture,
+    governance,
+    guards,
+    master_data,
+    migrations,
+    people,
+    sourcing,
+    stock_control,
+    stock_depth,
+)
 from trueup.web.api import cases as case_rows
 from trueup.web.api.table import COUNT_BYTES_MAX, Asked, Listed, OnePage, Read, Write, listed
 
@@ -192,6 +202,7 @@ WRITES: tuple[Write, ...] = (
     Write(method="POST", path="/v1/policies", command=PublishPolicy, created=""),
     *case_rows.WRITES,
     *governance.WRITES,
+    *guards.WRITES,
     *master_data.WRITES,
     *people.WRITES,
     *capture.WRITES,
@@ -434,6 +445,7 @@ READS: tuple[Read, ...] = (
     ),
     *case_rows.READS,
     *governance.READS,
+    *guards.READS,
     *master_data.READS,
     *people.READS,
     *capture.READS,
