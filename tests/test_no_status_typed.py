@@ -149,6 +149,7 @@ def test_the_control_a_statement_that_writes_a_status_is_found(statement: str):
 
 # Where a shipped state's name stands for something else, and for what. A file that is not here says no such word.
 OTHER_MEANINGS: dict[str, dict[str, str]] = {
+    "catalogue/readiness.py": {"draft": "the step of readiness before the first"},
     "orders/advance.py": {"cancelled": "a business event", "sourced": "a business event"},
     "orders/cancel.py": {"cancelled": "a business event, and why claims ended", "sourced": "a business event"},
     "orders/draft.py": {"draft": "the id of a draft in an answer", "cancelled": "a business event"},
