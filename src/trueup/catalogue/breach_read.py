@@ -10,7 +10,9 @@ import msgspec
 
 from trueup.catalogue.breach import KEYS_MAX, CheckContract
 from trueup.catalogue.breach_state import COLUMNS, Breach, bites
-from trueup.catalogue.contract import Contract, EntityName, rules_of
+from trueup.catalogue.contract import Containment, Contract, EntityName, in_words, rules_of
+from trueup.catalogue.contract_odcs import exported, not_run
+from trueup.catalogue.contract_yaml import write_yaml
 from trueup.catalogue.quarantine import Contain
 from trueup.core import json
 from trueup.core.database import Connection
@@ -74,6 +76,31 @@ class RuleResult(msgspec.Struct, frozen=True):
     since: datetime
     due_at: datetime
     case: str
+
+
+class RuleRow(msgspec.Struct, frozen=True):
+    """One rule as it is run: what it asks for in words, and its last result; None where it passes on every key."""
+
+    name: str
+    entity: EntityName
+    asks: str
+    severity: int
+    containment: Containment
+    result: RuleResult | None
+
+
+class ContractDetail(msgspec.Struct, frozen=True):
+    """One contract in force. document: as its policy has it; not_run: rules written for other engines, as they came.
+
+    odcs: the whole as an ODCS 3.1 document, in YAML.
+    """
+
+    name: str
+    version: int
+    document: dict[str, Any]
+    rules: tuple[RuleRow, ...]
+    not_run: tuple[str, ...]
+    odcs: str
 
 
 BreachPage = Page[BreachRow]
@@ -140,6 +167,21 @@ async def contracts_published(connection: Connection) -> list[tuple[str, int, Co
     return [
         (name, version, json.decode(bytes(document), Contract)) for name, version, document in await rows.fetchall()
     ]
+
+
+async def contract(connection: Connection, name: str, now: datetime) -> ContractDetail | None:
+    """Return one contract with its rules' last results, or None."""
+    published = {known: (version, document) for known, version, document in await contracts_published(connection)}
+    if name not in published:
+        return None
+    version, document = published[name]
+    last = await results(connection, name, now)
+    rules = tuple(
+        RuleRow(rule.name, rule.entity, in_words(rule.check), rule.severity, rule.containment, last.get(rule.name))
+        for rule in rules_of(document)
+    )
+    text = write_yaml(exported(name, document))
+    return ContractDetail(name, version, json.to_plain(document), rules, not_run(document), text)
 
 
 async def checks_of(connection: Connection, name: str, contract: Contract | None) -> list[CheckContract]:

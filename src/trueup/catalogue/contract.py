@@ -227,6 +227,24 @@ def fault_of(check: RowCheck, row: Row, now: datetime) -> str | None:
     return _out_of_range(check, value, shown) if check.kind == "range" else None
 
 
+def in_words(check: RowCheck) -> str:
+    """Return what a check asks for, as people read it."""
+    asked = {
+        "required": f"{check.field} has a value",
+        "unique": f"{check.field} is no other row's",
+        "pattern": f"{check.field} matches {check.pattern}",
+        "one_of": f"{check.field} is one of {', '.join(check.values)}",
+        "fresh": f"written in the last {check.hours} h",
+    }.get(check.kind, "")
+    if check.kind == "range":
+        least, most = check.minimum, check.maximum
+        asked = f"{check.field} is " + " and ".join(
+            part for part in (f"{least:f} or more" if least is not None else "",
+                              f"{most:f} or less" if most is not None else "") if part
+        )  # fmt: skip
+    return f"{asked}, where {check.when.field} is {' or '.join(check.when.values)}" if check.when is not None else asked
+
+
 def _stale(check: RowCheck, row: Row, now: datetime) -> str | None:
     assert check.hours is not None
     if row.written_at is None or now - row.written_at <= timedelta(hours=check.hours):

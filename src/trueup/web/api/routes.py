@@ -42,6 +42,7 @@ from trueup.stock.reserve import ReleaseReservation, ReserveStock
 from trueup.stock.supply import CancelSupply, ExpectSupply, RescheduleSupply
 from trueup.web.api import (
     capture,
+    contracts,
     governance,
     guards,
     master_data,
@@ -205,6 +206,7 @@ WRITES: tuple[Write, ...] = (
     *guards.WRITES,
     *master_data.WRITES,
     *people.WRITES,
+    *contracts.WRITES,
     *capture.WRITES,
     *sourcing.WRITES,
     *stock_depth.WRITES,
@@ -448,6 +450,7 @@ READS: tuple[Read, ...] = (
     *guards.READS,
     *master_data.READS,
     *people.READS,
+    *contracts.READS,
     *capture.READS,
     *sourcing.READS,
     *stock_depth.READS,

@@ -14,6 +14,7 @@ from trueup.web.console.pages import (
     brokering,
     cases,
     changes,
+    contracts,
     counts,
     feeds,
     freezes,
@@ -41,7 +42,7 @@ from trueup.web.sessions import only_signed_in
 
 BODY_BYTES_MAX = 1_000_000
 _PAGES = (
-    overview, order_entry, orders, holds, sourcing, brokering, stock, freezes, feeds, transfers, counts, items, cases,
+    overview, order_entry, orders, holds, sourcing, brokering, stock, freezes, feeds, transfers, counts, items, contracts, cases,
     stock_item, lots, supplies, pools, promises,
     migrations, journal, actors, changes, organisation, policies,
 )  # fmt: skip

@@ -1,0 +1,143 @@
+"""Data contracts and their breaches: what master data must hold, what fails, what it costs, what applies itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from litestar import Request, Response, get, post
+from litestar.params import FromPath
+
+from trueup.cases import read as cases
+from trueup.catalogue import breach_read
+from trueup.catalogue.breach_read import BreachQuery
+from trueup.catalogue.contract_import import ImportContract
+from trueup.catalogue.quarantine import ReleaseContainment
+from trueup.core.errors import Refusal
+from trueup.oversight import breach_exposure
+from trueup.web.console.visit import Visit, enter, unknown
+
+_SHOWN = 50
+
+
+@get("/contracts")
+async def list_contracts(request: Request[Any, Any, Any]) -> Response[Any]:
+    """Show the contracts with what fails, and the form that imports one."""
+    return await _list_page(await enter(request))
+
+
+@post("/contracts/import")
+async def import_contract(request: Request[Any, Any, Any]) -> Response[Any]:
+    """Import a contract from the text of an ODCS document."""
+    visit = await enter(request)
+    form = await visit.form()
+    body = {name: form.get(name, "").strip() for name in ("name", "document", "reason")}
+    outcome = await visit.submit(ImportContract, body, form)
+    if outcome.refusal is not None:
+        return await _list_page(visit, outcome.refusal, form)
+    return visit.done(visit.path_of("contracts", body["name"]), form)
+
+
+@get("/contracts/{contract:str}")
+async def show_contract(request: Request[Any, Any, Any], contract: FromPath[str]) -> Response[Any]:
+    """Show one contract: its rules with their last results, its document, and the keys that fail."""
+    visit = await enter(request)
+    query = BreachQuery(contract=contract, rule=visit.params.get("rule"), cursor=visit.params.get("cursor"))
+    async with visit.reading() as connection:
+        found = await breach_read.contract(connection, contract, visit.now)
+        if found is None:
+            raise unknown(f"There is no contract {contract!r}.")
+        failing = await breach_read.breaches(connection, query, visit.now)
+    return await visit.show(
+        "contract.html",
+        section="/items",
+        title=f"Contract {contract}",
+        contract=found,
+        document=found.document,
+        failing=failing.items,
+        next=failing.next,
+    )
+
+
+@get("/contracts/{contract:str}/odcs.yaml")
+async def export_contract(request: Request[Any, Any, Any], contract: FromPath[str]) -> Response[str]:
+    """Send the contract as a file."""
+    visit = await enter(request)
+    async with visit.reading() as connection:
+        found = await breach_read.contract(connection, contract, visit.now)
+    if found is None:
+        raise unknown(f"There is no contract {contract!r}.")
+    headers = {"content-disposition": 'attachment; filename="contract.odcs.yaml"', "cache-control": "no-store"}
+    return Response(found.odcs, media_type="application/yaml; charset=utf-8", headers=headers)
+
+
+@get("/breaches/{case:str}")
+async def show_breach(request: Request[Any, Any, Any], case: FromPath[str]) -> Response[Any]:
+    """Show the breach of one rule: the orders it touches, the money at stake, the keys, the clock, the containment."""
+    return await _breach_page(await enter(request), case)
+
+
+@post("/breaches/{case:str}/release")
+async def release(request: Request[Any, Any, Any], case: FromPath[str]) -> Response[Any]:
+    """Lift the containment for some hours."""
+    visit = await enter(request)
+    form = await visit.form()
+    body: dict[str, Any] = {
+        "case": case,
+        "keys": form.get("keys", "").split(),
+        "hours": int(hours) if (hours := form.get("hours", "").strip()).isdecimal() else hours,
+        "reason": form.get("reason", "").strip(),
+    }
+    outcome = await visit.submit(ReleaseContainment, body, form)
+    if outcome.refusal is not None:
+        return await _breach_page(visit, case, outcome.refusal, form)
+    return visit.done(f"/breaches/{case}", form)
+
+
+async def _list_page(
+    visit: Visit, refusal: Refusal | None = None, entered: dict[str, str] | None = None
+) -> Response[Any]:
+    async with visit.reading() as connection:
+        found = await breach_read.contracts(connection, visit.now)
+    return await visit.show(
+        "contracts.html",
+        section="/items",
+        title="Data contracts",
+        contracts=found,
+        refusal=refusal,
+        entered=entered or {},
+    )
+
+
+async def _breach_page(
+    visit: Visit, case: str, refusal: Refusal | None = None, entered: dict[str, str] | None = None
+) -> Response[Any]:
+    async with visit.reading() as connection:
+        known = await cases.case(connection, case, visit.now, visit.standing.policies)
+        if known is None or known.summary.kind != "contract_breach":
+            raise unknown(f"There is no breach {case!r}.")
+        query = BreachQuery(case=case, ended=bool(visit.flag("ended")), cursor=visit.params.get("keys"))
+        keys = await breach_read.breaches(connection, query, visit.now)
+        entity, subjects = await breach_exposure.failing(connection, case)
+        stake = await breach_exposure.stake(connection, entity, subjects, visit.now)
+        orders = await breach_exposure.touched(
+            connection, entity, subjects, visit.now, visit.params.get("cursor"), _SHOWN
+        )
+    return await visit.show(
+        "breach.html",
+        section="/cases",
+        title=known.summary.title,
+        case=known.summary,
+        keys=keys.items,
+        next_keys=keys.next,
+        failing=len(subjects),
+        stake=stake,
+        orders=orders.items,
+        next=orders.next,
+        first=keys.items[0].breach if keys.items else None,
+        contained=any(row.stage == "contained" for row in keys.items),
+        refusal=refusal,
+        entered=entered or {},
+    )
+
+
+routes = [list_contracts, import_contract, show_contract, export_contract, show_breach, release]
