@@ -31,6 +31,7 @@ WHAT_IT_IS = {
     ("stock_movement", "from_account"): "an account of the ledger; a movement is appended, never changed",
     ("stock_movement", "to_account"): "an account of the ledger; a movement is appended, never changed",
     ("stock_pool", "mode"): "ring-fence or cap",
+    ("writer_rule", "entity"): "order, item, customer or stock",
     ("stock_freeze", "mode"): "what the freeze does to movements",
     ("stock_feed", "kind"): "snapshot or delta",
     ("stock_feed_row_quarantined", "settled"): "what somebody did about it, beside when; empty until then",
