@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import structlog
 
-from trueup.authority import change_due, drift, employ, overrides, safe_action
+from trueup.authority import change_due, drift, employ, overrides, safe_action, stalemate
 from trueup.authority.for_case import people_to_tell
 from trueup.authority.standing import SYSTEM
 from trueup.cases import notices
@@ -66,6 +66,7 @@ NOTICES: tuple[Notice, ...] = (
     Notice("notice_contracts", "*/15 * * * *", employ.due_contracts),
     Notice("notice_overrides", "*/15 * * * *", overrides.due_overrides),
     Notice("apply_changes", "* * * * *", change_due.due_to_apply),
+    Notice("note_undecided", "*/15 * * * *", stalemate.due_undecided),
     Notice("watch_changes", "*/5 * * * *", watch.due_rollbacks),
     Notice("report_drift", "* * * * *", drift.due_drifts),
     Notice("take_safe_actions", "* * * * *", safe_action.due_safe_actions),

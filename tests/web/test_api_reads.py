@@ -171,8 +171,8 @@ async def test_a_head_without_end_is_cut_off(client: Client) -> None:
 async def test_a_policy_is_read_as_shipped_and_as_published(client: Client) -> None:
     assert (await client.get("/v1/policies")).body["items"] == []
     kind = (await client.get("/v1/policies/ladder")).body
-    assert (kind["shipped"], kind["versions"]) == ({"hours": {"1": 1, "2": 24, "3": 48, "4": 72}}, [])
-    document = {"hours": {**kind["shipped"]["hours"], "2": 8}}
+    assert (kind["shipped"]["pause_hours"], kind["versions"]) == (24, [])
+    document = {**kind["shipped"], "pause_hours": 8}
     body = {"policy_kind": "ladder", "policy_name": "default", "document": document, "reason": "sooner"}
     assert (await client.post("/v1/policies", body, by=ADMINISTRATOR)).status == 201
     listed = (await client.get("/v1/policies")).body["items"]

@@ -233,7 +233,9 @@ async def test_a_case_is_opened_acted_on_and_closed(client: Client, door: Door) 
     assert (await client.post(f"/v1/cases/{case}/comment", {"text": "looking"})).status == 200
     early = {"root_cause": "software", "note": "fixed"}
     expect_problem(await client.post(f"/v1/cases/{case}/close", early), 422, "cases.not_acted")
-    assert (await client.post(f"/v1/cases/{case}/act", {"effect": order, "note": "called"})).status == 200
+    held = await client.post(f"/v1/orders/{order}/holds", {"type": "manual", "reason": "looking"})
+    assert held.status == 201, held.body
+    assert (await client.post(f"/v1/cases/{case}/act", {"effect": order, "note": "held"})).status == 200
     assert (await client.post(f"/v1/cases/{case}/close", early)).status == 200
     detail = (await client.get(f"/v1/cases/{case}")).body
     assert detail["summary"]["status"] == "closed"

@@ -20,6 +20,7 @@ from trueup.core.clock import TurnedClock
 from trueup.core.door import Door
 from trueup.core.money import Amount
 from trueup.core.quantity import Quantity
+from trueup.orders.hold import PlaceHold
 from trueup.orders.place import PlaceLine, PlaceOrder
 from trueup.orders.record import RecordedLine, RecordOrder
 from trueup.parties.record import RecordCustomer
@@ -264,7 +265,11 @@ async def test_a_comment_stops_no_clock_and_closing_needs_an_act(
     closed = await planner.fill_in(page, f"{page}/close", root_cause="software", note="x")
     assert closed.status == 422
     assert "Nothing was done about case" in closed.text
-    acted = await planner.fill_in(page, f"{page}/act", effect=order, note="Corrected the total.")
+    before = await planner.fill_in(page, f"{page}/act", effect=order, note="It was placed.")
+    assert before.status == 422, "what happened before the case is no act on it"
+    held = PlaceHold(order=order, type="manual", reason="look")
+    assert (await door.submit(SYSTEM, held, "hold")).status == "applied"
+    acted = await planner.fill_in(page, f"{page}/act", effect=order, note="Held until the total is right.")
     assert acted.status == 200
     closed = await planner.fill_in(page, f"{page}/close", root_cause="software", note="Settled.")
     assert "software: our own fault" in closed.text

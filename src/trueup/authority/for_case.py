@@ -1,4 +1,4 @@
-"""Act for a case with the authority that its ladder gives: at each rung a role may do what its own rights do not let it.
+"""Act for a case with the authority that its ladder gives: a rung lets a role do what its own rights do not.
 
 The rights are the rung's, for this case alone, from the moment the rung was reached until the case ends; whoever is on
 call has them too. What is carried out is an act like any other, decided by its own rule, and counts as one on the case.
@@ -12,14 +12,16 @@ from typing import Annotated, Any
 
 import msgspec
 
-from trueup.authority.standing import Standing
+from trueup.authority.standing import ROLES, Standing
 from trueup.cases.act import find_open
 from trueup.cases.case import Case, CaseActed
 from trueup.cases.ladder import CARRIERS
+from trueup.cases.notices import Person
 from trueup.cases.own import AssignCase
 from trueup.cases.standing import CaseState, RungState, documents_of, stands
 from trueup.cases.state import Cases
 from trueup.core.carry import Carried, Opened, Verbs, opened, readable, then_want, want
+from trueup.core.database import Connection
 from trueup.core.errors import Refusal
 from trueup.core.policy import Policies
 from trueup.core.verb import (
@@ -65,19 +67,31 @@ def for_case_guard(
     """
     if isinstance(command, AssignCase) and command.person is not None:
         person = standing.actors.get(command.person)
-        if person is None or person.kind != "person":
-            return Refusal("cases.unknown_person", f"{command.person!r} is no active person.",
+        if person is None or person.kind != "person" or not standing.allows(person.roles, "cases.act"):
+            return Refusal("cases.unknown_person", f"{command.person!r} is no active person who may act on a case.",
                            "Look the id up in the list of people.", "person", command.person)  # fmt: skip
     if not isinstance(command, ActForCase):
         return None
     case = find_open(state, command.case)
     if isinstance(case, Refusal):
         return case
-    current = standing.actors.get(actor.id, actor)
+    current = standing.present(actor, now)
     where = stands(case, standing.policies, now)
     if right_by_rung(where, current, command.act.verb) is not None:
         return None
     return _not_yet(where, current, command.act.verb)
+
+
+async def people_to_tell(connection: Connection, standing: Standing, now: datetime) -> dict[str, list[Person]]:
+    """Return who has an e-mail address, by each role they hold now, and each alone by id."""
+    rows = await connection.execute(
+        "select id, name, email from actor where active and kind = 'person' and email is not null order by id"
+    )
+    known = {id_: Person(id_, name, email) for id_, name, email in await rows.fetchall()}
+    found = {id_: [person] for id_, person in known.items()}
+    for role in ROLES:
+        found[role] = [known[id_] for id_ in dict.fromkeys(standing.holders(role, None, now)) if id_ in known]
+    return found
 
 
 def right_by_rung(state: CaseState, actor: Actor, verb: str) -> RungState | None:
@@ -159,7 +173,7 @@ def _acting(verbs: Verbs) -> Verb[ActForCase]:
 
 def _safe_action(verbs: Verbs) -> Verb[TakeSafeAction]:
     def take_safe_action(state: State, command: TakeSafeAction, context: Context) -> Decision:
-        """Carry out the safe action of the last rung for each subject; those that a rule refuses are told in the result.
+        """Carry out the safe action of the last rung for each subject; what a rule refuses is told in the result.
 
         It ends as merged where somebody acted before. Refuses anybody but Trueup itself, a case that ended, a rung that
         is not reached, and acts that are not the rung's. Acts of one command do not see one another.
@@ -215,7 +229,8 @@ def _not_carried(found: Opened) -> Refusal | None:
     personal = found.verb.personal
     if personal is not None and getattr(found.command, personal.field) is not None:
         return Refusal("cases.personal", f"{found.verb.name} brings personal words, which are kept apart.",
-                       "Somebody whose role has the right can do it directly.", f"act.command.{personal.field}")  # fmt: skip
+                       "Somebody whose role has the right can do it directly.",
+                       f"act.command.{personal.field}")  # fmt: skip
     return None
 
 

@@ -37,9 +37,10 @@ class Pause(msgspec.Struct, frozen=True):
 class Case(msgspec.Struct, frozen=True, kw_only=True):
     """One exception. price_per_hour: what it costs while nobody acts, in `currency`; subjects: how many it concerns.
 
-    clock_from: since when its clock counts; None is since it was opened, as it is for `priced_since`. ladder, ladder_version, calendar_version: the
-    documents it was opened under. due_at: when its first rung is reached. price_microseconds: price times time up to
-    `priced_since`, per hour and in microseconds, so that nothing is rounded before it is read. reopened: how often.
+    clock_from: since when its clock counts; None is since it was opened, as it is for `priced_since`. ladder,
+    ladder_version, calendar_version: the documents it was opened under. due_at: when its first rung is reached.
+    price_microseconds: price times time up to `priced_since`, per hour and in microseconds, so that nothing is rounded
+    before it is read. reopened: how often.
     """
 
     id: str

@@ -138,7 +138,7 @@ def _faults_of(steps: Steps, where: str, known: Known) -> list[Fault]:
         before = steps.rungs[:number]
         if before and rung.after_minutes <= before[-1].after_minutes:
             faults.append(Fault(f"{at}.after_minutes", str(rung.after_minutes),
-                                f"it comes after a rung of {before[-1].after_minutes} minutes, so it must be later"))  # fmt: skip
+                                f"the rung before it is at {before[-1].after_minutes}; it must be later"))  # fmt: skip
         if rung.role in [earlier.role for earlier in before[:-1]] and before[-1].role != rung.role:
             faults.append(Fault(f"{at}.role", rung.role, "the ladder comes back to a role it had left: a cycle"))
         if known.roles and rung.role not in known.roles:
@@ -209,7 +209,7 @@ class Slot(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 
 
 class Rota(Policy, frozen=True, kw_only=True):
-    """Who is on call in each minute of a week: slots, in their order, that follow one another without hole or overlap."""
+    """Who is on call in each minute of a week: slots that follow one another without hole or overlap."""
 
     kind: ClassVar[str] = "rota"
     unreplayed: ClassVar[str] = "a rota says who is called, not what becomes of an order"
@@ -242,9 +242,7 @@ class Rota(Policy, frozen=True, kw_only=True):
             if slot.minutes < apart:
                 faults.append(Fault(f"slots[{number}]", ends, f"a hole: nobody is on call from {ends} to {begins}"))
             elif slot.minutes > apart:
-                faults.append(
-                    Fault(f"slots[{number}]", ends, f"an overlap: the next slot begins {begins}, before it ends")
-                )
+                faults.append(Fault(f"slots[{number}]", ends, f"an overlap: the next begins {begins}, before it ends"))
         return faults
 
     def on_call(self, moment: datetime) -> Slot:

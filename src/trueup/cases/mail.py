@@ -104,7 +104,7 @@ def _message(settings: MailSettings, mail: Mail) -> EmailMessage:
 
 
 def _dotted(data: bytes) -> bytes:
-    """Return the message with its lines that begin with a dot doubled, and the dot that ends it. Source: RFC 5321, 4.5.2."""
+    """Return the message with the dots that begin lines doubled, and the one that ends it. Source: RFC 5321, 4.5.2."""
     body = data if data.endswith(b"\r\n") else data + b"\r\n"
     lines = (b"." + line if line.startswith(b".") else line for line in body.split(b"\r\n"))
     return b"\r\n".join(lines) + b".\r\n"

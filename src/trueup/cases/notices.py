@@ -1,8 +1,8 @@
 """Who is told of a case and its rungs: once per case, step and person, by e-mail.
 
 `look` finds what is due by `case_watch` and writes the notices down, with the true times; `send_due` sends them. The
-send key `case/round/step/recipient` is the row's own, so that two workers, or one that was dead for days, tell once. What
-became of a message whose answer was lost is *unknown*: it is shown, and not sent again.
+send key `case/round/step/recipient` is the row's own, so that two workers, or one that was dead for days, tell once.
+What became of a message whose answer was lost is *unknown*: it is shown, and not sent again.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ LOOKED_AT_MAX = 1000
 SENT_AT_ONCE = 50
 TRIES_MAX = 8
 CLAIM_MINUTES = 10
+STAND_IN = ("Sponsor", "Administrator")
 _CASE = ", ".join(f"c.{name}" for name in TYPES)
 NoticeStatus = Literal["queued", "sending", "sent", "unknown", "failed"]
 
@@ -116,7 +117,8 @@ async def look(connection: Connection, now: datetime, policies: Policies, people
 def _notices_of(case: Case, state: CaseState, now: datetime, people: People) -> list[tuple[Any, ...]]:
     queued = []
     for due in _due(case, state, now):
-        told = people.get(due.person or "") or people.get(due.role, ())
+        # Somebody is told: where a role is vacant, who stands in for it.
+        told = next((found for name in (due.person or "", due.role, *STAND_IN) if (found := people.get(name))), ())
         for person in told:
             key = f"{case.id}/{case.reopened}/{due.step}/{person.id}"
             id_ = "not_" + hashlib.sha256(key.encode()).hexdigest()[:32]
@@ -157,7 +159,8 @@ def _body(case: Case, state: CaseState, due: _Due, now: datetime) -> str:
 async def _queue(connection: Connection, rows: list[tuple[Any, ...]]) -> None:
     columns = [list(column) for column in zip(*rows, strict=True)] or [[] for _ in range(10)]
     await connection.execute(
-        """insert into notice (id, case_id, round, step, recipient, address, reached_at, subject, body, queued_at, try_at)
+        """insert into notice (id, case_id, round, step, recipient, address, reached_at, subject, body, queued_at,
+            try_at)
         select *, n.queued_at from unnest(%s::text[], %s::text[], %s::int[], %s::text[], %s::text[], %s::text[],
             %s::timestamptz[], %s::text[], %s::text[], %s::timestamptz[]) as n (id, case_id, round, step, recipient,
             address, reached_at, subject, body, queued_at) on conflict do nothing""",
@@ -166,7 +169,7 @@ async def _queue(connection: Connection, rows: list[tuple[Any, ...]]) -> None:
 
 
 async def send_due(connection: Connection, now: Callable[[], datetime], settings: MailSettings) -> int:
-    """Send what is queued; return how many were tried. Each is claimed first, and what a dead worker claimed is unknown.
+    """Send what is queued; return how many were tried. Each is claimed first; what a dead worker claimed is unknown.
 
     A message that was certainly not taken is tried again later, at most TRIES_MAX times in all.
     """

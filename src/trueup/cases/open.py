@@ -67,7 +67,7 @@ def open_case(state: State, command: OpenCase, context: Context) -> Decision:
         subjects=command.subjects,
         price_per_hour=command.price_per_hour,
         currency=command.currency,
-        source=command.source,
+        source=command.source or None,
     )
     case = events[-1].subject
     return Accepted(events, case, {"case": case, "opened": isinstance(events[0], CaseOpened),
@@ -106,7 +106,7 @@ def case_events(
                 events.append(CaseGrew(case=opened.case.id, subjects=tuple(subjects), at=context.now))
             return events
         events.append(_reopening(known, context))
-    priced = price_per_hour if source is not None else None
+    priced = price_per_hour if source is not None or price_per_hour else None
     events.append(CaseGrew(case=known.id, subjects=tuple(subjects), at=context.now, price_per_hour=priced,
                            source=source))  # fmt: skip
     return events

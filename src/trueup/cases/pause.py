@@ -60,7 +60,8 @@ def pause_case(state: State, command: PauseCase, context: Context) -> Decision:
                        "Assign it to somebody; then somebody else can pause it.", "case", case.id)  # fmt: skip
     if case.assignee == context.actor.id:
         return Refusal("cases.own_pause", "Who owns a case does not pause it.",
-                       "Ask somebody else who may pause cases, with your reason.", "actor", context.actor.id)  # fmt: skip
+                       "Ask somebody else who may pause cases, with your reason.", "actor",
+                       context.actor.id)  # fmt: skip
     if command.minutes > standing.pause_left_minutes:
         return Refusal("cases.pause_budget",
                        f"{standing.pause_left_minutes} minutes of this case's budget for pauses are left.",

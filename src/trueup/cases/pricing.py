@@ -9,7 +9,6 @@ has confirmed, and say so (`default`), until a policy `case_pricing` names those
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from decimal import Decimal
 from typing import Any, ClassVar
 
@@ -25,6 +24,8 @@ from trueup.core.quantity import ZERO
 from trueup.core.verb import Accepted, Command, Context, Decision, State, Verb
 
 FORMULA = "value of the orders it touches x margin x share of orders lost per day of delay, per 24 hours"
+COUNTED = "priced_subjects"
+"""Where a case's source keeps how many subjects its price is of; another number asks for another price."""
 _RATE = Decimal("0.000001")
 
 
@@ -54,11 +55,11 @@ class CasePricing(Policy, frozen=True, kw_only=True):
 
 
 class AtStake(msgspec.Struct, frozen=True):
-    """An order that a case touches: its id, total, and currency."""
+    """Orders that a case touches, of one currency: how many, and their totals together."""
 
-    order: str
-    total: Decimal
     currency: str
+    orders: int
+    value: Decimal
 
 
 class Priced(msgspec.Struct, frozen=True):
@@ -69,46 +70,46 @@ class Priced(msgspec.Struct, frozen=True):
     source: dict[str, Any]
 
 
-def price_of(orders: Sequence[AtStake], policy: CasePricing, version: int) -> Priced | None:
+def price_of(touched: Sequence[AtStake], policy: CasePricing, *, confirmed: bool) -> Priced | None:
     """Return the price of the orders in the currency that most of them are in; None without orders.
 
-    Those in other currencies are counted in the source, not converted. version: 0 means that nobody confirmed the rates.
+    Those in other currencies are counted in the source, not converted. confirmed: somebody published the rates.
     """
-    counted: dict[str, int] = {}
-    for order in orders:
-        counted[order.currency] = counted.get(order.currency, 0) + 1
-    if not counted:
+    if not touched:
         return None
-    currency = min(counted, key=lambda name: (-counted[name], name))
-    mine = [order for order in orders if order.currency == currency]
-    value = sum((max(order.total, ZERO) for order in mine), ZERO)
-    per_day = max(value * policy.margin * policy.lost_per_day, policy.floor_per_order_day * len(mine))
-    basis = "entered" if version else "default"
+    mine = min(touched, key=lambda found: (-found.orders, found.currency))
+    by_value = max(mine.value, ZERO) * policy.margin * policy.lost_per_day
+    per_day = max(by_value, policy.floor_per_order_day * mine.orders)
+    basis = "entered" if confirmed else "default"
     inputs = [
-        {"name": "orders it touches", "value": str(len(mine)), "unit": "orders", "basis": "measured"},
-        {"name": "their value", "value": str(value), "unit": currency, "basis": "measured"},
+        {"name": "orders it touches", "value": str(mine.orders), "unit": "orders", "basis": "measured"},
+        {"name": "their value", "value": str(mine.value), "unit": mine.currency, "basis": "measured"},
         {"name": "margin", "value": str(policy.margin), "unit": "of value", "basis": basis},
         {"name": "lost per day of delay", "value": str(policy.lost_per_day), "unit": "of orders", "basis": basis},
-        {"name": "at least per order and day", "value": str(policy.floor_per_order_day), "unit": currency,
+        {"name": "at least per order and day", "value": str(policy.floor_per_order_day), "unit": mine.currency,
          "basis": basis},
     ]  # fmt: skip
     source = {
         "formula": FORMULA,
         "inputs": inputs,
         "per_day": str(per_day),
-        "currency": currency,
-        "orders_in_other_currencies": len(orders) - len(mine),
+        "currency": mine.currency,
+        "orders_in_other_currencies": sum(found.orders for found in touched) - mine.orders,
     }
-    return Priced((per_day / 24).quantize(_RATE), currency, source)
+    return Priced((per_day / 24).quantize(_RATE), mine.currency, source)
 
 
 class PriceCase(Command, frozen=True, kw_only=True):
-    """Put the formula's price on a case. Trueup's own follow-up. source: what it is made of; subjects: of how many."""
+    """Put the formula's price on a case. Trueup's own follow-up. source: what it is made of.
+
+    subjects: how many the case concerned when it was computed.
+    """
 
     case: str
     price_per_hour: Amount
     currency: str
     source: dict[str, Any]
+    subjects: int
 
 
 def price_case(state: State, command: PriceCase, context: Context) -> Decision:
@@ -130,13 +131,14 @@ def price_case(state: State, command: PriceCase, context: Context) -> Decision:
     if case.price_microseconds and case.currency != command.currency:
         return Refusal("cases.price_currency", f"It has cost money in {case.currency} already.",
                        "Leave it in that currency.", "currency", command.currency)  # fmt: skip
-    if (case.price_per_hour, case.currency) == (command.price_per_hour, command.currency):
+    told = (command.price_per_hour, command.currency, command.subjects)
+    if (case.price_per_hour, case.currency, case.source.get(COUNTED)) == told:
         return Accepted((), case.id, {"case": case.id}, "merged")
     event = CasePriced(
         case=case.id,
         price_per_hour=command.price_per_hour,
         currency=command.currency,
-        source={**case.source, **command.source},
+        source={**case.source, **command.source, COUNTED: command.subjects},
         at=context.now,
     )
     return Accepted([event], case.id, {"case": case.id})
@@ -145,11 +147,6 @@ def price_case(state: State, command: PriceCase, context: Context) -> Decision:
 def by_formula(source: Mapping[str, Any]) -> bool:
     """Tell whether a case's price is this formula's."""
     return source.get("formula") == FORMULA
-
-
-def repriced_key(case: str, now: datetime) -> str:
-    """Return the key under which a case is priced: once an hour is often enough."""
-    return f"cases/price/{case}/{now:%Y-%m-%dT%H}"
 
 
 def _wants(state: State, command: PriceCase, policies: Policies) -> None:

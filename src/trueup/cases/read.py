@@ -44,7 +44,7 @@ class CaseQuery(msgspec.Struct, frozen=True, kw_only=True):
 class CaseSummary(msgspec.Struct, frozen=True):
     """One case. price_per_hour: what it costs while nobody acts, in `currency`.
 
-    overdue, and all from `rung` on: where it stands at the time of reading; see `CaseState`. spent: since it was opened.
+    overdue, and all from `rung` on: where it stands at the time of reading; see `CaseState`. spent: since it opened.
     """
 
     id: str

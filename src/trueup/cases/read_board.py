@@ -55,7 +55,7 @@ class ParetoQuery(msgspec.Struct, frozen=True, kw_only=True):
 class ParetoRow(msgspec.Struct, frozen=True):
     """What one root cause cost in one currency: price per hour times hours open, of its cases.
 
-    root_cause: None are the cases that are not closed yet. running: of the currency's closed cases, this and dearer ones.
+    root_cause: None are the cases not closed yet. running: of the currency's closed cases, this and dearer ones.
     """
 
     root_cause: str | None
@@ -103,7 +103,8 @@ async def pareto(
     rows = await connection.execute(
         """select root_cause, max(root_cause_version), currency, count(*), sum(
             price_microseconds + case when closed_at is null
-                then price_per_hour * 1000000 * extract(epoch from greatest(%s - coalesce(priced_since, opened_at), interval '0'))
+                then price_per_hour * 1000000
+                    * extract(epoch from greatest(%s - coalesce(priced_since, opened_at), interval '0'))
                 else 0 end)
         from cases where merged_into is null
             and (closed_at is null or (closed_at >= coalesce(%s::timestamptz, closed_at)

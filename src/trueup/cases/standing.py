@@ -44,7 +44,7 @@ class CaseState(msgspec.Struct, frozen=True, kw_only=True):
 
     response_due_at: by when somebody must say that it is theirs; None has no such clock. rung: the highest one reached,
     0 is the owner alone. in_authority: the role that must act now, until `next_rung_at` (None: for good).
-    elapsed_minutes: of the case's own clock. pause_left_minutes: of its budget. spent: what it has cost, in its currency.
+    elapsed_minutes: of the case's own clock. pause_left_minutes: of its budget. spent: what it has cost.
     look_at: when it next changes by time alone; None is never.
     """
 
@@ -105,7 +105,7 @@ def standing_of(
     used = sum(((rest.until - rest.at) for rest in case.pauses), NONE)
     answered = _earliest(owned, case.closed_at)
     waking = case.snoozed_until if case.snoozed_until is not None and case.snoozed_until > now else None
-    late = response is not None and now > response and (answered is None or answered > response)
+    late = response is not None and now >= response and (answered is None or answered > response)
     watch_response = response if response is not None and answered is None and response > now else None
     return CaseState(
         clock="stopped" if stop is not None else "paused" if paused is not None else "runs",

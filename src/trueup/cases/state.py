@@ -52,7 +52,10 @@ select {COLUMNS} from cases where id = any(%s::text[]) or id in (select id from 
 def case_of(row: tuple[Any, ...]) -> Case:
     """Return the case in a row of `COLUMNS`."""
     values = dict(zip(TYPES, row, strict=True))
-    values["pauses"] = json.convert(values["pauses"], tuple[Pause, ...])
+    values["pauses"] = tuple(
+        Pause(datetime.fromisoformat(rest["at"]), datetime.fromisoformat(rest["until"]), rest["reason"], rest["by"])
+        for rest in values["pauses"]
+    )
     return Case(**values)
 
 

@@ -34,6 +34,10 @@ create index cases_last_of_cause on cases (cause, closed_at desc);
 create index cases_root_cause on cases (root_cause, closed_at) where root_cause is not null;
 create index cases_merged_into on cases (merged_into) where merged_into is not null;
 create index cases_assignee on cases (assignee, price_per_hour desc, id) where closed_at is null;
+-- Cases that the formula has not priced yet, or not with what they concern now.
+create index cases_to_price on cases (id) where closed_at is null and subjects > 0
+    and (price_per_hour = 0 or source ? 'priced_subjects')
+    and (source ->> 'priced_subjects')::integer is distinct from subjects;
 
 -- Operational: when to look at a case next, when its rungs are reached by what is known, and whose it is before the first
 -- and after each; all of it follows from the case's events by `standing.rung_times`. It says where to look, and the
