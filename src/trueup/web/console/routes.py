@@ -16,6 +16,7 @@ from trueup.web.console.pages import (
     changes,
     contracts,
     counts,
+    data_quality,
     feeds,
     freezes,
     holds,
@@ -27,6 +28,7 @@ from trueup.web.console.pages import (
     orders,
     organisation,
     overview,
+    people,
     policies,
     pools,
     promises,
@@ -42,9 +44,9 @@ from trueup.web.sessions import only_signed_in
 
 BODY_BYTES_MAX = 1_000_000
 _PAGES = (
-    overview, order_entry, orders, holds, sourcing, brokering, stock, freezes, feeds, transfers, counts, items, contracts, cases,
-    stock_item, lots, supplies, pools, promises,
-    migrations, journal, actors, changes, organisation, policies,
+    overview, order_entry, orders, holds, sourcing, brokering, stock, freezes, feeds, transfers, counts, items,
+    data_quality, contracts, cases, stock_item, lots, supplies, pools, promises,
+    migrations, journal, actors, people, changes, organisation, policies,
 )  # fmt: skip
 
 router: list[ControllerRouterHandler] = [

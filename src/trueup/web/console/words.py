@@ -69,6 +69,12 @@ RUN = {
     "undone": Word("undone", "quiet"),
     "incomplete": Word("incomplete: rows went with the undo of another run", "warn"),
 }
+READINESS = {
+    "draft": Word("draft", "warn"),
+    "sellable": Word("sellable", "info"),
+    "shippable": Word("shippable"),
+    "returnable": Word("returnable"),
+}
 FREEZE = {
     "announced": Word("announced", "info"),
     "draining": Word("draining", "warn"),
@@ -167,7 +173,15 @@ CHANGE = {
     "reverted": Word("rolled back", "bad"),
 }
 
+TOLD = {
+    "queued": Word("waits", "info"),
+    "sending": Word("being sent", "info"),
+    "sent": Word("sent"),
+    "unknown": Word("not known whether it came", "bad"),
+    "failed": Word("not taken", "bad"),
+}
 TABLES = {
+    "told": TOLD,
     "change": CHANGE,
     "decided": DECIDED,
     "transfer": TRANSFER,
@@ -182,6 +196,7 @@ TABLES = {
     "breach": BREACH,
     "containment": CONTAINMENT,
     "freeze": FREEZE,
+    "readiness": READINESS,
     "feed": FEED,
     "bucket": BUCKET,
     "fulfilment": FULFILMENT,
@@ -223,6 +238,8 @@ FLAGS = {
 }
 
 FINDINGS = {
+    "packs.inconsistent": "Levels of packing contradict each other, or the units. Amend its packs or its units.",
+    "packs.no_gtin": "The item has a GTIN, and a level of its packing has none. Amend its packs.",
     "gtin.invalid": "The GTIN does not check, so it is not kept. Correct it in the source, or register the item again.",
 }
 

@@ -7,16 +7,23 @@ from typing import Any
 from litestar import Request, Response, get, post
 from litestar.params import FromPath
 
+from trueup.authority import change_read
+from trueup.authority.change_read import ChangeQuery
+from trueup.authority.propose import ProposeChange
 from trueup.cases import read as cases
 from trueup.catalogue import cost
 from trueup.catalogue import read as catalogue
+from trueup.catalogue import read_quality as quality
+from trueup.catalogue.amend import AmendItems
 from trueup.catalogue.operate import OperateSite, SiteBands
 from trueup.catalogue.read import ItemQuery, LocationQuery
-from trueup.core import timeline
+from trueup.catalogue.readiness import STEPS, ReadinessPolicy, readiness
+from trueup.core import json, timeline
 from trueup.core.database import Connection
 from trueup.core.errors import Refusal
 from trueup.core.fields import CustomFields, Value
 from trueup.web.console import words
+from trueup.web.console.pages.amending import inputs_of, patch_of
 from trueup.web.console.visit import Visit, enter, unknown
 
 
@@ -30,10 +37,13 @@ async def list_items(request: Request[Any, Any, Any]) -> Response[Any]:
         category=visit.params.get("category"),
         finding=visit.params.get("finding"),
         field=visit.params.get("field"),
+        readiness=step if (step := visit.params.get("readiness")) in STEPS else None,
         cursor=visit.params.get("cursor"),
     )
+    policies = visit.standing.policies
+    policy = policies.get(ReadinessPolicy)
     async with visit.reading() as connection:
-        page = await catalogue.items(connection, query, visit.standing.policies.get(CustomFields, "item"))
+        page = await catalogue.items(connection, query, policies.get(CustomFields, "item"), policy)
     return await visit.show(
         "items.html",
         section="/items",
@@ -41,15 +51,43 @@ async def list_items(request: Request[Any, Any, Any]) -> Response[Any]:
         items=page.items,
         next=page.next,
         findings=[(name, words.readable(name)) for name in words.FINDINGS],
-        filtered=any(visit.params.get(name) for name in ("q", "kind", "category", "finding", "field")),
+        steps={item.id: readiness(item, policy).step for item in page.items},
+        ladder=[(step, words.READINESS[step].text) for step in STEPS],
+        filtered=any(visit.params.get(name) for name in ("q", "kind", "category", "finding", "field", "readiness")),
     )
 
 
 @get("/items/{reference:path}")
 async def show_item(request: Request[Any, Any, Any], reference: FromPath[str]) -> Response[Any]:
     """Show one item by its id or any key it answers to."""
+    return await _item_page(await enter(request, scoped=True), reference[1:])
+
+
+@post("/items/amend")
+async def amend_item(request: Request[Any, Any, Any]) -> Response[Any]:
+    """Amend the fields that the form changed, or propose that as a change."""
     visit = await enter(request, scoped=True)
-    reference = reference[1:]
+    form = await visit.form()
+    sku = form.get("sku", "")
+    patch = patch_of(form, visit.standing.policies.get(CustomFields, "item"))
+    if isinstance(patch, Refusal):
+        return await _item_page(visit, sku, patch, form)
+    command = AmendItems(rows=(patch,), reason=form.get("reason", "").strip()[:500])
+    if form.get("as") == "change":
+        edit = {"verb": "catalogue.amend_items", "command": json.to_plain(command)}
+        body = {"title": f"Amend {sku}"[:120], "reason": command.reason or f"Amend {sku}", "edits": [edit]}
+        outcome = await visit.submit(ProposeChange, body, form)
+    else:
+        outcome = await visit.submit(AmendItems, json.to_plain(command), form)
+    if outcome.refusal is not None:
+        return await _item_page(visit, sku, outcome.refusal, form)
+    return visit.done(visit.path_of("items", sku), form)
+
+
+async def _item_page(
+    visit: Visit, reference: str, refusal: Refusal | None = None, form: dict[str, str] | None = None
+) -> Response[Any]:
+    policies = visit.standing.policies
     async with visit.reading() as connection:
         found = await catalogue.item(connection, reference)
         if found is None:
@@ -58,6 +96,9 @@ async def show_item(request: Request[Any, Any, Any], reference: FromPath[str]) -
         components = [await catalogue.item(connection, part.item) for part in found.item.components]
         costs = await cost.costs(connection, found.item.id) if visit.scope is None else ()
         concerning = await _cases(visit, connection, found.item.id)
+        plans = await quality.planned(connection, quality.PlannedQuery(object=found.item.id))
+        wanted = ChangeQuery(object=f"item/{found.item.id}#", open=True, limit=20)
+        pending = (await change_read.find_changes(connection, wanted, visit.now)).items if visit.scope is None else ()
     return await visit.show(
         "item.html",
         section="/items",
@@ -73,6 +114,14 @@ async def show_item(request: Request[Any, Any, Any], reference: FromPath[str]) -
         ],
         costs=costs,
         fields=_shown_fields(visit, "item", found.item.fields),
+        readiness=quality.readiness_of(found.item, policies),
+        owned=quality.fields_of(policies, "item", found.item),
+        plans=plans,
+        pending=pending,
+        inputs=inputs_of(found.item, policies.get(CustomFields, "item")),
+        declared=visit.standing.declared,
+        refusal=refusal,
+        entered=form or {},
     )
 
 
@@ -156,4 +205,4 @@ async def _location_page(
     )
 
 
-routes = [list_items, show_item, list_locations, show_location, operate]
+routes = [list_items, amend_item, show_item, list_locations, show_location, operate]

@@ -1,0 +1,137 @@
+"""Master data at the console: readiness, owners, what is planned and pending, amending one item and many."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+from tests.board import declared
+from tests.catalogue.test_amend import amend, amendment, publish
+from tests.conftest import stocked
+from tests.proof import prove
+from tests.requests import rows, until
+from tests.web.console_visitor import Visitor, console, person, signed_in
+
+from trueup.authority.standing import SYSTEM
+from trueup.core.clock import TurnedClock
+from trueup.core.door import Door
+
+AMEND, TABLE = "/items/amend", "/data-quality/amend"
+
+
+@pytest.fixture
+async def steward(door: Door, url: str, clock: TurnedClock) -> AsyncIterator[Visitor]:
+    await stocked(door, MUG=1, CUP=1)
+    async with console(url, clock) as address:
+        stella = await person(door, "Stella", "Data Steward")
+        async with signed_in(url, clock, address, stella) as visitor:
+            yield visitor
+
+
+async def test_an_item_shows_what_is_missing_and_whose_it_is(door: Door, steward: Visitor):
+    owner = {"entity": "item", "field": "weight_g", "owner": "Warehouse system", "mode": "accept_and_log"}
+    await publish(door, "field_ownership", {"owners": [owner]})
+    await door.submit(SYSTEM, amend(amendment("CUP", {"lead_days": 4}, effective_from="2026-04-01")), "later")
+
+    async def known() -> bool:
+        return "Warehouse system" in (await steward.get("/items/MUG")).text
+
+    await until(known)  # a process reads policies at most a second late
+    page = await steward.get("/items/MUG")
+    for words in ("weight missing", "lead time missing", "not enforced"):
+        assert words in page.text
+    assert "Takes effect later" not in page.text
+    page = await steward.get("/items/CUP")
+    assert "2026-04-01" in page.text
+    listed = await steward.get("/items?readiness=sellable")
+    assert (">MUG<" in listed.text, ">CUP<" in listed.text) == (True, True)
+    assert "No item matches" in (await steward.get("/items?readiness=returnable")).text
+
+
+async def test_the_form_writes_only_what_was_changed(door: Door, url: str, steward: Visitor):
+    await door.submit(SYSTEM, amend(amendment("MUG", {"category": "cups", "brand": "Aurora"})), "before")
+    page = await steward.get("/items/MUG")
+    shown = page.hidden(AMEND)
+    assert (shown["was-category"], shown["was-brand"]) == ("cups", "Aurora")
+    await door.submit(SYSTEM, amend(amendment("MUG", {"category": "mugs"})), "meanwhile")
+    filled = {name.removeprefix("was-"): value for name, value in shown.items() if name.startswith("was-")}
+    filled |= {"weight_g": "310", "brand": "", "units": "case 6", "packs": "case 6 each 14006381333938"}
+    page = await steward.post(AMEND, {**shown, **filled})
+    assert page.status == 200, page.text
+    found = await rows(
+        url, "select category, brand, weight_g, units, packs -> 'case' ->> 'gtin' from item where sku='MUG'"
+    )
+    assert found == [("mugs", None, 310, {"case": "6"}, "14006381333938")]
+    again = await steward.post(AMEND, {**shown, **filled})
+    assert again.status == 200, "sent twice has one effect"
+    assert await rows(url, "select version from item where sku = 'MUG'") == [(4,)]
+    await prove(url)
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"gtin": "4006381333932"}, "check digit should be 1"),
+        ({"weight_g": "heavy"}, "weight_g"),
+        ({"packs": "a box"}, "no level of packing"),
+        ({"units": "case"}, "no unit"),
+    ],
+)
+async def test_a_refusal_is_shown_and_the_form_stays_as_it_was(
+    url: str, steward: Visitor, changed: dict[str, str], said: str
+):
+    shown = (await steward.get("/items/MUG")).hidden(AMEND)
+    page = await steward.post(AMEND, {**shown, "name": "Mug", "tax_class": "standard", **changed})
+    assert page.status == 422
+    assert said in page.text
+    assert all(value in page.text for value in changed.values())
+    assert await rows(url, "select version from item where sku = 'MUG'") == [(1,)]
+
+
+async def test_many_items_are_amended_by_a_table_and_bad_cells_are_named(url: str, steward: Visitor):
+    shown = (await steward.get("/data-quality")).hidden(TABLE)
+    table = "sku,weight_g,gtin\nMUG,310,\nCUP,90,4006381333932\nNONE,1,"
+    page = await steward.post(TABLE, {**shown, "table": table})
+    assert page.status == 200
+    for words in ("1 row amended", "4006381333932", "check digit should be 1", "No item answers to"):
+        assert words.replace("'", "&#39;") in page.text, words
+    assert await rows(url, "select sku, weight_g from item order by sku") == [("CUP", None), ("MUG", 310)]
+    wrong = await steward.post(TABLE, {**shown, "key": "other", "table": "sku,colour\nMUG,red"})
+    assert (wrong.status, "There is no column" in wrong.text, "MUG,red" in wrong.text) == (422, True, True)
+    await prove(url)
+
+
+async def test_a_governed_field_is_proposed_from_the_item_and_shown_there(
+    door: Door, url: str, clock: TurnedClock, steward: Visitor
+):
+    owner = {"entity": "item", "field": "weight_g", "owner": "Master Data Owner", "governed": True}
+    await publish(door, "field_ownership", {"owners": [owner]})
+    await declared(door)
+    shown = (await steward.get("/items/MUG")).hidden(AMEND)
+    sent = {**shown, "name": "Mug", "tax_class": "standard", "weight_g": "310"}
+    direct = await steward.post(AMEND, sent)
+    assert (direct.status, "changes only by a change" in direct.text) == (422, True)
+    proposed = await steward.post(AMEND, {**sent, "key": "proposed", "as": "change"})
+    assert proposed.status == 200, proposed.text
+    assert "Pending changes" in proposed.text
+    assert await rows(url, "select weight_g from item where sku = 'MUG'") == [(None,)]
+    table = (await steward.get("/data-quality")).hidden(TABLE)
+    staged = await steward.post(TABLE, {**table, "table": "sku;weight_g\nCUP;90"})
+    assert "1 row staged in one change" in staged.text
+    assert await rows(url, "select count(*) from change") == [(2,)]
+    await prove(url)
+
+
+async def test_who_may_not_amend_reads_who_may(door: Door, url: str, clock: TurnedClock):
+    await stocked(door, MUG=1)
+    agent = await person(door, "Ada", "Order Agent")
+    async with console(url, clock) as address, signed_in(url, clock, address, agent) as visitor:
+        page = await visitor.get("/items/MUG")
+        assert "Amending is for: Data Steward" in page.text
+        sent = {**page.hidden(AMEND), "name": "Ada's mug", "tax_class": "standard"}
+        assert (await visitor.post(AMEND, sent)).status == 403
+        page = await visitor.get("/data-quality")
+        assert "Amending is for" in page.text
+        sent = {**page.hidden(TABLE), "table": "sku,weight_g\nMUG,310"}
+        assert (await visitor.post(TABLE, sent)).status == 403
+    assert await rows(url, "select name, weight_g from item") == [("Mug", None)]
