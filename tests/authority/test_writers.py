@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import psycopg
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.conftest import START, stocked
 from tests.proof import prove
@@ -254,6 +254,7 @@ def registered(proposed: list[tuple[Cohort, str, tuple[int, int | None]]]) -> li
     return rules
 
 
+@settings(deadline=None, max_examples=60)
 @given(st.lists(st.tuples(COHORTS, st.sampled_from(("legacy", "erp", OURS)), TIMES), max_size=12), st.randoms())
 def test_no_order_has_two_writers_at_any_time(proposed: Any, random: Any):
     """By brute force over every order and hour; the precedence says one, whatever order the rules are looked at in."""

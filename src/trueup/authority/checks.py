@@ -29,4 +29,31 @@ CHECKS: tuple[Check, ...] = (
         group by p.kind, p.name having count(*) <> max(p.version) or count(a.version) = 0""",
         f"p.kind || '/' || p.name {CHANGED}",
     ),
+    promise(
+        "authority.one_writer",
+        "No two rules say of one cohort and moment who writes it, unless one of them names more.",
+        """select 'writer', a.id, 'meets ' || b.id from writer_rule a join writer_rule b on a.id < b.id
+            and a.entity = b.entity and a.rank = b.rank and (a.location = b.location or a.location is null)
+            and (a.customer_group = b.customer_group or a.customer_group is null)
+            and (a.channel = b.channel or a.channel is null)
+            and a.share_from < b.share_to and b.share_from < a.share_to
+            and tstzrange(a.from_at, a.until_at) && tstzrange(b.from_at, b.until_at)""",
+    ),
+    promise(
+        "authority.overrides_hold_in_time",
+        "An override lets something pass only after it was granted, and before it expires or is given back.",
+        """select 'override', o.id, j.position || ' used it at ' || j.at from override_loan o
+        join journal j on j.subject = o.id and j.name = 'authority.override_used'
+        where {changed} and (
+            o.granted_at is null or j.at < o.granted_at or j.at >= o.expires_at or j.at > o.ended_at)""",
+        f"o.id {CHANGED}",
+    ),
+    promise(
+        "authority.overrides_count_their_uses",
+        "Each use of an override is on its record, and counted.",
+        """select 'override', o.id, o.uses || ' counted, ' || count(j.position) || ' recorded' from override_loan o
+        left join journal j on j.subject = o.id and j.name = 'authority.override_used'
+        where {changed} group by o.id having o.uses <> count(j.position)""",
+        f"o.id {CHANGED}",
+    ),
 )
