@@ -5,23 +5,28 @@ from __future__ import annotations
 from datetime import timedelta
 from decimal import Decimal
 
-from tests.catalogue.breaches import DAY, MINUTE, PRICE, case_of, items_contract, notice, publish, write_item
+from tests.catalogue.breaches import CHECK, DAY, MINUTE, PRICE, case_of, items_contract, notice, publish, write_item
 from tests.conftest import START, expect_all, stocked
 from tests.proof import prove
-from tests.requests import order_of, rows
+from tests.requests import order_of, receipt, rows
 
 from trueup import house
 from trueup.authority.standing import SYSTEM
 from trueup.cases.act import ActOnCase, CommentOnCase
 from trueup.cases.close import CloseCase
+from trueup.catalogue import breach_read
+from trueup.catalogue.contract import RowCheck, Rule
 from trueup.catalogue.cost import RecordCost
 from trueup.catalogue.quarantine import ReleaseContainment
 from trueup.core.clock import TurnedClock
+from trueup.core.database import connect
 from trueup.core.door import Door
 from trueup.core.money import Amount
 from trueup.core.quantity import Quantity
 from trueup.core.verb import Outcome
+from trueup.sourcing.allocate import AllocateUnits
 from trueup.sourcing.assign import AssignOrder
+from trueup.sourcing.parts import MovePart
 from trueup.storyline import settled
 from trueup.worker import notice_now
 
@@ -113,6 +118,96 @@ async def test_containment_at_24_h(door: Door, url: str, clock: TurnedClock) -> 
     reserved = await rows(url, "select reserved from stock_balance where item = %s", item)
     assert reserved == [(1,)], "the order that waits keeps its reservation"
     await prove(url)
+
+
+async def test_a_contained_item_is_allocated_by_no_way(door: Door, url: str, clock: TurnedClock) -> None:
+    """Not by the rules, not by hand, not by moving what is allocated."""
+    await breached(door, url)
+    first, second = await place(door, "first", MUG=1), await place(door, "second", MUG=1)
+    assert (await source(door, first, "before")).status == "applied"
+    part = (await rows(url, "select id from fulfilment_order where order_id = %s", first))[0][0]
+    await stocked(door, location="NORTH", MUG=10)
+    clock.turn(DAY)
+    ways = {
+        "rules": AssignOrder(order=second),
+        "hand": AllocateUnits(order=second, line=1, location="MAIN", quantity=Quantity(1)),
+        "move": MovePart(order=first, fulfilment_order=part, location="NORTH"),
+    }
+    for name, command in ways.items():
+        refused = await door.submit(SYSTEM, command, name)
+        assert refused.refusal is not None, name
+        assert refused.refusal.rule == "catalogue.quarantined", name
+        assert "weight.known" in refused.refusal.what
+    assert (await allocated(url, first), await allocated(url, second)) == (1, 0)
+    await prove(url)
+
+
+async def test_other_lines_of_the_order_do_not_wait(door: Door, url: str, clock: TurnedClock) -> None:
+    await breached(door, url)
+    await write_item(door, url, "PLATE", "plate", weight_g=Quantity(400))
+    expect_all([await door.submit(SYSTEM, receipt(5, "PLATE"), "plates")])
+    order = await place(door, "order", MUG=1, PLATE=2)
+    clock.turn(DAY)
+    done = await source(door, order, "in part")
+    assert done.status == "applied", done.refusal
+    assert await allocated(url, order) == 2, "the plates; the mug waits"
+    await prove(url)
+
+
+async def test_a_cause_that_comes_back_within_30_days_is_the_same_case(
+    door: Door, url: str, clock: TurnedClock
+) -> None:
+    _, case = await breached(door, url)
+    await write_item(door, url, "MUG", "corrected", name="Mug", weight_g=Quantity(300))
+    close = CloseCase(case=case, root_cause="data_definition", note="The supplier sends weights now.")
+    closed = await door.submit(SYSTEM, close, "close")
+    assert closed.status == "applied", closed.refusal
+    clock.turn(20 * DAY)
+    await write_item(door, url, "MUG", "lost again", name="Mug")
+    found = await case_of(url)
+    assert found is not None
+    assert (found[0], found[1]) == (case, "open")
+    assert await rows(url, "select count(*) from breach where case_id = %s", case) == [(2,)]
+    await prove(url)
+
+
+async def test_every_rule_is_run_on_everything_each_night(door: Door, url: str, clock: TurnedClock) -> None:
+    """What only time breaks is found, too: nobody wrote the item."""
+    fresh = Rule(name="looked at", check=RowCheck(kind="fresh", hours=72))
+    await publish(door, items_contract(fresh))
+    item = await write_item(door, url, "MUG", "mug", weight_g=Quantity(300))
+    assert await notice_now(url, door, CHECK) == 1
+    assert await case_of(url, "looked at") is None
+    clock.turn(3 * DAY + MINUTE)
+    assert await notice_now(url, door, CHECK) == 1
+    found = await rows(url, "select subject, detail from breach where rule = 'looked at'")
+    assert found == [(item, "last written 2026-03-02 09:00 UTC, more than 72 h ago")]
+    await prove(url)
+
+
+async def test_a_twin_is_found_and_passes_when_the_other_one_changes(door: Door, url: str) -> None:
+    twins = Rule(name="one name", check=RowCheck(kind="unique", field="gtin"))
+    await publish(door, items_contract(twins))
+    await write_item(door, url, "MUG", "mug", weight_g=Quantity(300), gtin="4006381333931")
+    await write_item(door, url, "CUP", "cup", weight_g=Quantity(200), gtin="4006381333931")
+    found = await rows(url, "select key, detail from breach where ended_at is null and rule = 'one name'")
+    assert found == [("CUP", "gtin is '4006381333931', as another item has it")]
+    await write_item(door, url, "MUG", "other", name="Mug", weight_g=Quantity(300), gtin="5901234123457")
+    assert await rows(url, "select key from breach where ended_at is null") == [], "CUP's rule was run again"
+
+
+async def test_a_containment_that_is_due_reads_the_same_everywhere(door: Door, url: str, clock: TurnedClock) -> None:
+    """The function and its SQL agree at every stage."""
+    await breached(door, url)
+    for turn in (timedelta(0), DAY - MINUTE, MINUTE, DAY):
+        clock.turn(turn)
+        connection = await connect(url)
+        try:
+            page = await breach_read.breaches(connection, breach_read.BreachQuery(), clock.now())
+            (summary,) = await breach_read.contracts(connection, clock.now())
+        finally:
+            await connection.close()
+        assert summary.contained_keys == sum(row.stage == "contained" for row in page.items)
 
 
 async def test_a_comment_does_not_stop_the_breach_clock(door: Door, url: str, clock: TurnedClock) -> None:

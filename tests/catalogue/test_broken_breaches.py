@@ -1,0 +1,127 @@
+"""Broken variants of the rules of breaches: each must make the test that guards it fail, else that proves nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+import pytest
+from tests.catalogue import test_breach as breaches
+from tests.catching import caught
+
+from trueup.cases.case import CaseActed, CaseCommented
+from trueup.catalogue import breach, breach_state, quarantine
+from trueup.catalogue.breach_state import Breach, Breaches
+from trueup.core.clock import TurnedClock
+from trueup.core.door import Door
+from trueup.sourcing import allocate, assign, parts
+
+Proof = Callable[..., Awaitable[None]]
+_bites, _takes = breach_state.bites, Breaches.takes
+
+
+def _bites_as(patch: pytest.MonkeyPatch, rule: Callable[[Breach, datetime], bool]) -> None:
+    for module in (breach_state, quarantine):
+        patch.setattr(module, "bites", rule)
+
+
+def it_bites_only_once_a_worker_told(patch: pytest.MonkeyPatch) -> None:
+    _bites_as(patch, lambda found, now: found.told_at is not None and _bites(found, now))
+
+
+def it_bites_a_minute_early(patch: pytest.MonkeyPatch) -> None:
+    _bites_as(patch, lambda found, now: _bites(found, now + timedelta(minutes=1)))
+
+
+def a_comment_counts_as_an_act(patch: pytest.MonkeyPatch) -> None:
+    def acted(self: Breaches, event: CaseCommented) -> None:
+        self._acted(CaseActed(case=event.case, effect="", note=event.text, at=event.at))
+
+    patch.setattr(Breaches, "takes", lambda self: {**_takes(self), CaseCommented: lambda e: acted(self, e)})
+
+
+def an_act_does_not_count(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Breaches, "_acted", lambda self, event: None)
+
+
+def a_late_act_counts(patch: pytest.MonkeyPatch) -> None:
+    _bites_as(patch, lambda found, now: found.initiated_at is None and _bites(found, now))
+
+
+def a_case_closes_while_the_rule_fails(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Breaches, "want_case", lambda self, case: None)
+
+
+def what_passes_stays_contained(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(breach, "_end", lambda *_: [])
+
+
+def a_containment_is_lifted_for_ever(patch: pytest.MonkeyPatch) -> None:
+    def for_ever(found: Breach, now: datetime) -> bool:
+        return found.released_until is None and _bites(found, now)
+
+    _bites_as(patch, for_ever)
+
+
+def by_hand_is_not_asked(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(allocate, "barred", lambda *_: {})
+
+
+def moving_is_not_asked(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(parts, "barred", lambda *_: {})
+
+
+def the_whole_order_waits(patch: pytest.MonkeyPatch) -> None:
+    barred = assign.barred
+
+    def whole(state: Any, items: Any, now: datetime) -> Any:
+        found = barred(state, items, now)
+        return dict.fromkeys(items, next(iter(found.values()))) if found else found
+
+    patch.setattr(assign, "barred", whole)
+
+
+def the_clock_runs_from_the_first_breach(patch: pytest.MonkeyPatch) -> None:
+    fire = breach._fire
+
+    def backdated(*given: Any) -> Any:
+        *events, fired = fire(*given)
+        old = tuple(msgspec.structs.replace(b, due_at=b.since + timedelta(hours=1)) for b in fired.breaches)
+        return [*events, msgspec.structs.replace(fired, breaches=old)]
+
+    patch.setattr(breach, "_fire", backdated)
+
+
+VARIANTS: list[tuple[Callable[[pytest.MonkeyPatch], None], Proof]] = [
+    (it_bites_only_once_a_worker_told, breaches.test_containment_at_24_h),
+    (it_bites_a_minute_early, breaches.test_containment_at_24_h),
+    (a_comment_counts_as_an_act, breaches.test_a_comment_does_not_stop_the_breach_clock),
+    (an_act_does_not_count, breaches.test_an_act_with_an_effect_stops_it),
+    (a_late_act_counts, breaches.test_an_act_after_24_h_is_too_late_for_the_containment),
+    (a_case_closes_while_the_rule_fails,
+     breaches.test_it_is_lifted_by_itself_when_the_same_rule_passes_on_the_same_key),
+    (what_passes_stays_contained, breaches.test_it_is_lifted_by_itself_when_the_same_rule_passes_on_the_same_key),
+    (a_containment_is_lifted_for_ever, breaches.test_a_containment_can_be_lifted_for_a_while_and_holds_again),
+    (by_hand_is_not_asked, breaches.test_a_contained_item_is_allocated_by_no_way),
+    (moving_is_not_asked, breaches.test_a_contained_item_is_allocated_by_no_way),
+    (the_whole_order_waits, breaches.test_other_lines_of_the_order_do_not_wait),
+    (the_clock_runs_from_the_first_breach, breaches.test_a_breach_recurs_as_a_breach_of_its_own),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("broken", "proof"), VARIANTS, ids=[variant[0].__name__ for variant in VARIANTS])
+async def test_a_broken_variant_is_caught(
+    broken: Callable[[pytest.MonkeyPatch], None],
+    proof: Proof,
+    door: Door,
+    url: str,
+    clock: TurnedClock,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    broken(monkeypatch)
+    wanted = proof.__code__.co_varnames[: proof.__code__.co_argcount]
+    there = {"door": door, "url": url, "clock": clock}
+    async with caught(url):
+        await proof(**{name: there[name] for name in wanted})
