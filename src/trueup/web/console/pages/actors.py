@@ -7,11 +7,13 @@ import hashlib
 import hmac
 from collections import Counter
 from datetime import timedelta
+from operator import itemgetter
 from typing import Any
 
 from litestar import Request, Response, get, post
 from litestar.params import FromPath
 
+from trueup.authority import people_read
 from trueup.authority import read as authority
 from trueup.authority.register import IssueKey, RegisterActor, RevokeKey
 from trueup.authority.standing import ROLES
@@ -43,7 +45,7 @@ async def register(request: Request[Any, Any, Any]) -> Response[Any]:
 @get("/actors/{actor:str}")
 async def show_actor(request: Request[Any, Any, Any], actor: FromPath[str]) -> Response[Any]:
     """Show one actor with roles, keys and the timeline of both."""
-    return await _actor_page(await enter(request), actor)
+    return await actor_page(await enter(request), actor)
 
 
 @post("/actors/{actor:str}")
@@ -54,7 +56,7 @@ async def change(request: Request[Any, Any, Any], actor: FromPath[str]) -> Respo
     body = {**await _body(visit, form), "actor": actor, "active": form.get("active") == "1"}
     outcome = await visit.submit(RegisterActor, body, form)
     if outcome.refusal is not None:
-        return await _actor_page(visit, actor, outcome.refusal, form)
+        return await actor_page(visit, actor, outcome.refusal, form)
     return visit.done(f"/actors/{actor}", form)
 
 
@@ -73,13 +75,13 @@ async def issue_key(request: Request[Any, Any, Any], actor: FromPath[str]) -> Re
         if not days.isdecimal() or not 0 < int(days[:6]) <= _DAYS_MAX:
             refusal = Refusal("form.days", f"{days[:20]!r} is no number.", f"Enter 1 to {_DAYS_MAX}, or nothing.",
                               "days", days[:20])  # fmt: skip
-            return await _actor_page(visit, actor, refusal, form, opened="key")
+            return await actor_page(visit, actor, refusal, form, opened="key")
         midnight = visit.now.replace(hour=0, minute=0, second=0, microsecond=0)
         body["expires_at"] = midnight + timedelta(days=int(days) + 1)
     outcome = await visit.submit(IssueKey, body, form)
     if outcome.refusal is not None:
-        return await _actor_page(visit, actor, outcome.refusal, form, opened="key")
-    return await _actor_page(visit, actor, secret=secret)
+        return await actor_page(visit, actor, outcome.refusal, form, opened="key")
+    return await actor_page(visit, actor, secret=secret)
 
 
 @post("/actors/{actor:str}/keys/{key:str}/revoke")
@@ -89,7 +91,7 @@ async def revoke_key(request: Request[Any, Any, Any], actor: FromPath[str], key:
     form = await visit.form()
     outcome = await visit.submit(RevokeKey, {"key": key}, form)
     if outcome.refusal is not None:
-        return await _actor_page(visit, actor, outcome.refusal)
+        return await actor_page(visit, actor, outcome.refusal)
     return visit.done(f"/actors/{actor}", form)
 
 
@@ -119,7 +121,7 @@ async def _list_page(visit: Visit, refusal: Refusal | None = None, form: dict[st
     )
 
 
-async def _actor_page(
+async def actor_page(
     visit: Visit,
     actor: str,
     refusal: Refusal | None = None,
@@ -128,6 +130,7 @@ async def _actor_page(
     opened: str = "",
     secret: str | None = None,
 ) -> Response[Any]:
+    """Answer with the page of one actor. opened: the form that was sent, kept as it was entered."""
     async with visit.reading() as connection:
         found = await authority.actor(connection, actor)
         if found is None:
@@ -135,6 +138,13 @@ async def _actor_page(
         keys = await authority.keys(connection, actor)
         nodes = await authority.nodes(connection)
         entries = await timeline.about(connection, actor)
+        about = people_read.PeopleQuery(actor=actor, limit=_ACTORS_PER_PAGE)
+        appointments = await people_read.appointments(connection, about, visit.now)
+        delegations = await people_read.delegations(connection, about, visit.now)
+        employment = await people_read.employment(connection, actor, visit.now)
+    # What was just appointed or lent shows at once.
+    standing = await visit.site.access.standing(fresh=True)
+    own, held = standing.own.values(), standing.actors.get(actor)
     return await visit.show(
         "actor.html",
         section="/actors",
@@ -142,6 +152,14 @@ async def _actor_page(
         actor=found,
         keys=sorted(keys, key=lambda key: key.at, reverse=True),
         entries=entries,
+        appointments=appointments,
+        delegations=delegations,
+        employment=employment,
+        apart=people_read.not_together(standing.policies, held.roles if held else frozenset(found.roles)),
+        governed=standing.declared is not None,
+        held=sorted(held.roles - {*found.roles}) if held else [],
+        names={one.id: one.name for one in own},
+        people=sorted(((one.id, one.name) for one in own if one.kind == "person"), key=itemgetter(1)),
         roles=ROLES,
         chosen_roles=await _chosen(visit, "roles") if form and not opened else found.roles,
         nodes=nodes,

@@ -62,6 +62,8 @@ async def send_order(request: Request[Any, Any, Any]) -> Response[Any]:
     outcome = await _place(visit, form)
     if outcome.refusal is not None:
         return await _page(visit, form, None, outcome.refusal, refused=True)
+    if outcome.status == "pending_approval":
+        return visit.done("/confirmations", form)
     return visit.done(f"/orders/{outcome.result['order']}", form)
 
 
