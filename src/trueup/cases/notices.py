@@ -31,6 +31,7 @@ CLAIM_MINUTES = 10
 STAND_IN = ("Sponsor", "Administrator")
 _CASE = ", ".join(f"c.{name}" for name in TYPES)
 NoticeStatus = Literal["queued", "sending", "sent", "unknown", "failed"]
+STATUSES: tuple[str, ...] = ("queued", "sending", "sent", "unknown", "failed")
 
 
 class Person(msgspec.Struct, frozen=True):
