@@ -195,7 +195,7 @@ async def test_what_can_no_longer_be_on_its_day_fails_with_the_reason(door: Door
     clock.turn(timedelta(days=3))
     await notice_now(url, door, APPLY)
     ((ending, why),) = await rows(url, "select ending, why from planned_amendment")
-    assert (ending, "no field" in why) == ("failed", True)
+    assert (ending, "no field" in str(why)) == ("failed", True)
     assert await rows(url, "select version, fields from item") == [(1, None)]
     await prove(url)
 
