@@ -15,8 +15,8 @@ from trueup.authority import (
     confirm,
     decision_rights,
     declare,
-    drift,
     delegate,
+    drift,
     employ,
     for_case,
     governed,
@@ -358,6 +358,12 @@ def _as_recorded(verb: str) -> bool:
     return verb in _HISTORY or not (verb in _ASKED or verb.startswith(("orders.", "sourcing.")))
 
 
+# The index `journal_few` says the same.
+FEW = (
+    "kind = 'e' and name !~ '^(orders|sourcing|cases|parties"
+    "|stock[.](reserved|allocated|claims_released|moved|feed|count|transfer))'"
+)
+
 PAST = Rooms(
     system=standing.SYSTEM,
     standing=authority_past.standing_then,
@@ -366,9 +372,12 @@ PAST = Rooms(
     pasts=(stock_past.StockPast, orders_past.OrdersPast, sourcing_past.SourcingPast),
     following=storyline.InMemory,
     followed=storyline.is_follow_up,
+    few=FEW,
+    shared=("stock.pool_set", "stock.freeze_started"),
     watched="ord_",
     unread=(
         "orders.placed", "stock.reserved", "stock.allocated", "sourcing.decided", "sourcing.run_finished",
+        *(event.name for event in EVENTS if event.name.startswith(("stock.feed_", "stock.count_", "stock.transfer_"))),
         *(event.name for event in cases.EVENTS),
     ),
 )  # fmt: skip

@@ -21,16 +21,17 @@ from trueup.authority.publish import PublishPolicy
 from trueup.authority.standing import SYSTEM, Rights
 from trueup.catalogue.readiness import ReadinessPolicy
 from trueup.catalogue.register import RegisterItem, RegisterLocation
-from trueup.core import database, embedded, json
+from trueup.core import database, embedded, json, replay_window
 from trueup.core.batch import fold
 from trueup.core.clock import TurnedClock
 from trueup.core.database import connect
 from trueup.core.door import Door
 from trueup.core.fields import CustomFields, FieldRule
 from trueup.core.money import Amount
+from trueup.core.past import Window
 from trueup.core.policy import Policy
 from trueup.core.quantity import Quantity
-from trueup.core.replay_window import Window
+from trueup.core.replay_window import state_as_of
 from trueup.core.verb import Actor, Command, Outcome
 from trueup.orders.cancel import CancelLine, CancelOrder
 from trueup.orders.channel import Channel
@@ -38,6 +39,7 @@ from trueup.orders.conditions import Condition
 from trueup.orders.hold import PlaceHold, ReleaseHolds
 from trueup.orders.holds import DecisionTable, HoldRule, HoldRules
 from trueup.orders.place import PlaceLine, PlaceOrder
+from trueup.orders.state import Orders
 from trueup.orders.tax import TaxEntry, TaxTable
 from trueup.orders.workflow import TRANSITIONS, Binding, Workflow
 from trueup.oversight.impact import impact, side
@@ -296,7 +298,7 @@ async def past(server: embedded.Embedded, url: str) -> AsyncIterator[Past]:
         shop.orders = dict(orders)
         await window(shop)
         upto, until = await head_of(lived)
-        found = Window(after, upto, since, until)
+        found = Window(after, upto, since + timedelta(seconds=1), until, clean=True)
         await afterwards(shop)
     yield Past(url, lived, found, agent, moment, orders)
     drop(server, lived)
@@ -390,6 +392,38 @@ async def happened_at(past: Past) -> dict[str, CameTo]:
     finally:
         await connection.close()
     return {numbers[order]: plain(came) for order, came in seen.orders.items()}
+
+
+async def test_the_state_as_of_the_window_is_what_folding_the_whole_journal_gives(past: Past, monkeypatch):
+    connection = await connect(past.lived)
+    try:
+        built = house.build()
+        whole = await fold(connection, built, past.window.after)
+        monkeypatch.setattr(replay_window, "fold", None)
+        found = await state_as_of(connection, built, past.window)
+    finally:
+        await connection.close()
+    shared = {"balance", "lot", "supply", "backlog", "peg", "sourcing_load", "item", "location", "actor", "policy"}
+    touched = {"order", "order_line", "claim", "hold", "fulfilment_order", "sourcing_rejection", "customer"}
+    seen = set()
+    for part, other in zip(found.parts(), whole.parts(), strict=True):
+        for table, of_whole in zip(part.rebuilt(), other.rebuilt(), strict=True):
+            kind = table.subject_type
+            rows_ = {key: row for key, row in table.rows.items() if kind != "balance" or any(row)}
+            if kind in shared:
+                assert rows_ == {k: row for k, row in of_whole.rows.items() if kind != "balance" or any(row)}, kind
+            elif kind in touched:
+                assert rows_.items() <= of_whole.rows.items(), kind
+            seen.add(kind)
+    assert shared | touched <= seen
+    assert {"old-1", "old-3"} <= {row.captured.external_ids["shop"] for row in found.of(Orders).orders.values()}
+
+
+@pytest.mark.parametrize("proposal", PROPOSALS)
+async def test_it_predicts_the_same_from_the_whole_journal(past: Past, proposal: Proposal, monkeypatch):
+    said = await predicted(past, proposal)
+    unclean = msgspec.structs.replace(past.window, clean=False)
+    assert said == await predicted(msgspec.structs.replace(past, window=unclean), proposal)
 
 
 def test_every_kind_of_policy_is_replayed_or_says_why_not():

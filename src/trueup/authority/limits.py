@@ -30,6 +30,7 @@ class AmountLimits(Policy, frozen=True, kw_only=True):
     """The limits by act and role. A role that has the right and no limit may do any amount alone."""
 
     kind: ClassVar[str] = "amount_limits"
+    unreplayed: ClassVar[str] = "the past does not show whether a second person would have agreed"
     names: ClassVar[tuple[str, ...]] = ("default",)
     limits: Annotated[tuple[Limit, ...], msgspec.Meta(max_length=500)] = ()
 

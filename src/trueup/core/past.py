@@ -8,12 +8,32 @@ from typing import Any, Protocol
 
 import msgspec
 
+from trueup.core.database import Connection
 from trueup.core.policy import Policies
 from trueup.core.verb import Actor, Command, Event, State, Verb
 
 
+class Window(msgspec.Struct, frozen=True):
+    """Positions of the journal past `after`, up to `upto`, and the times of both ends.
+
+    clean: nothing up to `after` is as late as `since`, and nothing past it is earlier, so that time tells them apart.
+    """
+
+    after: int
+    upto: int
+    since: datetime
+    until: datetime
+    clean: bool = False
+
+
 class Past(Protocol):
     """What a room's rows need in a replay beside their events; made anew for each side."""
+
+    async def touched(self, connection: Connection, window: Window) -> Iterable[str]:
+        """Return ids, beside those that the window's rows are about, whose events before it are needed."""
+
+    async def load(self, connection: Connection, state: State, window: Window) -> None:
+        """Set the rows that many subjects share to what they were when the window began, by the ledgers."""
 
     def begin(self, state: State, now: datetime) -> None:
         """Take up the state as the window finds it."""
@@ -44,6 +64,8 @@ class Rooms(msgspec.Struct, frozen=True):
     after an event of `standing_events`. as_recorded: names of verbs whose events are taken in as they were. pasts: see
     `Past`. following: given those, what follows an event by itself. unread: events that nothing in a replay needs
     to read. followed: tells whether the system's own command of a verb is one that follows something by itself.
+    few: tells in SQL, of a row `journal`, that it is an event of those that are few and all needed: an index serves it.
+    shared: of those, events that took figures from all claims there were: where there is one, all is folded.
     watched: how the ids of what is compared begin.
     """
 
@@ -54,5 +76,7 @@ class Rooms(msgspec.Struct, frozen=True):
     pasts: tuple[Callable[[], Past], ...]
     following: Callable[[Sequence[Past]], Following]
     followed: Callable[[str, Command, Policies], bool]
+    few: str
+    shared: tuple[str, ...]
     watched: str
     unread: tuple[str, ...] = ()

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 
-import msgspec
-
 from trueup.core import json
 from trueup.core.batch import House, fold
 from trueup.core.database import Connection
-from trueup.core.past import Rooms
+from trueup.core.past import Past, Rooms, Window
 from trueup.core.policy import Policies
 from trueup.core.replay import Follows, Row
 from trueup.core.verb import State
@@ -18,25 +16,43 @@ from trueup.core.verb import State
 PAGE = 2000
 
 
-class Window(msgspec.Struct, frozen=True):
-    """Positions of the journal past `after`, up to `upto`, and the times of both ends."""
-
-    after: int
-    upto: int
-    since: datetime
-    until: datetime
-
-
 async def window_of(connection: Connection, now: datetime, *, days: int | None = None, after: int = 0) -> Window:
-    """Return the window of the last days, or of what came after a position."""
+    """Return the window of the last days, or of what came after a position.
+
+    Two batches that ran at once may stand in the journal in the other order than their times: a window of days begins
+    where time tells exactly what is before it.
+    """
     row = await (await connection.execute("select position, at from journal order by position desc limit 1")).fetchone()
     head, until = (row[0], row[1]) if row else (0, now)
+    window = Window(after, head, until, until)
     if days is not None:
         after = await _position_at(connection, now - timedelta(days=days), head)
-    row = await (
-        await connection.execute("select at from journal where position > %s order by position limit 1", [after])
-    ).fetchone()
-    return Window(after, head, row[0] if row else until, until)
+    for _ in range(_TRIES if days is not None else 1):
+        since, latest, first_late = await _around(connection, after, until)
+        clean = latest is None or latest < since
+        window = Window(after, head, since, until, clean)
+        if clean:
+            break
+        after = first_late - 1
+    return window
+
+
+_TRIES = 20
+_AROUND = 5000
+"""Batches that ran at once stand no further apart."""
+
+
+async def _around(connection: Connection, after: int, until: datetime) -> tuple[datetime, datetime | None, int]:
+    """Return the earliest time past a position, the latest up to it, and where the first one too late stands."""
+    rows = await connection.execute(
+        """with past as (select min(at) as at from journal where position > %s and position <= %s)
+        select coalesce(past.at, %s), max(j.at), coalesce(min(j.position) filter (where j.at >= past.at), 0)
+        from past left join journal j on j.position > %s and j.position <= %s group by past.at""",
+        [after, after + _AROUND, until, after - _AROUND, after],
+    )
+    row = await rows.fetchone()
+    assert row is not None
+    return row[0], row[1], row[2]
 
 
 async def _position_at(connection: Connection, moment: datetime, head: int) -> int:
@@ -117,5 +133,74 @@ async def rows_of(connection: Connection, rooms: Rooms, window: Window) -> Async
 
 
 async def state_as_of(connection: Connection, house: House, window: Window) -> State:
-    """Return the state as it stood when the window began."""
-    return await fold(connection, house, window.after)
+    """Return the state as it stood when the window began, of all that the window can touch.
+
+    Of what is few, all events are folded; of orders and claims, those of the subjects that the window touches; figures
+    that many subjects share are the tables' of now, less what moved since. Where time does not tell apart what came
+    before the window, or the rooms say so, the whole journal is folded.
+    """
+    rooms = house.past
+    pasts = [make() for make in rooms.pasts] if rooms is not None else []
+    if rooms is None or not window.clean or await _must_fold(connection, rooms, window):
+        return await fold(connection, house, window.after)
+    subjects = await _subjects(connection, window, pasts)
+    state = State(house.slices)
+    waiting = await _events_of(connection, rooms, window, subjects)
+    cursor = 0
+    while True:
+        rows = await connection.execute(
+            f"""select position, name, body from journal where position > %s and position <= %s and {rooms.few}
+            order by position limit %s""",
+            [cursor, window.after, PAGE],
+        )
+        page = await rows.fetchall()
+        for position, name, body in page:
+            while waiting and waiting[-1][0] < position:
+                _, other, its = waiting.pop()
+                state.evolve(json.decode(its, house.events[other]))
+            state.evolve(json.decode(body, house.events[name]))
+        if len(page) < PAGE:
+            break
+        cursor = page[-1][0]
+    for _, name, body in reversed(waiting):
+        state.evolve(json.decode(body, house.events[name]))
+    for past in pasts:
+        await past.load(connection, state, window)
+    return state
+
+
+async def _must_fold(connection: Connection, rooms: Rooms, window: Window) -> bool:
+    rows = await connection.execute(
+        f"select exists (select from journal where {rooms.few} and name = any(%s::text[]) and position <= %s)",
+        [list(rooms.shared), window.after],
+    )
+    row = await rows.fetchone()
+    return row is not None and bool(row[0])
+
+
+async def _subjects(connection: Connection, window: Window, pasts: list[Past]) -> set[str]:
+    """Return what the window's rows are about and what else the rooms name, as far as it is older than the window."""
+    rows = await connection.execute(
+        """select s.subject from (
+            select distinct subject from journal where position > %s and position <= %s
+            union select subject from refused_command where at >= %s and at <= %s) s
+        where exists (select from journal j where j.subject = s.subject and j.position <= %s)""",
+        [window.after, window.upto, window.since, window.until, window.after],
+    )
+    found = {row[0] for row in await rows.fetchall()}
+    for past in pasts:
+        found.update(await past.touched(connection, window))
+    return found
+
+
+async def _events_of(
+    connection: Connection, rooms: Rooms, window: Window, subjects: set[str]
+) -> list[tuple[int, str, bytes]]:
+    """Return the events of subjects before the window that are not among the few, the latest first."""
+    rows = await connection.execute(
+        f"""select position, name, body from journal
+        where subject = any(%s::text[]) and position <= %s and kind = 'e' and not ({rooms.few})
+        order by position desc""",
+        [sorted(subjects), window.after],
+    )
+    return [(row[0], row[1], row[2]) for row in await rows.fetchall()]

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from trueup.core.database import Connection
+from trueup.core.past import Window
 from trueup.core.policy import Policies
 from trueup.core.verb import Command, Event, State, Verb
 from trueup.orders.draft_state import Drafts
@@ -20,6 +22,24 @@ from trueup.orders.tax_state import OrderTaxes
 from trueup.parties.state import CustomerRecorded, Parties
 
 _SUSPECTED_FOR = timedelta(days=1)
+
+
+_TOUCHED = """
+    select id from orders where managed and units_allocated + units_shipped + units_cancelled < units_ordered
+        and recorded_at < %(since)s
+    union select order_id from order_hold where released_at is null and placed_at < %(since)s
+    union select id from orders where recorded_at >= %(day)s and recorded_at < %(since)s and customer is not null
+    union select k.order_id from refused_command r
+        cross join lateral jsonb_each_text(convert_from(r.body, 'UTF8')::jsonb -> 'external_ids') n
+        join order_key k on k.source = n.key and k.key = n.value
+        where r.verb = 'orders.place' and r.at >= %(since)s and r.at <= %(until)s
+    union select customer from orders where recorded_at >= %(day)s and recorded_at <= %(until)s and customer is not null
+    union select o.customer from order_hold h join orders o on o.id = h.order_id
+        where h.released_at is null and o.customer is not null
+    union select c.id from refused_command r join customer c
+            on c.source = convert_from(r.body, 'UTF8')::jsonb ->> 'customer_source'
+            and c.number = convert_from(r.body, 'UTF8')::jsonb ->> 'customer'
+        where r.verb = 'orders.place' and r.at >= %(since)s and r.at <= %(until)s"""
 
 
 class _Everything(set[bytes]):
@@ -44,6 +64,27 @@ class OrdersPast:
         """The state it was begun with."""
         assert self._state is not None, "begin comes first"
         return self._state
+
+    async def touched(self, connection: Connection, window: Window) -> Iterable[str]:
+        """Return the orders whose numbers were asked for again, those that wait or are held, and of the day before.
+
+        A customer's events are wanted with their orders'.
+        """
+        rows = await connection.execute(_TOUCHED, {"since": window.since, "until": window.until,
+                                                   "day": window.since - _SUSPECTED_FOR})  # fmt: skip
+        return [row[0] for row in await rows.fetchall()]
+
+    async def load(self, connection: Connection, state: State, window: Window) -> None:
+        """Count what orders each customer had before the window."""
+        known = {customer.id: customer.country for customer in state.of(Parties).customers.values()}
+        rows = await connection.execute(
+            """select customer, count(*)::int from orders where customer = any(%s::text[]) and recorded_at < %s
+            group by customer""",
+            [sorted(known), window.since],
+        )
+        counted: dict[str, int] = dict(await rows.fetchall())
+        for customer, country in known.items():
+            state.of(Holds).customers[customer] = Regular(country, counted.get(customer, 0))
 
     def begin(self, state: State, now: datetime) -> None:
         """Take up who ordered what lately, how many orders each customer has, and which order each hold is on."""

@@ -17,9 +17,10 @@ from trueup.core import json
 from trueup.core.batch import House
 from trueup.core.database import Connection, connect
 from trueup.core.errors import TrueupError
+from trueup.core.past import Window
 from trueup.core.policy import Policies, Policy
 from trueup.core.replay import Side, Tally
-from trueup.core.replay_window import Window, follows_of, last_of, rows_of, state_as_of, window_of
+from trueup.core.replay_window import follows_of, last_of, rows_of, state_as_of, window_of
 from trueup.oversight.impact_orders import CameTo, Difference, Money, Outcomes, compared, harmed
 
 Proposed = Mapping[tuple[str, str], Policy]

@@ -6,6 +6,8 @@ from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
+from trueup.core.database import Connection
+from trueup.core.past import Window
 from trueup.core.policy import Policies
 from trueup.core.verb import Command, Event, State, Verb
 from trueup.orders.state import OrderRow, Orders
@@ -31,6 +33,22 @@ class SourcingPast:
         """The state it was begun with."""
         assert self._state is not None, "begin comes first"
         return self._state
+
+    async def touched(self, connection: Connection, window: Window) -> Iterable[str]:
+        """Return nobody: who waits to be sourced, the orders' past names."""
+        return ()
+
+    async def load(self, connection: Connection, state: State, window: Window) -> None:
+        """Set how many orders locations had on each day to what it was."""
+        rows = await connection.execute(
+            """select l.location, l.day, l.orders - coalesce(s.orders, 0)::int from sourcing_load l left join (
+                select load ->> 0 as location, (load ->> 1)::date as day, count(*) as orders
+                from sourcing_decision d cross join lateral jsonb_array_elements(d.body -> 'loads') load
+                where d.at >= %s group by 1, 2) s using (location, day)""",
+            [window.since],
+        )
+        found = {(location, day): orders for location, day, orders in await rows.fetchall()}
+        state.of(Sourcing).load_of = {key: orders for key, orders in found.items() if orders}
 
     def begin(self, state: State, now: datetime) -> None:
         """Take up which orders were sourced."""

@@ -9,12 +9,14 @@ from decimal import Decimal
 from typing import Any
 
 from trueup.catalogue.state import Catalogue
+from trueup.core.database import Connection
+from trueup.core.past import Window
 from trueup.core.policy import Policies
 from trueup.core.quantity import ZERO
 from trueup.core.verb import Command, Event, State, Verb
-from trueup.stock.lot_state import Lots
+from trueup.stock.lot_state import Lot, Lots
 from trueup.stock.pools import SetPool
-from trueup.stock.state import Stock, StockReserved
+from trueup.stock.state import Balance, Stock, StockReserved
 from trueup.stock.supply_state import Supply, SupplyExpected, SupplyPlaces
 from trueup.stock.transfer_state import Transfers, TransferShipped
 
@@ -32,6 +34,22 @@ class StockPast:
         """The state it was begun with."""
         assert self._state is not None, "begin comes first"
         return self._state
+
+    async def touched(self, connection: Connection, window: Window) -> Iterable[str]:
+        """Return who still holds what ends by itself, who waits for supply, and whose goods went missing meanwhile."""
+        rows = await connection.execute(
+            """select holder from stock_expiring union select holder from stock_waiting
+            union select c.holder from stock_claim c join (
+                select distinct item, from_location as location from stock_movement
+                where at >= %s and at <= %s and from_account = 'on_hand') m using (item, location)""",
+            [window.since, window.until],
+        )
+        return [row[0] for row in await rows.fetchall()]
+
+    async def load(self, connection: Connection, state: State, window: Window) -> None:
+        """Set balances and lots to what they were; claims, supplies and who waits were folded."""
+        await _set_balances(connection, state.of(Stock), window.since)
+        await _set_lots(connection, state.of(Lots), window.since)
 
     def begin(self, state: State, now: datetime) -> None:
         """Take up which claims end, and where supplies and transfers go."""
@@ -139,3 +157,63 @@ def holders_at(state: State, item: str, location: str) -> dict[str, Decimal]:
                 if (claim.item, claim.location) == (item, location) and claim.quantity > 0:
                     found[holder] = found.get(holder, ZERO) + claim.quantity
     return found
+
+
+async def _set_balances(connection: Connection, stock: Stock, since: datetime) -> None:
+    """Set every balance to what it was before a time: as it is now, less what moved and was claimed since."""
+    rows = await connection.execute(
+        f"""select b.item, b.location, b.on_hand - m.on_hand, b.reserved - c.reserved, b.allocated - c.allocated,
+            b.damaged - m.damaged, b.quality - m.quality, b.quarantined - m.quarantined
+        from stock_balance b cross join lateral (
+            select {_NETS} from stock_movement v
+            where v.item = b.item and v.at >= %s and b.location in (v.to_location, v.from_location)
+        ) m cross join lateral (
+            select coalesce(sum(quantity) filter (where kind = 'reservation'), 0) as reserved,
+                coalesce(sum(quantity) filter (where kind = 'allocation'), 0) as allocated
+            from stock_claim where item = b.item and location = b.location and at >= %s
+        ) c""",
+        [since, since],
+    )
+    safety = {place: balance.safety for place, balance in stock.balances.items()}
+    stock.balances.clear()
+    stock._places_of.clear()
+    for item, location, on_hand, reserved, allocated, *held in await rows.fetchall():
+        figures = (on_hand, reserved, allocated, *held)
+        kept = safety.get((item, location), ZERO)
+        if any(figures) or kept:
+            # Owed is exactly what is promised beyond what is on hand.
+            owed = max(ZERO, reserved + allocated - on_hand)
+            stock.balances[item, location] = Balance(on_hand, reserved, allocated, owed, kept, 1, *held)
+            stock._places_of.setdefault(item, []).append(location)
+
+
+async def _set_lots(connection: Connection, lots: Lots, since: datetime) -> None:
+    """Set every lot to what it was before a time, and where each serial number was."""
+    rows = await connection.execute(
+        f"""select b.item, b.location, b.lot, b.expires_on, b.serial, b.allocated - c.allocated,
+            b.on_hand - m.on_hand, b.damaged - m.damaged, b.quality - m.quality, b.quarantined - m.quarantined
+        from stock_lot b cross join lateral (
+            select {_NETS} from stock_movement v
+            where v.item = b.item and v.lot = b.lot and v.at >= %s and b.location in (v.to_location, v.from_location)
+        ) m cross join lateral (
+            select coalesce(sum(quantity), 0) as allocated from stock_claim
+            where item = b.item and location = b.location and lot = b.lot and at >= %s and kind = 'allocation'
+        ) c""",
+        [since, since],
+    )
+    lots._lots.clear()
+    lots._serials.clear()
+    for item, location, name, expires_on, serial, allocated, on_hand, *held in await rows.fetchall():
+        in_buckets = {bucket: units for bucket, units in zip(HELD, held, strict=True) if units}
+        if on_hand or allocated or in_buckets:
+            lot = Lot(lot=name, expires_on=expires_on, on_hand=on_hand, held=in_buckets, allocated=allocated)
+            lots._lots.setdefault((item, location), {})[name] = lot
+            if serial and (on_hand or in_buckets):
+                lots._serials[item, name] = location
+
+
+HELD = ("damaged", "quality", "quarantined")
+_NET = """coalesce(sum(
+        case when v.to_account::text = '{bucket}' and v.to_location = b.location then v.quantity else 0 end
+        - case when v.from_account::text = '{bucket}' and v.from_location = b.location then v.quantity else 0 end), 0)"""
+_NETS = ", ".join(f"{_NET.format(bucket=name)} as {name}" for name in ("on_hand", *HELD))
