@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from trueup.authority.approve import cause_of, then_wants_edits, wants_change
+from trueup.authority.approve import then_wants_edits, wants_change
 from trueup.authority.change_control import ChangeControl
 from trueup.authority.changes import (
     Plan,
     carry_out,
+    cause_of,
     find,
     find_proposed,
     missing,
@@ -152,7 +153,7 @@ def _not_approved(state: State, change: Change, found: Plan, context: Context) -
     """Return whose yes is missing for the content as it is; a standard change was approved with its template."""
     if change.template is not None:
         return None
-    asked = needed(state, context.policies, found)
+    asked = needed(state, context.policies, found, overdue=context.now > change.due_at)
     if isinstance(asked, Refusal):
         return asked
     left = missing(asked, change)

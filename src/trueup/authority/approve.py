@@ -11,6 +11,8 @@ import msgspec
 from trueup.authority.changes import (
     SELF_APPROVAL_HOURS,
     Plan,
+    cause_of,
+    decided,
     find,
     find_proposed,
     is_small,
@@ -86,6 +88,8 @@ def approving(verbs: Verbs) -> tuple[Verb[ApproveChange], Verb[RejectChange]]:
             events.append(ChangeReviewed(change=change.id, at=context.now))
         if context.actor.id == change.asker:
             events += _told(state, change, context)
+        elif not left:
+            events += decided(state, change, context)
         still = [f"{need.count} of {', '.join(need.roles)} ({need.why})" for need in left]
         return Accepted(events, change.id, {"change": change.id, "complete": not left, "missing": still})
 
@@ -95,13 +99,14 @@ def approving(verbs: Verbs) -> tuple[Verb[ApproveChange], Verb[RejectChange]]:
         if isinstance(change, Refusal):
             return change
         found = plan(state, context.policies, verbs, change.edits)
-        asked = found if isinstance(found, Refusal) else needed(state, context.policies, found)
+        overdue = context.now > change.due_at
+        asked = found if isinstance(found, Refusal) else needed(state, context.policies, found, overdue=overdue)
         # What is stale, or cannot even be read any more, can still be rejected by anybody on the board.
         refusal = None if isinstance(asked, Refusal) else _may_not(state, change, asked, context)
         if refusal is not None:
             return refusal
         event = ChangeEnded(change=change.id, how="rejected", why=command.reason, by=context.actor.id, at=context.now)
-        return Accepted([event], change.id, {"change": change.id})
+        return Accepted([event, *decided(state, change, context)], change.id, {"change": change.id})
 
     approve = Verb(
         name="authority.approve_change",
@@ -137,21 +142,16 @@ def then_wants_edits(state: State, change: str, verbs: Verbs, policies: Policies
         carry.want(verbs(), (*known.edits, *(known.inverse or ())), state, policies)
 
 
-def cause_of(change: str) -> str:
-    """Return the cause under which a case about a change is grouped."""
-    return f"change:{change}"
-
-
 def _needs(
     state: State, change: Change, verbs: Verbs, context: Context, *, reviewing: bool
 ) -> Sequence[Need] | Refusal:
     """Return whose yes it needs; a change that is applied already rests on nothing that could still move."""
     if reviewing:
-        return needed(state, context.policies, Plan((), change.objects, ()))
+        return needed(state, context.policies, Plan((), change.objects, ()), overdue=context.now > change.due_at)
     found = plan(state, context.policies, verbs, change.edits)
     if isinstance(found, Refusal):
         return found
-    return stale(change, found) or needed(state, context.policies, found)
+    return stale(change, found) or needed(state, context.policies, found, overdue=context.now > change.due_at)
 
 
 def _may_not(state: State, change: Change, asked: Sequence[Need], context: Context) -> Refusal | None:

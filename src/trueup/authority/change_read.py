@@ -178,7 +178,13 @@ async def change_detail(
     unreplayed = tuple(sorted(_unreplayed(found, policies)))
     control = policies.get(ChangeControl)
     small = await _is_small(connection)
-    asked = needs(policies.get(DecisionRights), found.objects, unreplayed=bool(unreplayed), small=small)
+    asked = needs(
+        policies.get(DecisionRights),
+        found.objects,
+        unreplayed=bool(unreplayed),
+        small=small,
+        overdue=now > found.due_at,
+    )
     open_still = status in ("proposed", "approved")
     applied = found.applied_at
     return ChangeDetail(
@@ -297,11 +303,13 @@ async def _edited(connection: Connection, edit: Carried, change: Change, policie
 
 async def _conflicts(connection: Connection, change: Change, control: ChangeControl, now: datetime) -> list[Conflict]:
     rows = await connection.execute(
-        """select distinct c.id, c.title, o.object from change_object mine
-        join change_object o on o.object = mine.object and o.change <> mine.change
-        join change c on c.id = o.change and c.status in ('proposed', 'approved')
-        where mine.change = %s order by c.id limit 20""",
-        [change.id],
+        """with mine as (
+            select distinct case when object like 'policy/%%' then split_part(object, '#', 1) else object end as name
+            from change_object where change = %s
+        ) select distinct c.id, c.title, m.name from change c join change_object o on o.change = c.id
+        join mine m on o.object = m.name or starts_with(o.object, m.name || '#')
+        where c.status in ('proposed', 'approved') and c.id <> %s order by c.id limit 20""",
+        [change.id, change.id],
     )
     found = [
         Conflict("change", f"{title} ({id_}) changes {object_} too: whichever is applied first makes the other stale.",

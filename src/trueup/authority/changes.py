@@ -13,6 +13,8 @@ from trueup.authority.changes_state import BUDGET_DAYS, Change, Changes
 from trueup.authority.decision_rights import DecisionRights, Need, needs, small_holds
 from trueup.authority.publish import PublishPolicy
 from trueup.authority.state import Authority
+from trueup.cases.case import CaseActed
+from trueup.cases.state import Cases
 from trueup.core import json
 from trueup.core.carry import Carried, Opened, Verbs, opened
 from trueup.core.errors import Refusal
@@ -107,10 +109,15 @@ def is_small(state: State) -> bool:
     return authority.declared is not None and small_holds(authority.declared.mode, len(people))
 
 
-def needed(state: State, policies: Policies, found: Plan) -> tuple[Need, ...] | Refusal:
-    """Return whose yes the plan needs; in the small mode that of any one other person who decides one of its keys."""
-    register = policies.get(DecisionRights)
-    return needs(register, found.objects, unreplayed=bool(unreplayed(policies, found)), small=is_small(state))
+def needed(state: State, policies: Policies, found: Plan, *, overdue: bool) -> tuple[Need, ...] | Refusal:
+    """Return whose yes the plan needs; see `decision_rights.needs`."""
+    return needs(
+        policies.get(DecisionRights),
+        found.objects,
+        unreplayed=bool(unreplayed(policies, found)),
+        small=is_small(state),
+        overdue=overdue,
+    )
 
 
 def missing(asked: Sequence[Need], change: Change) -> list[Need]:
@@ -180,3 +187,16 @@ def find_proposed(state: State, change: str) -> Change | Refusal:
         return Refusal("authority.change_ended", f"The change {change} has ended already.",
                        "Propose a new one.", "change", change)  # fmt: skip
     return found
+
+
+def cause_of(change: str) -> str:
+    """Return the cause under which a case about a change is grouped."""
+    return f"change:{change}"
+
+
+def decided(state: State, change: Change, context: Context) -> list[Event]:
+    """Return the act on the case of a stalemate, where there is one: deciding is what it waits for."""
+    case = state.of(Cases).open_for(cause_of(change.id))
+    if case is None:
+        return []
+    return [CaseActed(case=case.id, effect=change.id, note="decided", at=context.now)]

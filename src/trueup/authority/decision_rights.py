@@ -109,22 +109,24 @@ class Need(msgspec.Struct, frozen=True):
 
 
 def needs(
-    register: DecisionRights, objects: Iterable[Governed], *, unreplayed: bool, small: bool
+    register: DecisionRights, objects: Iterable[Governed], *, unreplayed: bool, small: bool, overdue: bool = False
 ) -> tuple[Need, ...] | Refusal:
     """Return whose approvals objects need: the decider of each, and each domain's quorum.
 
     unreplayed: whether the effect cannot be replayed, which needs more. small: in the small mode, any one other person
-    who decides one of them, or the Sponsor. Refuses an object that nobody decides.
+    who decides one of them, or the Sponsor. overdue: the decider's time is over, and the tie-breaker decides as well.
+    Refuses an object that nobody decides.
     """
-    owners: dict[str, list[str]] = {}
+    owners: dict[tuple[str, ...], list[str]] = {}
     domains: set[str] = set()
     for one in objects:
         decision = register.of(one.key)
         if decision is None:
             return unmapped(one.key)
-        owners.setdefault(decision.decider, []).append(one.key)
+        deciders = (decision.decider, decision.tie_breaker) if overdue else (decision.decider,)
+        owners.setdefault(tuple(dict.fromkeys(deciders)), []).append(one.key)
         domains.add(decision.domain)
-    found = [Need((role,), 1, _listed(keys)) for role, keys in sorted(owners.items())]
+    found = [Need(roles, 1, _listed(keys)) for roles, keys in sorted(owners.items())]
     for domain in sorted(domains):
         count = register.quorum.of(domain) + (register.quorum.unreplayed if unreplayed else 0)
         found.append(Need((BOARD, *PROCESS_OWNERS[domain]), count, f"quorum of {domain}"))

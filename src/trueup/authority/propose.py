@@ -12,7 +12,9 @@ from trueup.authority.changes import (
     EDITS_MAX,
     Plan,
     carry_out,
+    cause_of,
     content_digest,
+    decided,
     find_proposed,
     in_window,
     needed,
@@ -30,6 +32,7 @@ from trueup.authority.changes_state import (
 from trueup.authority.decision_rights import DecisionRights
 from trueup.authority.register import touches_authority, wants_authority
 from trueup.authority.state import Authority
+from trueup.cases.state import Cases
 from trueup.core import carry
 from trueup.core.carry import Carried, Verbs
 from trueup.core.errors import Refusal
@@ -180,7 +183,7 @@ def withdraw_change(state: State, command: WithdrawChange, context: Context) -> 
     if change.asker != context.actor.id:
         return _not_yours(state, change)
     event = ChangeEnded(change=change.id, how="withdrawn", why=command.reason, by=context.actor.id, at=context.now)
-    return Accepted([event], change.id, {"change": change.id})
+    return Accepted([event, *decided(state, change, context)], change.id, {"change": change.id})
 
 
 def _want(state: State, change: str | None, edits: tuple[Carried, ...], verbs: Verbs, policies: Policies) -> None:
@@ -204,7 +207,7 @@ def _planned(state: State, edits: tuple[Carried, ...], verbs: Verbs, context: Co
     tried = carry_out(state, found, context)
     if isinstance(tried, Refusal):
         return tried
-    asked = needed(state, context.policies, found)
+    asked = needed(state, context.policies, found, overdue=False)
     return asked if isinstance(asked, Refusal) else found
 
 
@@ -283,6 +286,7 @@ def _not_yours(state: State, change: Change) -> Refusal:
 def _wants_withdrawn(state: State, command: WithdrawChange, policies: Policies) -> None:
     wants_authority(state, command, policies)
     state.of(Changes).want(command.change)
+    state.of(Cases).want_cause(cause_of(command.change))
 
 
 VERBS = (
