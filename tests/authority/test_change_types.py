@@ -86,9 +86,7 @@ async def test_an_emergency_acts_now_and_is_reviewed_by_others(door: Door, url: 
     await prove(url)
 
 
-async def test_an_emergency_nobody_reviewed_can_be_left_in_force_at_a_price(
-    door: Door, url: str, clock: TurnedClock
-):
+async def test_an_emergency_nobody_reviewed_can_be_left_in_force_at_a_price(door: Door, url: str, clock: TurnedClock):
     company = await declared(door)
     change = await company.propose(company.Olga, BERLIN, type="emergency")
     early = EscalateChange(change=change[0], reason="ord_1 would be worse")
@@ -102,9 +100,7 @@ async def test_an_emergency_nobody_reviewed_can_be_left_in_force_at_a_price(
     await prove(url)
 
 
-async def test_a_blackout_stops_what_it_names_and_tells_the_next_free_moment(
-    door: Door, url: str, clock: TurnedClock
-):
+async def test_a_blackout_stops_what_it_names_and_tells_the_next_free_moment(door: Door, url: str, clock: TurnedClock):
     until = clock.now() + timedelta(days=2)
     blackout = {"name": "Cyber week", "from": clock.now().isoformat(), "until": until.isoformat(),
                 "keys": ["holds.timezone"]}  # fmt: skip
@@ -167,9 +163,7 @@ async def test_a_small_company_needs_one_other_person(door: Door, url: str):
     await prove(url)
 
 
-async def test_who_is_alone_approves_their_own_a_day_later_and_never_silently(
-    door: Door, url: str, clock: TurnedClock
-):
+async def test_who_is_alone_approves_their_own_a_day_later_and_never_silently(door: Door, url: str, clock: TurnedClock):
     ann = await person(door, "Ann", "Operations Process Owner", "Sponsor")
     expect_all([await door.submit(SYSTEM, DeclareGovernance(mode="small"), "declare")])
     company = Company(door, {"Ann": ann})

@@ -91,6 +91,16 @@ async def test_editing_after_approval_voids_it(company: Company, url: str):
     await prove(url)
 
 
+async def test_putting_back_what_was_approved_does_not_bring_the_approvals_back(company: Company, url: str):
+    change = await company.propose(company.Lea, BERLIN)
+    await company.approve(change, company.Olga)
+    await company.done(company.Lea, edited(change[0], LISBON))
+    back = await company.done(company.Lea, edited(change[0], BERLIN))
+    assert back["digest"] != change[1]
+    assert await company.refused(company.Ivan, ApplyChange(change=change[0])) == "authority.not_approved"
+    await prove(url)
+
+
 async def test_only_who_asked_edits(company: Company):
     change = await company.propose(company.Lea, BERLIN)
     assert await company.refused(company.Olga, edited(change[0], LISBON)) == "authority.not_asker"

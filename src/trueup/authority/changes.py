@@ -72,8 +72,12 @@ def _verb_of(verbs: Verbs, command: object) -> str:
 
 
 def content_digest(change: Change) -> str:
-    """Return the SHA-256 that approvals bind to: of everything that was proposed, and of the bases it rests on."""
-    said = (change.title, change.reason, change.type, change.template, change.effective_at, change.indicators)
+    """Return the SHA-256 that approvals bind to: of everything that was proposed, and of the bases it rests on.
+
+    Of the version, too: who edits and then puts back what was there has not got the approvals back.
+    """
+    said = (change.version, change.title, change.reason, change.type, change.template, change.effective_at,
+            change.indicators)  # fmt: skip
     content = json.encode((said, change.edits, sorted(change.objects, key=lambda one: one.object)))
     return hashlib.sha256(content).hexdigest()
 
