@@ -108,8 +108,8 @@ async def test_only_who_asked_edits(company: Company):
 
 
 async def test_nobody_approves_their_own_administrators_included(door: Door, url: str):
-    company = await declared(door)
     both = await person(door, "Zoe", "Administrator", "Operations Process Owner", "Change Control Board", "Sponsor")
+    company = await declared(door)
     change = await company.propose(both, BERLIN)
     for word in (
         ApproveChange(change=change[0], digest=change[1]),
