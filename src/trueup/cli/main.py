@@ -37,6 +37,7 @@ COMMANDS = {
     "person": Place("people", "person", "Let a person act, and print their id."),
     "link": Place("people", "link", "Print a one-time sign-in link."),
     "key": Place("people", "key", "Issue an API key and print it."),
+    "replay": Place("replay", "replay", "Show what a policy would have made of the last days' orders."),
     "verify": Place("examine", "verify", "Walk the journal's seals and run every room's checks."),
     "doctor": Place("examine", "doctor", "Say whether this machine and database can run Trueup."),
     "bench": Place("bench", "bench", "Measure this machine on a throw-away database."),

@@ -7,6 +7,8 @@ What they make of each order is compared; nothing is written.
 from __future__ import annotations
 
 import asyncio
+import os
+import resource
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -26,16 +28,15 @@ from trueup.oversight.impact_orders import CameTo, Difference, Money, Outcomes, 
 Proposed = Mapping[tuple[str, str], Policy]
 DAYS = 7
 SHOWN_MAX = 1000
-APART_MIN = 20_000
+APART_MIN = 5_000
 """From so many rows of the journal on, each side is a process of its own."""
 
 
 class Impact(msgspec.Struct, frozen=True, kw_only=True):
     """What a replay found. orders: that were compared; differing: of them, those that come out differently.
 
-    counts: differences by what differs. shown: the first of them. current, proposed: what each side did.
-    unreplayed: kinds among the proposed documents that no replay can show, with why. since: of a window without
-    commands, its end.
+    counts: differences by what differs. shown: the first of them. current, proposed: what each side did. unreplayed:
+    kinds among the proposed documents that no replay can show, with why. peak_mb: the most memory the sides held.
     """
 
     after: int
@@ -50,6 +51,7 @@ class Impact(msgspec.Struct, frozen=True, kw_only=True):
     current: Tally
     proposed: Tally
     unreplayed: dict[str, str]
+    peak_mb: float
 
 
 class Job(msgspec.Struct, frozen=True):
@@ -61,10 +63,12 @@ class Job(msgspec.Struct, frozen=True):
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """What one side came to, by order."""
+    """What one side came to, by order; peak_mb: the most memory its process held."""
 
     orders: dict[str, CameTo]
     tally: Tally
+    pid: int
+    peak_mb: float
 
 
 async def impact(
@@ -75,13 +79,16 @@ async def impact(
     days: int = DAYS,
     since_position: int | None = None,
     limit: int = SHOWN_MAX,
+    now: datetime | None = None,
     apart: bool | None = None,
 ) -> Impact:
     """Replay the last days, or what came after a position, under the policies in force and with these documents.
 
-    apart: each side in a process of its own; None leaves that to how long the window is.
+    now: from when the days are counted. apart: each side in a process of its own, which decides by the house as
+    shipped; None leaves that to how long the window is.
     """
-    window, before, after = await _both(url, house, proposed, days, since_position, apart)
+    window = await _window(url, now or datetime.now(UTC), days, since_position)
+    before, after = await _both(url, house, proposed, window, apart)
     found = compared(before.orders, after.orders)
     counts: dict[str, int] = {}
     for difference in found.differences:
@@ -98,6 +105,7 @@ async def impact(
         shown=tuple(found.differences[:limit]),
         current=before.tally,
         proposed=after.tally,
+        peak_mb=before.peak_mb + after.peak_mb if before.pid != after.pid else after.peak_mb,
         unreplayed={kind: why for kind, _ in proposed if (why := house.kinds[kind].unreplayed)},
     )
 
@@ -108,29 +116,28 @@ async def harmed_by(url: str, house: House, proposed: Proposed, since_position: 
     Worse is: refused instead of placed, cancelled, a later promise, more splits, a higher total, a hold more, units
     short.
     """
-    _, before, after = await _both(url, house, proposed, DAYS, since_position, None)
+    window = await _window(url, datetime.now(UTC), DAYS, since_position)
+    before, after = await _both(url, house, proposed, window, None)
     return harmed(before.orders, after.orders)
 
 
-async def _both(
-    url: str, house: House, proposed: Proposed, days: int, since_position: int | None, apart: bool | None
-) -> tuple[Window, Answer, Answer]:
+async def _window(url: str, now: datetime, days: int, since_position: int | None) -> Window:
     connection = await connect(url, default_transaction_read_only="on")
     try:
-        window = await window_of(
-            connection,
-            datetime.now(UTC),
-            days=days if since_position is None else None,
-            after=since_position or 0,
+        return await window_of(
+            connection, now, days=days if since_position is None else None, after=since_position or 0
         )
     finally:
         await connection.close()
+
+
+async def _both(
+    url: str, house: House, proposed: Proposed, window: Window, apart: bool | None
+) -> tuple[Answer, Answer]:
     if apart if apart is not None else window.upto - window.after >= APART_MIN:
         before, after = await asyncio.gather(_apart(url, window, {}), _apart(url, window, proposed))
-    else:
-        before = await side(url, house, window, {})
-        after = await side(url, house, window, proposed)
-    return window, before, after
+        return before, after
+    return await side(url, house, window, {}), await side(url, house, window, proposed)
 
 
 async def side(url: str, house: House, window: Window, proposed: Proposed) -> Answer:
@@ -160,7 +167,12 @@ async def side(url: str, house: House, window: Window, proposed: Proposed) -> An
         await _wrote_nothing(connection)
     finally:
         await connection.close()
-    return Answer(seen.orders, one.tally)
+    return Answer(seen.orders, one.tally, os.getpid(), _peak_mb())
+
+
+def _peak_mb() -> float:
+    """Return the most memory this process held; macOS counts in bytes, others in kilobytes."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
 
 
 async def _wrote_nothing(connection: Connection) -> None:

@@ -214,6 +214,6 @@ async def _set_lots(connection: Connection, lots: Lots, since: datetime) -> None
 
 HELD = ("damaged", "quality", "quarantined")
 _NET = """coalesce(sum(
-        case when v.to_account::text = '{bucket}' and v.to_location = b.location then v.quantity else 0 end
-        - case when v.from_account::text = '{bucket}' and v.from_location = b.location then v.quantity else 0 end), 0)"""
+    case when v.to_account::text = '{bucket}' and v.to_location = b.location then v.quantity else 0 end
+    - case when v.from_account::text = '{bucket}' and v.from_location = b.location then v.quantity else 0 end), 0)"""
 _NETS = ", ".join(f"{_NET.format(bucket=name)} as {name}" for name in ("on_hand", *HELD))

@@ -17,6 +17,7 @@ from trueup.cli.bench.lists import lists
 from trueup.cli.bench.measure import Figure, machine
 from trueup.cli.bench.migration import migration
 from trueup.cli.bench.place import place
+from trueup.cli.bench.replay import replay
 from trueup.cli.bench.sourced import sourced
 from trueup.cli.options import AsJson
 from trueup.core import json
@@ -33,6 +34,7 @@ class Name(StrEnum):
     AVAILABILITY = "availability"
     SOURCED = "sourced"
     BROKER = "broker"
+    REPLAY = "replay"
     GROWTH = "growth"
     ALL = "all"
 
@@ -46,6 +48,7 @@ _BENCHES: dict[Name, Callable[[], list[Figure]]] = {
     Name.AVAILABILITY: availability,
     Name.SOURCED: sourced,
     Name.BROKER: broker,
+    Name.REPLAY: replay,
 }
 
 

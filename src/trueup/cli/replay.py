@@ -1,0 +1,75 @@
+"""`trueup replay`: what a policy would have made of the last days' orders, without writing anything."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+
+from trueup import house
+from trueup.cli.options import AsJson, Database, Home, on_database
+from trueup.core import json
+from trueup.core.errors import Refusal, TrueupError
+from trueup.core.policy import Known, Policy, read_document
+from trueup.oversight.impact import DAYS, SHOWN_MAX, Impact, impact
+
+PolicyFile = Annotated[Path, typer.Option("--policy", help="JSON file with the proposed document.")]
+Kind = Annotated[str, typer.Option("--kind", help="Kind of policy: `sourcing`, `channel`, `holds`, ...")]
+Name = Annotated[str, typer.Option("--name", help="Name of the document.")]
+Days = Annotated[int, typer.Option("--days", min=1, max=366, help="How many days' commands are replayed.")]
+Since = Annotated[int | None, typer.Option("--since", min=0, help="Replay what came after this position instead.")]
+Limit = Annotated[int, typer.Option("--limit", min=0, max=SHOWN_MAX, help="How many differences are listed.")]
+
+
+def replay(
+    policy: PolicyFile, kind: Kind, name: Name = "default", days: Days = DAYS, since: Since = None, limit: Limit = 20,
+    home: Home = None, database_url: Database = None, as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """Replay the last days' commands under the policies in force and with this document; nothing is written."""
+    document = _document(policy, kind)
+    built = house.build()
+    found = on_database(
+        home,
+        database_url,
+        lambda url: impact(url, built, {(kind, name): document}, days=days, since_position=since, limit=limit),
+    )
+    if as_json:
+        typer.echo(json.encode(found).decode())
+    else:
+        _print(found)
+
+
+def _document(file: Path, kind: str) -> Policy:
+    """Read and validate the file. Raises TrueupError with the place of what is wrong."""
+    try:
+        plain = msgspec.json.decode(file.read_bytes())
+    except (OSError, msgspec.DecodeError) as error:
+        raise TrueupError(f"{file}: {error}; name a JSON file with the policy's document") from error
+    known = Known({verb.name: verb.command for verb in house.VERBS})
+    read = read_document(house.POLICY_KINDS, kind, plain, known)
+    if isinstance(read, Refusal):
+        raise TrueupError(f"{read.what} {read.fix}")
+    return read
+
+
+def _print(found: Impact) -> None:
+    typer.secho(f"{found.orders:,} orders, {found.differing:,} come out differently", bold=True)
+    typer.echo(f"  positions {found.after + 1} to {found.upto}")
+    typer.echo(f"  {found.since:%Y-%m-%d %H:%M} to {found.until:%Y-%m-%d %H:%M} UTC")
+    for kind, why in found.unreplayed.items():
+        typer.secho(f"  {kind} cannot be replayed: {why}", fg="yellow")
+    for what, count in found.counts.items():
+        typer.echo(f"  {what:<10} {count:,}")
+    for sums in found.money:
+        more = f"shipping {sums.shipping:+}, margin where known {sums.margin:+}"
+        typer.echo(f"  in {sums.currency}: totals {sums.totals:+}, {more}")
+    for side, tally in (("current", found.current), ("proposed", found.proposed)):
+        typer.echo(
+            f"  {side}: {tally.commands:,} decided, {tally.refused:,} refused, {tally.added:,} followed anew, "
+            f"{tally.left_out:,} did not follow, {tally.broken:,} could not be replayed"
+        )
+    for one in found.shown:
+        worse = " (worse)" if one.worse else ""
+        typer.echo(f"  {one.number or one.order}  {one.what}: {one.before} -> {one.after}{worse}")
