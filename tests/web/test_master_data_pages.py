@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 
 import pytest
 from tests.board import declared
 from tests.catalogue.test_amend import amend, amendment, publish
-from tests.conftest import stocked
+from tests.conftest import expect_all, stocked
 from tests.proof import prove
 from tests.requests import rows, until
 from tests.web.console_visitor import Visitor, console, person, signed_in
 
 from trueup.authority.standing import SYSTEM
+from trueup.catalogue.register import RegisterItem
 from trueup.core.clock import TurnedClock
 from trueup.core.door import Door
 
@@ -120,6 +122,27 @@ async def test_a_governed_field_is_proposed_from_the_item_and_shown_there(
     assert "1 row staged in one change" in staged.text
     assert await rows(url, "select count(*) from change") == [(2,)]
     await prove(url)
+
+
+async def test_a_change_of_many_rows_shows_everybody_the_same_random_sample(
+    door: Door, url: str, clock: TurnedClock, steward: Visitor
+):
+    items = [(f"item {at}", RegisterItem(sku=f"S{at}", name=f"Item {at}")) for at in range(30)]
+    expect_all(await door.submit_all(SYSTEM, items))
+    owner = {"entity": "item", "field": "weight_g", "owner": "Master Data Owner", "governed": True}
+    await publish(door, "field_ownership", {"owners": [owner]})
+    company = await declared(door)
+    table = "sku,weight_g\n" + "\n".join(f"S{at},{at + 100}" for at in range(30))
+    shown = (await steward.get("/data-quality")).hidden(TABLE)
+    page = await steward.post(TABLE, {**shown, "table": table})
+    change = next(link for link in page.links() if link.startswith("/changes/chg_"))
+    asker = await steward.get(change)
+    assert "20 of 30 rows to look at" in asker.text
+    async with console(url, clock) as address, signed_in(url, clock, address, company.Mia.id) as approver:
+        page = await approver.get(change)
+    drawn = [re.findall(r'<td class="mono">(S\d+)</td>', text) for text in (asker.text, page.text)]
+    assert drawn[0] == drawn[1]
+    assert len(set(drawn[0])) == 20
 
 
 async def test_who_may_not_amend_reads_who_may(door: Door, url: str, clock: TurnedClock):

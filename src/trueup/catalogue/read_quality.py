@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Any, Literal
 
@@ -10,10 +11,12 @@ import msgspec
 from trueup.catalogue import read
 from trueup.catalogue.amend import ItemFields, patched_item
 from trueup.catalogue.amendments import AmendmentEnded, AmendmentPlanned, Planned, planned_of
+from trueup.catalogue.bulk_amend import SAMPLE_SIZE, rows_of, sample_of
 from trueup.catalogue.ownership import FIELDS, Entity, FieldOwner, FieldOwnership, Row, as_data, values_of
 from trueup.catalogue.readiness import STEPS, Missing, ReadinessPolicy, Step, condition_of, readiness
 from trueup.catalogue.state import Catalogue, Item, ItemRegistered
 from trueup.core import journal, json
+from trueup.core.carry import Carried
 from trueup.core.database import Connection
 from trueup.core.errors import Refusal
 from trueup.core.fields import CustomFields
@@ -245,6 +248,23 @@ class SampledRow(msgspec.Struct, frozen=True):
     key: str
     effective_from: date | None
     differences: dict[str, tuple[Any, Any]]
+
+
+class Sample(msgspec.Struct, frozen=True):
+    """What of a change of many rows is looked at: how many rows there are, and those that its digest drew."""
+
+    rows: int
+    chosen: tuple[SampledRow, ...]
+
+
+async def sample(
+    connection: Connection, digest: str, edits: Sequence[Carried], size: int = SAMPLE_SIZE
+) -> Sample | None:
+    """Return the sample of a change's rows, the same for everybody; None where it amends no items or locations."""
+    rows = rows_of(edits)
+    if not rows:
+        return None
+    return Sample(len(rows), await sampled(connection, rows, sample_of(digest, len(rows), size)))
 
 
 async def sampled(

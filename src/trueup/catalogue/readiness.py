@@ -200,8 +200,8 @@ def _sides(item: Item) -> list[Decimal] | None:
 
 
 def _dimensions(item: Item, policy: ReadinessPolicy) -> str | None:
-    lacking = [side for side in SIDES if getattr(item, side) is None]
-    return f"{' and '.join(lacking)} missing" if lacking else None
+    lacking = [side.removesuffix("_mm") for side in SIDES if getattr(item, side) is None]
+    return f"{' and '.join(', '.join(lacking).rsplit(', ', 1))} missing" if lacking else None
 
 
 def _sizes(item: Item, policy: ReadinessPolicy) -> str | None:

@@ -63,6 +63,19 @@ def _grew(body: Body) -> str:
     return f"{len(body['subjects'])} more" if body["subjects"] else "its price was computed again"
 
 
+def _record(body: Body, entity: str, key: str) -> str:
+    """Say what was amended of a record, or that it is there."""
+    changes = [
+        f"{one['field']} {_value(one.get('before'))} to {_value(one.get('after'))}" for one in body.get("amended", ())
+    ]
+    more = f" and {len(changes) - 3} more" if len(changes) > 3 else ""
+    return ", ".join(changes[:3]) + more if changes else f"{body[entity][key]}, version {body[entity]['version']}"
+
+
+def _value(value: object) -> str:
+    return "none" if value is None else str(value)[:60]
+
+
 _MORE: dict[str, Callable[[Body], str]] = {
     "orders.placed": _captured,
     "orders.recorded": _captured,
@@ -92,9 +105,14 @@ _MORE: dict[str, Callable[[Body], str]] = {
     "cases.took_over": lambda body: str(body["merged"]),
     "cases.commented": lambda body: str(body["text"]),
     "cases.closed": lambda body: f"{ROOT_CAUSES.get(body['root_cause'], body['root_cause'])}. {body['note']}",
-    "catalogue.item_registered": lambda body: f"{body['item']['sku']}, version {body['item']['version']}",
+    "catalogue.item_registered": lambda body: _record(body, "item", "sku"),
     "catalogue.alias_added": lambda body: str(body["key"]),
-    "catalogue.location_registered": lambda body: str(body["location"]["code"]),
+    "catalogue.location_registered": lambda body: _record(body, "location", "code"),
+    "catalogue.amendment_planned": lambda body: (
+        f"{', '.join(body['amendment']['fields'])} from {body['amendment']['effective_from']}"
+    ),
+    "catalogue.amendment_ended": lambda body: body["ending"] + (f", {body['why']}" if body.get("why") else ""),
+    "catalogue.field_overwritten": lambda body: f"{body['field']}, which {body['owner']} owns",
     "catalogue.site_operated": lambda body: f"{'open' if body['open'] else 'closed'}, cut-off {body['cutoff']}",
     "catalogue.cost_recorded": lambda body: (
         f"{body['cost']['cost']} {body['cost']['currency']} each, "

@@ -15,6 +15,7 @@ from trueup.authority.approve import ApproveChange, RejectChange
 from trueup.authority.change_control import ChangeControl
 from trueup.authority.change_read import ChangeQuery
 from trueup.authority.propose import EditChange, WithdrawChange
+from trueup.catalogue.read_quality import sample as sample_of_rows
 from trueup.core import timeline
 from trueup.core.errors import Refusal
 from trueup.core.verb import Command
@@ -165,6 +166,7 @@ async def _page(
         entries = await timeline.about(connection, change, 0, 200)
         kept = await kept_impact(connection, change, found.change.digest)
         control = visit.standing.policies.get(ChangeControl)
+        sample = await sample_of_rows(connection, found.change.digest, found.change.edits)
         watching = await watched(connection, found.change, visit.now, control.watch_hours)
     return await visit.show(
         "change.html",
@@ -178,6 +180,7 @@ async def _page(
         ],
         entries=entries,
         kept=kept,
+        sample=sample,
         watching=watching,
         days_max=DAYS_MAX,
         mine=found.change.asker == visit.actor.id,
