@@ -23,7 +23,7 @@ from trueup.core.clock import Clock, SystemClock
 from trueup.core.database import Connection, open_pool, session
 from trueup.core.door import Door
 from trueup.core.settings import Settings
-from trueup.web.api import bulk, openapi, problems, replaying
+from trueup.web.api import bulk, examining, openapi, problems, replaying
 from trueup.web.api.access import Access, guarded
 from trueup.web.api.direct import directly
 from trueup.web.api.handlers import handlers
@@ -75,7 +75,16 @@ def create_app(
                 yield
 
     app = Litestar(
-        route_handlers=[*handlers(house), rehearsing(house), *replaying.HANDLERS, *bulk.HANDLERS, *questions(), *_own_pages(house), *pages],
+        route_handlers=[
+            *handlers(house),
+            rehearsing(house),
+            *replaying.HANDLERS,
+            *bulk.HANDLERS,
+            *examining.HANDLERS,
+            *questions(),
+            *_own_pages(house),
+            *pages,
+        ],
         lifespan=[lifespan],
         exception_handlers={Exception: _error_handler(error_page)},
         openapi_config=None,

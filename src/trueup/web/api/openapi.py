@@ -7,13 +7,14 @@ from typing import Any
 import msgspec
 
 from trueup import __version__
+from trueup.authority.trial import Trial
 from trueup.core.batch import House
 from trueup.core.money import Amount
 from trueup.core.quantity import Quantity
 from trueup.core.verb import Outcome
 from trueup.orders import bulk as bulk_file
 from trueup.oversight.change_impact import KeptImpact
-from trueup.web.api import bulk, rehearse, replaying
+from trueup.web.api import bulk, examining, rehearse, replaying
 from trueup.web.api.bodies import body_type, names_in
 from trueup.web.api.problems import Problem
 from trueup.web.api.promises import QUESTIONS, Question
@@ -94,11 +95,11 @@ def describe(house: House) -> dict[str, Any]:
     bodies = {_key(row): body_type(row, house.verbs[row.command], described=True) for row in _with_body()}
     answers = [row.returns for row in READS]
     kinds: list[Any] = [*bodies.values(), *answers, Outcome, Problem, rehearse.Rehearsal, rehearse.Expectation,
-                        replaying.ReplayAsked, KeptImpact,
+                        replaying.ReplayAsked, KeptImpact, Trial,
                         *(row.takes for row in QUESTIONS), *(row.returns for row in QUESTIONS)]  # fmt: skip
     schemas, components = msgspec.json.schema_components(kinds, schema_hook=_extended, ref_template=_REF)
     schema_of = dict(zip([*bodies, *(row.path for row in READS), "outcome", "problem", "rehearsal", "expectation",
-                          "replay", "impact",
+                          "replay", "impact", "trial",
                           *(row.takes.__name__ for row in QUESTIONS), *(row.path for row in QUESTIONS)],
                          schemas, strict=True))  # fmt: skip
     paths: dict[str, dict[str, Any]] = {}
@@ -109,6 +110,7 @@ def describe(house: House) -> dict[str, Any]:
     paths[bulk.PATH] = {"post": _bulk(schema_of)}
     paths["/v1/rehearse"] = {"post": _rehearse(schema_of)}
     paths.setdefault(replaying.PATH, {})["post"] = _replay(schema_of)
+    paths |= _examined(schema_of)
     for question in QUESTIONS:
         paths[question.path] = {"post": _ask(question, schema_of)}
     return {
@@ -154,10 +156,7 @@ def _write(row: Write, house: House, schema_of: dict[str, Any]) -> dict[str, Any
 
 def _read(row: Read, schema_of: dict[str, Any]) -> dict[str, Any]:
     fields = msgspec.structs.fields(row.query)
-    query = [
-        {"name": field.name, "in": "query", "required": field.required, "schema": _of_parameter(field.type)}
-        for field in fields
-    ]
+    query = _query_parameters(row.query)
     one = "version" in getattr(row.returns, "__struct_fields__", ())
     answers = {"200": {"description": "Found", "content": _json(schema_of[row.path])}}
     if one:
@@ -182,6 +181,43 @@ def _rehearse(schema_of: dict[str, Any]) -> dict[str, Any]:
         "responses": {
             "200": {"description": "What would happen", "content": _json(schema_of["expectation"])},
             **_problems((400, 401, 403, 413, 415, 422, 500, 503), schema_of),
+        },
+    }
+
+
+def _query_parameters(query: type[msgspec.Struct]) -> list[dict[str, Any]]:
+    return [
+        {"name": field.name, "in": "query", "required": field.required, "schema": _of_parameter(field.type)}
+        for field in msgspec.structs.fields(query)
+    ]
+
+
+def _examined(schema_of: dict[str, Any]) -> dict[str, Any]:
+    trial = "Say what a guard would stop of the last days' acts"
+    export = "Send who did what as a file, CSV or JSON"
+    answer = schema_of["trial"]
+    return {
+        examining.TRIAL: {
+            "get": _examine("try guard", trial, examining.TRIAL, examining.TrialQuery, answer, schema_of)
+        },
+        examining.EXPORT: {
+            "get": _examine("export audit", export, examining.EXPORT, examining.ExportQuery, {}, schema_of)
+        },
+    }
+
+
+def _examine(
+    name: str, summary: str, path: str, query: type[msgspec.Struct], answer: dict[str, Any], schema_of: dict[str, Any]
+) -> dict[str, Any]:
+    return {
+        "operationId": name,
+        "summary": summary,
+        "description": query.__doc__,
+        "tags": [path.split("/")[2]],
+        "parameters": [*_path_parameters(path), *_query_parameters(query)],
+        "responses": {
+            "200": {"description": "The answer", "content": _json(answer)},
+            **_problems((400, 401, 403, 404, 422, 500, 503), schema_of),
         },
     }
 

@@ -11,6 +11,7 @@ _PAGES = {
     "itm": "/items/",
     "act": "/actors/",
     "frz": "/freezes/",
+    "ovr": "/overrides/",
     "trf": "/transfers/",
     "cnt": "/counts/",
     "sup": "/supplies/",

@@ -32,11 +32,12 @@ PLACES = (
     ("/journal", "Journal"),
     ("/actors", "Actors"),
     ("/changes", "Changes"),
+    ("/guards", "Guards"),
     ("/policies", "Policies"),
 )
 
 # Pages about the whole organisation, which are closed to who is confined to a part of it.
-ABOUT_ALL = frozenset({"/", "/cases", "/migrations", "/journal", "/actors", "/changes", "/policies"})
+ABOUT_ALL = frozenset({"/", "/cases", "/migrations", "/journal", "/actors", "/changes", "/guards", "/policies"})
 
 
 @cache

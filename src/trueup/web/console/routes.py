@@ -11,6 +11,7 @@ from litestar.types import ControllerRouterHandler
 
 from trueup.web.console.pages import (
     actors,
+    audit,
     brokering,
     cases,
     changes,
@@ -19,6 +20,7 @@ from trueup.web.console.pages import (
     data_quality,
     feeds,
     freezes,
+    guards,
     holds,
     items,
     journal,
@@ -27,6 +29,7 @@ from trueup.web.console.pages import (
     order_entry,
     orders,
     organisation,
+    overrides,
     overview,
     people,
     policies,
@@ -38,6 +41,7 @@ from trueup.web.console.pages import (
     stock_item,
     supplies,
     transfers,
+    writers,
 )
 from trueup.web.console.render import STATIC
 from trueup.web.sessions import only_signed_in
@@ -47,6 +51,7 @@ _PAGES = (
     overview, order_entry, orders, holds, sourcing, brokering, stock, freezes, feeds, transfers, counts, items,
     data_quality, contracts, cases, stock_item, lots, supplies, pools, promises,
     migrations, journal, actors, people, changes, organisation, policies,
+    guards, overrides, writers, audit,
 )  # fmt: skip
 
 router: list[ControllerRouterHandler] = [
