@@ -56,4 +56,19 @@ CHECKS: tuple[Check, ...] = (
         where {changed} group by o.id having o.uses <> count(j.position)""",
         f"o.id {CHANGED}",
     ),
+    promise(
+        "authority.appointees_are_people",
+        "Roles are appointed to people, not to services.",
+        """select 'appointment', a.id, a.actor || ' is a service' from appointment a
+        join actor p on p.id in (a.actor, a.deputy) where p.kind <> 'person' and {changed}""",
+        f"a.actor {CHANGED}",
+    ),
+    promise(
+        "authority.nobody_confirms_their_own_silently",
+        "What was beyond its asker's limit was confirmed by another, or a case tells of it.",
+        """select 'pending_act', p.id, 'confirmed by its asker' from pending_act p
+        where p.confirmed and p.settled_by = p.asker and {changed}
+            and not exists (select from cases c where c.cause = 'authority:self_approval:' || p.id)""",
+        f"p.id {CHANGED}",
+    ),
 )

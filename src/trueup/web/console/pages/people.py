@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 from litestar import Request, Response, get, post
 from litestar.params import FromPath
 
@@ -79,10 +80,17 @@ async def _pending_page(visit: Visit, refusal: Refusal | None = None) -> Respons
         section="/actors",
         title="Confirmations",
         acts=acts,
+        told={act.id: _told(act.body) for act in acts},
         next=acts[-1].id if len(acts) == _SHOWN else None,
         names={actor.id: actor.name for actor in visit.standing.own.values()},
         refusal=refusal,
     )
+
+
+def _told(body: str) -> list[tuple[str, str]]:
+    """Return what a command says, field by field, without what is left at nothing."""
+    fields = msgspec.json.decode(body)
+    return [(name, str(value)) for name, value in fields.items() if value not in (None, "", [], {})]
 
 
 routes = [do, list_pending, settle]
