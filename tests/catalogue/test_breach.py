@@ -11,13 +11,17 @@ from tests.proof import prove
 from tests.requests import order_of, receipt, rows
 
 from trueup import house
+from trueup.authority.publish import PublishPolicy
 from trueup.authority.standing import SYSTEM
 from trueup.cases.act import ActOnCase, CommentOnCase
 from trueup.cases.close import CloseCase
 from trueup.catalogue import breach_read
-from trueup.catalogue.contract import RowCheck, Rule
+from trueup.catalogue.contract import Contract, Entity, RowCheck, Rule
 from trueup.catalogue.cost import RecordCost
+from trueup.catalogue.operate import OperateSite
 from trueup.catalogue.quarantine import ReleaseContainment
+from trueup.catalogue.register import RegisterLocation
+from trueup.core import json
 from trueup.core.clock import TurnedClock
 from trueup.core.database import connect
 from trueup.core.door import Door
@@ -208,6 +212,35 @@ async def test_a_containment_that_is_due_reads_the_same_everywhere(door: Door, u
         finally:
             await connection.close()
         assert summary.contained_keys == sum(row.stage == "contained" for row in page.items)
+
+
+async def test_locations_are_under_contract_too(door: Door, url: str) -> None:
+    """Whether a location is written whole, or only how it works from day to day."""
+    rule = Rule(name="late", check=RowCheck(kind="one_of", field="cutoff", values=("15:00", "16:00")), severity=2)
+    sites = Contract(id="sites", entities=(Entity(name="location", rules=(rule,)),))
+    await publish(door, sites, name="sites", key="sites")
+    for command, failing in (
+        (RegisterLocation(code="NORTH", name="North", cutoff="15:00"), []),
+        (OperateSite(location="NORTH", cutoff="23:00"), [("NORTH", "cutoff is '23:00', not one of 15:00, 16:00")]),
+        (OperateSite(location="NORTH", cutoff="16:00"), []),
+    ):
+        done = await door.submit(SYSTEM, command, f"{command}")
+        assert done.status == "applied", done.refusal
+        await settled(door, url, house.build())
+        assert await rows(url, "select key, detail from breach where ended_at is null") == failing
+    assert await rows(url, "select severity, subjects from cases") == [(2, 1)]
+    await prove(url)
+
+
+async def test_only_items_can_be_kept_from_allocation(door: Door) -> None:
+    rule = Rule(name="r", check=RowCheck(kind="required", field="country"), containment="quarantine_item")
+    wrong = Contract(entities=(Entity(name="location", rules=(rule,)),))
+    command = PublishPolicy(
+        policy_kind="contract", policy_name="sites", document=json.to_plain(wrong), reason="too much"
+    )
+    refused = await door.submit(SYSTEM, command, "wrong")
+    assert refused.refusal is not None
+    assert "keeps items from allocation" in refused.refusal.what
 
 
 async def test_a_comment_does_not_stop_the_breach_clock(door: Door, url: str, clock: TurnedClock) -> None:

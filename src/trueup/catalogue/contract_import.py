@@ -61,8 +61,13 @@ def importing(published: Callable[[], Verb[Any]]) -> Verb[ImportContract]:
         if isinstance(decision, Refusal):
             return decision
         contract = json.convert(inner.document, Contract)
-        told = {"contract": command.name, "rules": sum(1 for _ in rules_of(contract)), "not_run": not_run(contract)}
-        return Accepted(decision.events, decision.subject, {**decision.result, **told}, decision.status)
+        told = {
+            "contract": command.name,
+            "version": decision.result["version"],
+            "rules": sum(1 for _ in rules_of(contract)),
+            "not_run": list(not_run(contract)),
+        }
+        return Accepted(decision.events, decision.subject, told, decision.status)
 
     def objects(state: State, command: ImportContract, policies: Policies) -> tuple[Governed, ...]:
         """Return the fields of the contract that would be another."""
