@@ -15,8 +15,11 @@ from trueup.authority.approve import ApproveChange, RejectChange
 from trueup.authority.declare import DeclareGovernance
 from trueup.authority.propose import WithdrawChange
 from trueup.authority.standing import SYSTEM
+from trueup.core import json
 from trueup.core.clock import TurnedClock
 from trueup.core.door import Door
+from trueup.orders.advance import ReportEvent
+from trueup.orders.workflow import Workflow
 
 BERLIN = published("holds", timezone="Europe/Berlin")
 LISBON = published("holds", timezone="Europe/Lisbon")
@@ -192,6 +195,23 @@ async def test_what_the_rule_would_refuse_is_told_before_the_vote(company: Compa
     assert await company.refused(company.Lea, proposal(order_of(MUG=1))) == "authority.not_governed"
     assert await company.refused(company.Lea, proposal(published("holds"))) == "authority.changes_nothing"
     assert await company.refused(company.Lea, proposal(BERLIN, LISBON)) == "authority.edited_twice"
+
+
+async def test_an_order_stays_pinned_to_the_old_policy_while_new_ones_follow_the_new(company: Company, url: str):
+    """The newer order walks the edge that was added; the older one has no such edge."""
+    await stocked(company.door, MUG=9)
+    old = (await company.done(SYSTEM, order_of(MUG=1)))["order"]
+    document = json.to_plain(Workflow())
+    document["transitions"] = [*document["transitions"], {"from": "placed", "on": "asked", "to": "waiting"}]
+    change = await company.propose(company.Lea, published("workflow", "sale", **document))
+    await company.approve(change, company.Olga, company.Ivan)
+    await company.apply(company.Ivan, change)
+    new = (await company.done(SYSTEM, order_of(MUG=1)))["order"]
+    assert await rows(url, "select id, workflow_version from orders order by id") == [(old, 0), (new, 1)]
+    for order in (old, new):
+        await company.act(SYSTEM, ReportEvent(order=order, event="asked", source="bank"))
+    assert await rows(url, "select state from orders order by id") == [("placed",), ("waiting",)]
+    await prove(url)
 
 
 async def test_orders_go_on_while_nothing_governed_is_touched(company: Company, url: str):
