@@ -15,6 +15,8 @@ from trueup.authority.publish import PublishPolicy
 from trueup.authority.standing import SYSTEM
 from trueup.cases.act import ActOnCase, CommentOnCase
 from trueup.cases.close import CloseCase
+from trueup.cases.merge import MergeCase
+from trueup.cases.open import OpenCase
 from trueup.catalogue import breach_read
 from trueup.catalogue.contract import Contract, Entity, RowCheck, Rule
 from trueup.catalogue.cost import RecordCost
@@ -283,6 +285,11 @@ async def test_it_is_lifted_by_itself_when_the_same_rule_passes_on_the_same_key(
     refused = await door.submit(SYSTEM, close, "close too early")
     assert refused.refusal is not None
     assert refused.refusal.rule == "catalogue.still_failing", "it closes when the rule passes, not by assertion"
+    other = OpenCase(cause="weights", kind="weights", title="Weights", severity=1, owner_role="Data Steward")
+    elsewhere = (await door.submit(SYSTEM, other, "another case")).result["case"]
+    merge = await door.submit(SYSTEM, MergeCase(case=case, into=elsewhere, reason="one trouble"), "merge")
+    assert merge.refusal is not None
+    assert merge.refusal.rule == "catalogue.still_failing", "nor by making it part of another"
     await write_item(door, url, "MUG", "corrected", name="Mug", weight_g=Quantity(300))
     assert await allocated(url, order) == 1, "what waited was sourced by the storyline"
     found = await case_of(url)

@@ -10,6 +10,7 @@ import msgspec
 
 from trueup.cases.case import CaseActed, CaseSubject
 from trueup.cases.close import CloseCase
+from trueup.cases.merge import MergeCase
 from trueup.cases.open import case_events
 from trueup.cases.state import Cases
 from trueup.catalogue.breach_state import Breach, Breaches, Ended, RuleFired, RulePassed
@@ -141,36 +142,40 @@ def _end(state: State, ended: dict[Ended, list[Breach]], fired: set[str], contex
 
 
 def while_failing(verb: Verb[Any]) -> Verb[Any]:
-    """Return a verb that, where it closes a case, is refused while the rule that opened the case still fails."""
-    if verb.command is not CloseCase:
+    """Return a verb that, where it ends a case, is refused while the rule that opened the case still fails.
+
+    Merged into another one, the case would end without the rule having passed.
+    """
+    if verb.command not in (CloseCase, MergeCase):
         return verb
     wants, decide = verb.wants, verb.decide
 
-    def wanting(state: State, command: CloseCase, policies: Policies) -> None:
+    def wanting(state: State, command: CloseCase | MergeCase, policies: Policies) -> None:
         wants(state, command, policies)
         state.of(Breaches).want_case(command.case)
 
-    return msgspec.structs.replace(verb, wants=wanting, decide=_closing(decide))
+    return msgspec.structs.replace(verb, wants=wanting, decide=_ending(decide))
 
 
-def _closing(decide: Callable[[State, Any, Context], Decision]) -> Callable[[State, Any, Context], Decision]:
-    def close_case(state: State, command: CloseCase, context: Context) -> Decision:
+def _ending(decide: Callable[[State, Any, Context], Decision]) -> Callable[[State, Any, Context], Decision]:
+    def end_case(state: State, command: CloseCase | MergeCase, context: Context) -> Decision:
         open_ = state.of(Breaches).of_case(command.case)
-        if open_:
-            first = open_[0]
-            return Refusal(
-                "catalogue.still_failing",
-                f"{first.rule} still fails on {state.of(Breaches).open_count(command.case)} keys, {first.key} first: "
-                f"{first.detail}.",
-                "Put the values right; the rule is run again on every write of the key, and the case can be closed "
-                "when it passes.",
-                "case",
-                command.case,
-            )
-        return decide(state, command, context)
+        return decide(state, command, context) if not open_ else _still_failing(state, open_[0])
 
-    close_case.__doc__ = decide.__doc__
-    return close_case
+    end_case.__doc__ = decide.__doc__
+    return end_case
+
+
+def _still_failing(state: State, first: Breach) -> Refusal:
+    count = state.of(Breaches).open_count(first.case_id)
+    return Refusal(
+        "catalogue.still_failing",
+        f"{first.rule} still fails on {count} {'key' if count == 1 else 'keys'}, {first.key} first: {first.detail}.",
+        "Put the values right; the rule is run again on every write of the key, and the case can be closed when it "
+        "passes.",
+        "case",
+        first.case_id,
+    )
 
 
 def _wants(state: State, command: CheckContract, policies: Policies) -> None:
