@@ -21,7 +21,7 @@ def unready(state: State, row: OrderRow, items: Iterable[str], context: Context)
 
     None where the policy does not enforce readiness, and none of an order that its customer picks up.
     """
-    if not context.policies.get(ReadinessPolicy).enforce or not _is_sent(row.captured):
+    if not _is_enforced(context) or not _is_sent(row.captured):
         return {}
     found = ((item, _lacking(state, item, "shippable", context, "order")) for item in dict.fromkeys(items))
     return {item: refusal for item, refusal in found if refusal is not None}
@@ -36,7 +36,7 @@ def under_readiness(verb: Verb[Any]) -> Verb[Any]:
 
     def asked(state: State, command: Any, context: Context) -> Decision:
         decision = decide(state, command, context)
-        if isinstance(decision, Refusal) or not context.policies.get(ReadinessPolicy).enforce:
+        if isinstance(decision, Refusal) or not _is_enforced(context):
             return decision
         found = (_refusal(state, event, context) for event in decision.events)
         return next((refusal for refusal in found if refusal is not None), decision)
@@ -73,6 +73,11 @@ def _lacking(state: State, item: str, step: Step, context: Context, where: str) 
         return None
     refusal = not_ready(known, step, policy, owned_by(context.policies, "item"), where)
     return None if context.excuses(refusal.rule, known.sku) else refusal
+
+
+def _is_enforced(context: Context) -> bool:
+    policy = context.policies.find(ReadinessPolicy, "default")
+    return policy is not None and policy.enforce
 
 
 def _is_sent(order: Captured) -> bool:
