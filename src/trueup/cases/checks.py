@@ -41,7 +41,9 @@ CHECKS: tuple[Check, ...] = (
         "cases.watched",
         "Every case that is not closed is looked at when its time comes.",
         """select 'case', c.id, 'nobody looks at it' from cases c
-        where {changed} and c.closed_at is null and not exists (select from case_watch w where w.case_id = c.id)""",
+        where {changed} and c.closed_at is null
+            and not exists (select from case_watch w where w.case_id = c.id and not w.closed
+                            and w.price_per_hour = c.price_per_hour and w.currency = c.currency)""",
         _CASE,
     ),
     promise(

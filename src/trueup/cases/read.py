@@ -147,6 +147,8 @@ def _conditions(query: CaseQuery, now: datetime) -> tuple[list[str], list[Any]]:
     if query.overdue is not None:
         conditions.append(_OVERDUE if query.overdue else f"not {_OVERDUE}")
         parameters.append(now)
+    if query.rung is not None or query.must_act is not None:
+        conditions.append("not w.closed")
     if query.rung is not None:
         conditions.append("width_bucket(%s, w.rungs) = %s")
         parameters += [now, query.rung]

@@ -70,7 +70,7 @@ async def board(connection: Connection, now: datetime, policies: Policies) -> tu
     """Return a column for each rung on which a case that is not closed stands, and for none reached."""
     rows = await connection.execute(
         """select width_bucket(%s, rungs) as rung, currency, count(*), sum(price_per_hour) from case_watch
-        where exists (select from cases c where c.id = case_id and c.closed_at is null) group by 1, 2 order by 1, 2""",
+        where not closed group by 1, 2 order by 1, 2""",
         [now],
     )
     found: dict[int, list[Sum]] = {0: []}

@@ -10,6 +10,7 @@ import typer
 
 from trueup.cli.bench.availability import availability
 from trueup.cli.bench.broker import broker
+from trueup.cli.bench.cases import cases
 from trueup.cli.bench.feed import stock_feed
 from trueup.cli.bench.growth import growth
 from trueup.cli.bench.hot import hot
@@ -35,6 +36,7 @@ class Name(StrEnum):
     SOURCED = "sourced"
     BROKER = "broker"
     REPLAY = "replay"
+    CASES = "cases"
     GROWTH = "growth"
     ALL = "all"
 
@@ -49,6 +51,7 @@ _BENCHES: dict[Name, Callable[[], list[Figure]]] = {
     Name.SOURCED: sourced,
     Name.BROKER: broker,
     Name.REPLAY: replay,
+    Name.CASES: cases,
 }
 
 

@@ -41,14 +41,15 @@ create index cases_to_price on cases (id) where closed_at is null and subjects >
 
 -- Operational: when to look at a case next, when its rungs are reached by what is known, and whose it is before the first
 -- and after each; all of it follows from the case's events by `standing.rung_times`. It says where to look, and the
--- function decides; a case that is closed leaves it. The price stands here, too, so that a board reads one table.
+-- function decides; a case that is closed leaves it when it was looked at once more. The price stands here, too, so that a board reads one table.
 create table case_watch (
     case_id text collate "C" primary key references cases,
     look_at timestamptz not null,
     rungs timestamptz[] not null,
     roles text[] not null,
     price_per_hour numeric not null,
-    currency text not null
+    currency text collate "C" not null,
+    closed boolean not null default false
 ) with (fillfactor = 80);
 create index case_watch_look on case_watch (look_at);
 create index case_watch_price on case_watch (price_per_hour desc, case_id);
