@@ -8,16 +8,15 @@ from itertools import combinations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as some
-from tests.authority.staff import done, refused
-from tests.board import declared, proposal, published
-from tests.conftest import START, expect_all, stocked
+from tests.authority.staff import appointed, done, refused
+from tests.conftest import START, stocked
 from tests.proof import prove
 from tests.requests import cancel, order_of, person, rows
 
 from trueup import house
-from trueup.authority.apply import ApplyChange
-from trueup.authority.approve import ApproveChange
+from trueup.authority.appoint import AcceptAppointment
 from trueup.authority.decision_rights import DecisionRights
+from trueup.authority.declare import DeclareGovernance
 from trueup.authority.people_policy import RolePair, Separation
 from trueup.authority.people_state import Appointment, Delegation, Employment
 from trueup.authority.publish import PublishPolicy
@@ -31,29 +30,30 @@ from trueup.core.policy import Policies, read_document
 from trueup.core.verb import Actor
 from trueup.stock.counting import ApproveCount, ApprovedLine, OpenCount
 
-COMBINATIONS = [(role,) for role in ROLES] + list(combinations(ROLES, 2)) + [ROLES]
+DECIDING = tuple(role for role in ROLES if role not in ("Administrator", "Auditor"))
 EVERY_SUBSET = [frozenset(chosen) for size in range(len(ROLES) + 1) for chosen in combinations(ROLES, size)]
 
 
-async def test_one_person_asking_approving_and_applying_is_impossible_over_all_role_combinations(door: Door, url: str):
-    """Each role, each pair and all of them at once, given while founding, when none of them is refused yet."""
-    named = [(f"P{at}", RegisterActor(name=f"P{at}", roles=roles)) for at, roles in enumerate(COMBINATIONS)]
-    outcomes = await door.submit_all(SYSTEM, named)
-    expect_all(outcomes)
-    company = await declared(door)
-    asked = 0
-    for at, (roles, outcome) in enumerate(zip(COMBINATIONS, outcomes, strict=True)):
-        alone = Actor(outcome.result["actor"], "person", f"P{at}", frozenset(roles))
-        change = await company.act(alone, proposal(published("holds", timezone="Europe/Berlin")))
-        if change.status != "applied":
-            continue
-        asked += 1
-        id_, digest = change.result["change"], change.result["digest"]
-        assert (await company.act(alone, ApproveChange(change=id_, digest=digest))).status == "refused", roles
-        assert (await company.act(alone, ApplyChange(change=id_))).status == "refused", roles
-    assert asked > len(ROLES)
-    assert await rows(url, "select count(*) from policy where kind = 'holds'") == [(0,)]
-    assert await rows(url, "select count(*) from change_approval") == [(0,)]
+async def test_who_holds_what_does_not_go_together_when_governance_is_declared_is_a_case(door: Door, url: str):
+    eve = await person(door, "Eve", *ROLES)
+    await done(door, SYSTEM, DeclareGovernance(mode="full"))
+    ((kind, owner, subjects),) = await rows(url, "select kind, owner_role, subjects from cases")
+    assert (kind, owner) == ("separated_roles", "Administrator")
+    assert subjects == 1
+    less = RegisterActor(name="Eve", roles=ROLES[:-1], actor=eve.id)
+    await refused(door, SYSTEM, less, "authority.separated_roles")
+    await done(door, SYSTEM, RegisterActor(name="Eve", roles=DECIDING, actor=eve.id))
+    await prove(url)
+
+
+async def test_roles_that_were_appointed_and_accepted_are_enough_to_declare(door: Door, url: str):
+    eve = await person(door, "Eve", *DECIDING[1:])
+    held = await appointed(door, eve, DECIDING[0], accept=False)
+    await refused(door, SYSTEM, DeclareGovernance(mode="full"), "authority.vacant", "not accepted yet")
+    await done(door, eve, AcceptAppointment(appointment=held))
+    await done(door, SYSTEM, DeclareGovernance(mode="full"))
+    assert await rows(url, "select id from cases") == []
+    await prove(url)
 
 
 def test_nobody_approves_their_own_with_any_of_the_8192_combinations_of_roles():
