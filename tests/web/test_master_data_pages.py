@@ -10,7 +10,7 @@ from tests.board import declared
 from tests.catalogue.test_amend import amend, amendment, publish
 from tests.conftest import expect_all, stocked
 from tests.proof import prove
-from tests.requests import rows, until
+from tests.requests import order_of, rows, until
 from tests.web.console_visitor import Visitor, console, person, signed_in
 
 from trueup.authority.standing import SYSTEM
@@ -143,6 +143,19 @@ async def test_a_change_of_many_rows_shows_everybody_the_same_random_sample(
     drawn = [re.findall(r'<td class="mono">(S\d+)</td>', text) for text in (asker.text, page.text)]
     assert drawn[0] == drawn[1]
     assert len(set(drawn[0])) == 20
+
+
+async def test_an_order_says_which_data_keeps_it_from_a_parcel(door: Door, steward: Visitor):
+    owner = {"entity": "item", "field": "weight_g", "owner": "Master Data Owner"}
+    await publish(door, "field_ownership", {"owners": [owner]})
+    await publish(door, "readiness", {"enforce": True})
+    outcome = await door.submit(SYSTEM, order_of(MUG=1), "order")
+    order = f"/orders/{outcome.result['order']}"
+
+    async def told() -> bool:
+        return "goes into no parcel: weight missing (Master Data Owner)" in (await steward.get(order)).text
+
+    await until(told)  # a process reads policies at most a second late
 
 
 async def test_who_may_not_amend_reads_who_may(door: Door, url: str, clock: TurnedClock):

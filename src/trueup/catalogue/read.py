@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -111,6 +112,14 @@ async def item(connection: Connection, reference: str) -> ItemDetail | None:
     found = item_of(row)
     keys = await connection.execute("select key from item_key where item = %s order by key", [found.id])
     return ItemDetail(found, tuple(key for (key,) in await keys.fetchall()), found.version)
+
+
+async def items_by_id(connection: Connection, ids: Sequence[str]) -> tuple[Item, ...]:
+    """Return the items of these ids, by SKU."""
+    rows = await connection.execute(
+        f"select {_ITEM} from item i where i.id = any(%s::text[]) order by i.sku", [list(ids)]
+    )
+    return tuple(item_of(row) for row in await rows.fetchall())
 
 
 async def locations(

@@ -127,6 +127,16 @@ async def item_readiness(connection: Connection, reference: str, policies: Polic
     return readiness_of(found.item, policies) if found is not None else None
 
 
+async def short_of(
+    connection: Connection, items: Sequence[str], step: Step, policies: Policies
+) -> tuple[ItemReadiness, ...]:
+    """Return those of these items (ids) that have not reached a step, where the policy enforces readiness."""
+    if not items or not policies.get(ReadinessPolicy).enforce:
+        return ()
+    found = [readiness_of(item, policies) for item in await read.items_by_id(connection, items)]
+    return tuple(one for one in found if STEPS.index(one.step) < STEPS.index(step))
+
+
 async def counted(connection: Connection, policies: Policies) -> dict[Step, int]:
     """Return how many items are exactly at each step, of all there are."""
     policy = policies.get(ReadinessPolicy)

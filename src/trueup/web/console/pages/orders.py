@@ -9,6 +9,7 @@ from litestar import Request, Response, get, post
 from litestar.params import FromPath
 
 from trueup.cases import read as cases
+from trueup.catalogue import read_quality as quality
 from trueup.core.errors import Refusal, Refused
 from trueup.core.fields import CustomFields
 from trueup.core.verb import Command
@@ -143,6 +144,7 @@ async def _order_page(
         entries = await orders.timeline(connection, detail.id, limit=TIMELINE_MAX)
         concerning = await cases.cases(connection, cases.CaseQuery(subject=detail.id, limit=20), visit.now, visit.standing.policies)
         sourced = await sourcing.explained(connection, visit, detail, entries)
+        unready = await quality.short_of(connection, _to_parcel(detail), "shippable", visit.standing.policies)
     rules = rules_of(visit.standing.policies, detail.summary.channel)
     return await visit.show(
         "order.html",
@@ -161,12 +163,26 @@ async def _order_page(
         hold_types=[(kind.name, kind.label or kind.name) for kind in rules.types],
         pinned=detail,
         sourced=sourced,
+        unready=unready,
         unmatched=detail.unmatched,
         suspected=detail.suspected,
         events=_events(visit, detail),
         refusal=refusal,
         entered=entered or {},
     )
+
+
+def _to_parcel(detail: orders.OrderDetail) -> list[str]:
+    """Return the items (ids) of which units are still to be allocated to a parcel."""
+    if not detail.summary.managed or detail.capture is None or detail.capture.delivery == "pickup":
+        return []
+    return [
+        line.item
+        for line in detail.lines
+        if line.item is not None
+        and line.kind == "good"
+        and line.quantity - line.cancelled - line.shipped - line.allocated > 0
+    ]
 
 
 def _query(visit: Visit) -> OrderQuery:
