@@ -37,11 +37,11 @@ class Company:
 
     def __init__(self, door: Door, people: dict[str, Actor]) -> None:
         self.door = door
-        self._people = people
+        self.people = people
         self._keys = 0
 
     def __getattr__(self, name: str) -> Actor:
-        return self._people[name]
+        return self.people[name]
 
     async def act(self, who: Actor, command: Command) -> Outcome:
         """Submit a command."""

@@ -70,7 +70,7 @@ def the_last_snapshot_wins(patch: pytest.MonkeyPatch) -> None:
 
 
 def a_moved_base_is_not_seen(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(governed, "governed_of", lambda e, o, f, base: ownership.governed_of(e, o, f, None))
+    patch.setattr(governed, "governed_of", lambda e, o, f, base, over: ownership.governed_of(e, o, f, None))
 
 
 def governed_fields_are_free(patch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,7 @@ from trueup.authority.changes import (
     stopped,
 )
 from trueup.authority.changes_state import Change, ChangeApplied, ChangeEnded, ChangeEscalated, ChangeReverted
-from trueup.authority.decision_rights import BOARD, DecisionRights
+from trueup.authority.decision_rights import BOARD, DecisionRights, may_decide
 from trueup.authority.propose import Reason
 from trueup.authority.register import touches_authority
 from trueup.authority.standing import SYSTEM
@@ -174,9 +174,11 @@ def _failed(change: Change, refusal: Refusal, context: Context) -> Decision:
 def _may_not_revert(state: State, change: Change, context: Context) -> Refusal | None:
     """Rolling back is for who decides what was touched, the board, the Sponsor, who asked, and the clock."""
     register = context.policies.get(DecisionRights)
-    decisions = [decision for one in change.objects if (decision := register.of(one.key)) is not None]
-    may = {BOARD, "Sponsor", *(decision.decider for decision in decisions)}
-    if context.actor.id in (change.asker, SYSTEM.id) or not may.isdisjoint(context.actor.roles):
+    decisions = [(one, decision) for one in change.objects if (decision := register.of(one.key)) is not None]
+    may = {BOARD, "Sponsor", *(decision.decider for _, decision in decisions)}
+    everywhere = not {BOARD, "Sponsor"}.isdisjoint(context.actor.roles)
+    decides = any(may_decide(context.actor, (decision.decider,), one) for one, decision in decisions)
+    if context.actor.id in (change.asker, SYSTEM.id) or everywhere or decides:
         return None
     return Refusal("authority.not_decider", f"{context.actor.name} decides nothing that this change touches.",
                    f"Ask: {', '.join(sorted(may))}.", "actor", context.actor.id)  # fmt: skip

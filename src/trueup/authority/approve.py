@@ -79,7 +79,7 @@ def approving(verbs: Verbs) -> tuple[Verb[ApproveChange], Verb[RejectChange]]:
         refusal = _may_not(state, change, asked, context)
         if refusal is not None:
             return refusal
-        roles = tuple(sorted(context.actor.roles))
+        roles = context.actor.deciding()
         approval = Approval(change.digest, context.actor.id, roles, command.note, context.now)
         with_it = msgspec.structs.replace(change, approvals=(*change.approvals, approval))
         left = missing(asked, with_it)
@@ -162,7 +162,7 @@ def _may_not(state: State, change: Change, asked: Sequence[Need], context: Conte
                        "Sign in as yourself.", "actor", context.actor.id)  # fmt: skip
     if who.id == change.asker:
         return _own(state, change, context)
-    if any(not context.actor.roles.isdisjoint(need.roles) for need in asked):
+    if any(need.met_by(context.actor.deciding()) for need in asked):
         return None
     roles = sorted({role for need in asked for role in need.roles})
     return Refusal(

@@ -60,12 +60,13 @@ class Edited(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Vote(msgspec.Struct, frozen=True):
-    """One need of a change, and how many of it have said yes to the content as it is."""
+    """One need of a change, and how many of it have said yes to the content as it is. over: parts; see `Need`."""
 
     roles: tuple[str, ...]
     count: int
     why: str
     said: int
+    over: tuple[str, ...] = ()
 
 
 class Conflict(msgspec.Struct, frozen=True):
@@ -157,7 +158,7 @@ async def change(connection: Connection, change: str) -> tuple[Change, str] | No
     if row is None:
         return None
     objects = await connection.execute(
-        "select change, key, object, base from change_object where change = %s order by object", [change]
+        "select change, key, object, base, over from change_object where change = %s order by object", [change]
     )
     approvals = await connection.execute(
         """select change, digest, actor, roles, note, at from change_approval where change = %s order by at, actor""",
@@ -256,8 +257,8 @@ async def _is_small(connection: Connection) -> bool:
 
 
 def _vote(need: Need, change: Change) -> Vote:
-    said = {a.actor for a in change.counted() if not set(a.roles).isdisjoint(need.roles)}
-    return Vote(need.roles, need.count, need.why, len(said))
+    said = {a.actor for a in change.counted() if need.met_by(a.roles)}
+    return Vote(need.roles, need.count, need.why, len(said), need.over)
 
 
 def _unreplayed(change: Change, policies: Policies) -> set[str]:

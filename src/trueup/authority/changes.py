@@ -127,9 +127,7 @@ def needed(state: State, policies: Policies, found: Plan, *, overdue: bool) -> t
 def missing(asked: Sequence[Need], change: Change) -> list[Need]:
     """Return the needs that the approvals of the present content do not meet yet; each counts different people."""
     said = change.counted()
-    return [
-        need for need in asked if len({a.actor for a in said if not set(a.roles).isdisjoint(need.roles)}) < need.count
-    ]
+    return [need for need in asked if len({a.actor for a in said if need.met_by(a.roles)}) < need.count]
 
 
 def stale(change: Change, found: Plan) -> Refusal | None:

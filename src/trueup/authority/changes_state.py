@@ -13,6 +13,7 @@ from trueup.core.verb import Batch, Event, Governed, Loading, Rebuilt, Rows, Sli
 
 Type = Literal["standard", "normal", "emergency"]
 BUDGET_DAYS = 7
+_SEPARATOR = chr(31)
 
 
 class Approval(msgspec.Struct, frozen=True):
@@ -192,7 +193,7 @@ class Changes(Slice):
         ]
         rest = yield [
             Statement(
-                "select change, key, object, base from change_object where change = any(%s::text[]) order by object",
+                "select change, key, object, base, over from change_object where change = any(%s::text[]) order by object",
                 [wanted],
             ),
             Statement(
@@ -256,8 +257,8 @@ class Changes(Slice):
             ),
             Rebuilt(
                 "change_object",
-                "select change, object, key, base from change_object",
-                {(change.id, one.object): (one.key, one.base) for change in changes for one in change.objects},
+                "select change, object, key, base, over from change_object",
+                {(c.id, one.object): (one.key, one.base, one.over) for c in changes for one in c.objects},
             ),
             Rebuilt(
                 "change_approval",
@@ -274,9 +275,16 @@ class Changes(Slice):
             statements.append(Statement("delete from change_object where change = %s", [change]))
             statements.append(
                 Statement(
-                    """insert into change_object (change, object, key, base)
-                    select %s, * from unnest(%s::text[], %s::text[], %s::text[])""",
-                    [change, [o.object for o in objects], [o.key for o in objects], [o.base for o in objects]],
+                    """insert into change_object (change, object, key, base, over)
+                    select %s, object, key, base, string_to_array(over, chr(31))
+                    from unnest(%s::text[], %s::text[], %s::text[], %s::text[]) as o (object, key, base, over)""",
+                    [
+                        change,
+                        [o.object for o in objects],
+                        [o.key for o in objects],
+                        [o.base for o in objects],
+                        [_SEPARATOR.join(o.over) for o in objects],
+                    ],
                 )
             )
         statements += [
@@ -293,8 +301,8 @@ class Changes(Slice):
 def changes_of(rows: Rows, objects: Rows, approvals: Rows) -> list[Change]:
     """Return the changes that rows of the three tables tell; for readers, too."""
     touched: dict[str, list[Governed]] = {}
-    for change, key, object_, base in objects:
-        touched.setdefault(change, []).append(Governed(key, object_, base))
+    for change, key, object_, base, over in objects:
+        touched.setdefault(change, []).append(Governed(key, object_, base, tuple(over)))
     said: dict[str, list[Approval]] = {}
     for change, digest, actor, roles, note, at in approvals:
         said.setdefault(change, []).append(Approval(digest, actor, tuple(roles), note, at))

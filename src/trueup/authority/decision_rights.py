@@ -12,7 +12,7 @@ from trueup.authority.shipped_decisions import SHIPPED
 from trueup.authority.standing import ROLES
 from trueup.core.errors import Refusal
 from trueup.core.policy import Fault, Known, Policies, Policy
-from trueup.core.verb import Governed
+from trueup.core.verb import Actor, Governed
 
 Domain = Literal["IT", "Operations", "joint"]
 Role = Annotated[str, msgspec.Meta(min_length=1, max_length=80)]
@@ -101,11 +101,20 @@ class DecisionRights(Policy, frozen=True, kw_only=True):
 
 
 class Need(msgspec.Struct, frozen=True):
-    """What a normal change needs: so many different people of these roles. why: the objects or the domain."""
+    """What a normal change needs: so many different people of these roles. why: the objects or the domain.
+
+    over: parts, of which one who holds the role over a part must hold one.
+    """
 
     roles: tuple[str, ...]
     count: int
     why: str
+    over: tuple[str, ...] = ()
+
+    def met_by(self, deciding: Iterable[str]) -> bool:
+        """Tell whether somebody who decides by these roles (`Actor.deciding`) counts here."""
+        wanted = {*self.roles, *(f"{role}@{part}" for role in self.roles for part in self.over)}
+        return not wanted.isdisjoint(deciding)
 
 
 def needs(
@@ -117,16 +126,16 @@ def needs(
     who decides one of them, or the Sponsor. overdue: the decider's time is over, and the tie-breaker decides as well.
     Refuses an object that nobody decides.
     """
-    owners: dict[tuple[str, ...], list[str]] = {}
+    owners: dict[tuple[tuple[str, ...], tuple[str, ...]], list[str]] = {}
     domains: set[str] = set()
     for one in objects:
         decision = register.of(one.key)
         if decision is None:
             return unmapped(one.key)
         deciders = (decision.decider, decision.tie_breaker) if overdue else (decision.decider,)
-        owners.setdefault(tuple(dict.fromkeys(deciders)), []).append(one.key)
+        owners.setdefault((tuple(dict.fromkeys(deciders)), one.over), []).append(one.key)
         domains.add(decision.domain)
-    found = [Need(roles, 1, _listed(keys)) for roles, keys in sorted(owners.items())]
+    found = [Need(roles, 1, _listed(keys), over) for (roles, over), keys in sorted(owners.items())]
     for domain in sorted(domains):
         count = register.quorum.of(domain) + (register.quorum.unreplayed if unreplayed else 0)
         found.append(Need((BOARD, *PROCESS_OWNERS[domain]), count, f"quorum of {domain}"))
@@ -134,6 +143,11 @@ def needs(
         roles = {role for need in found for role in need.roles} | {"Sponsor"}
         return (Need(tuple(sorted(roles)), 1, "small company: one other person"),)
     return tuple(found)
+
+
+def may_decide(actor: Actor, roles: tuple[str, ...], one: Governed) -> bool:
+    """Tell whether somebody holds one of the roles over this object, or over everything."""
+    return Need(roles, 1, "", one.over).met_by(actor.deciding())
 
 
 def small_holds(mode: str, people: int) -> bool:

@@ -29,7 +29,7 @@ from trueup.authority.changes_state import (
     Changes,
     Type,
 )
-from trueup.authority.decision_rights import DecisionRights
+from trueup.authority.decision_rights import DecisionRights, may_decide
 from trueup.authority.register import touches_authority, wants_authority
 from trueup.authority.state import Authority
 from trueup.cases.state import Cases
@@ -255,10 +255,9 @@ def _uncovered(state: State, template: Template | None, name: str, found: Plan, 
 
 def _no_emergency(state: State, found: Plan, context: Context) -> Refusal | None:
     register = context.policies.get(DecisionRights)
-    roles = context.actor.roles
     for one in found.objects:
         decision = register.of(one.key)
-        if decision is not None and roles.isdisjoint({decision.decider, decision.tie_breaker}):
+        if decision is not None and not may_decide(context.actor, (decision.decider, decision.tie_breaker), one):
             return Refusal("authority.no_emergency", f"An emergency change of {one.key} is for its decider.",
                            f"Ask {decision.decider} or {decision.tie_breaker} to act now, or propose a normal change.",
                            "type", "emergency")  # fmt: skip

@@ -68,7 +68,10 @@ def publishing(kinds: dict[str, type[Policy]], known: Callable[[], Known]) -> Ve
         present = policies.find(kinds[command.policy_kind], command.policy_name) or kinds[command.policy_kind]()
         _, base = state.of(Authority).versions.get((command.policy_kind, command.policy_name), (0, ""))
         name = f"policy/{command.policy_kind}/{command.policy_name}"
-        return tuple(Governed(key, f"{name}#{key.partition('.')[2]}", base) for key in differing(present, proposed))
+        over = (f"integration:{command.policy_name}",)
+        return tuple(
+            Governed(key, f"{name}#{key.partition('.')[2]}", base, over) for key in differing(present, proposed)
+        )
 
     def undo(state: State, command: PublishPolicy, policies: Policies) -> Command | Refusal:
         """Return the command that publishes what is in force now; where nothing was published, what is shipped."""

@@ -53,17 +53,35 @@ def actors_at(own: Mapping[str, Actor], tenure: Tenure, now: datetime, allows: A
     """
     present = {id_: actor for id_, actor in own.items() if not tenure.gone(id_, now)}
     held = {id_: set(actor.roles) for id_, actor in present.items()}
+    whole = {id_: set(actor.roles) for id_, actor in present.items()}
+    parts: dict[str, dict[str, list[str]]] = {}
+
+    def hold(id_: str, role: str, over: str | None) -> None:
+        held[id_].add(role)
+        if over is None:
+            whole[id_].add(role)
+        else:
+            parts.setdefault(id_, {}).setdefault(role, []).append(over)
+
     for appointment in tenure.appointments:
         for id_ in people_of(appointment, present, tenure, now):
-            held[id_].add(appointment.role)
+            hold(id_, appointment.role, appointment.over)
     given = [(d, entry) for d in tenure.delegations for entry in _given(d, held, now, allows)]
     for delegation, entry in given:
         if delegation.taker in held:
-            held[delegation.taker].add(entry)
+            # What somebody lends is no wider than what they hold.
+            lent = parts.get(delegation.giver, {}).get(entry, []) if entry not in whole[delegation.giver] else []
+            for over in [delegation.over] if delegation.over is not None or not lent else lent:
+                hold(delegation.taker, entry, over)
     return {
-        id_: msgspec.structs.replace(actor, roles=frozenset(held[id_])) if held[id_] != actor.roles else actor
+        id_: msgspec.structs.replace(
+            actor,
+            roles=frozenset(held[id_]),
+            over={role: tuple(dict.fromkeys(over)) for role, over in parts.get(id_, {}).items()
+                  if role not in whole[id_]},
+        ) if held[id_] != actor.roles else actor
         for id_, actor in present.items()
-    }
+    }  # fmt: skip
 
 
 def _given(delegation: Delegation, held: Mapping[str, set[str]], now: datetime, allows: Allows) -> list[str]:

@@ -31,8 +31,13 @@ def governed_fields(
         if ownership.governs(entity, field):
             later = [[str(plan.effective_from), _planned(plan, field)] for plan in plans if field in _fields_of(plan)]
             base = [was.get(field), *later] if later else was.get(field)
-            found.append(governed_of(entity, after.id, field, base))
+            found.append(governed_of(entity, after.id, field, base, _parts_of(before or after)))
     return found
+
+
+def _parts_of(row: Row) -> tuple[str, ...]:
+    """Return the category and brand of an item as it stands, whose master data owners decide; a location has none."""
+    return tuple(f"{kind}:{part}" for kind in ("category", "brand") if (part := getattr(row, kind, None)))
 
 
 def _fields_of(plan: Planned) -> list[str]:

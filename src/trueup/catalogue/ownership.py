@@ -154,9 +154,9 @@ def digest_of(value: Any) -> str:
     return "" if value is None else hashlib.sha256(json.encode(value)).hexdigest()
 
 
-def governed_of(entity: Entity, object_: str, field: str, base: Any) -> Governed:
-    """Return one governed field of one record."""
-    return Governed(f"{entity}.{field.partition('.')[0]}", f"{entity}/{object_}#{field}", digest_of(base))
+def governed_of(entity: Entity, object_: str, field: str, base: Any, over: tuple[str, ...] = ()) -> Governed:
+    """Return one governed field of one record. over: the parts it lies in, an item's category and brand."""
+    return Governed(f"{entity}.{field.partition('.')[0]}", f"{entity}/{object_}#{field}", digest_of(base), over)
 
 
 def start_of(day: date, timezone: str) -> datetime:

@@ -70,7 +70,7 @@ class Actor(msgspec.Struct, frozen=True):
     """Who acts: id (`act_...`), whether a person or a service, and the roles held.
 
     scope: parts of the organisation they are confined to; key_scope: those of the API key they came with. None named
-    is all of it.
+    is all of it. over: of a role that is held over parts only (a category, an integration), which.
     """
 
     id: str
@@ -79,6 +79,12 @@ class Actor(msgspec.Struct, frozen=True):
     roles: frozenset[str] = frozenset()
     scope: tuple[str, ...] = ()
     key_scope: tuple[str, ...] = ()
+    over: dict[str, tuple[str, ...]] = {}
+
+    def deciding(self) -> tuple[str, ...]:
+        """Return the roles held, each that is held over parts only as `role@part`."""
+        found = [f"{role}@{part}" for role, parts in self.over.items() for part in parts if role in self.roles]
+        return tuple(sorted([*(self.roles - self.over.keys()), *found]))
 
 
 class Context(msgspec.Struct, frozen=True):
@@ -312,11 +318,13 @@ class Governed(msgspec.Struct, frozen=True):
 
     key: what the decision rights map to who decides (`routing.rules`, `item.tax_class`). object: which one it is
     (`policy/routing/default#rules`, `item/itm_...#tax_class`). base: digest of what stands there, "" for nothing.
+    over: the parts it lies in, for who decides a part only: `category:tea`, `brand:acme`, `integration:erp`.
     """
 
     key: str
     object: str
     base: str
+    over: tuple[str, ...] = ()
 
 
 class Governance(msgspec.Struct, Generic[C], frozen=True, kw_only=True):

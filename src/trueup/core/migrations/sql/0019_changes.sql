@@ -65,6 +65,7 @@ create table change_object (
     object text collate "C" not null,
     key text collate "C" not null,
     base text not null,
+    over text[] not null,
     primary key (change, object)
 );
 create index change_object_object on change_object (object, change);
