@@ -16,13 +16,18 @@ from trueup.core.verb import State
 PAGE = 2000
 
 
+# What was refused after the last command that was not belongs to the window, too.
+_HEAD = """select position, greatest(at, (select max(at) from refused_command)) from journal
+    order by position desc limit 1"""
+
+
 async def window_of(connection: Connection, now: datetime, *, days: int | None = None, after: int = 0) -> Window:
     """Return the window of the last days, or of what came after a position.
 
     Two batches that ran at once may stand in the journal in the other order than their times: a window of days begins
     where time tells exactly what is before it.
     """
-    row = await (await connection.execute("select position, at from journal order by position desc limit 1")).fetchone()
+    row = await (await connection.execute(_HEAD)).fetchone()
     head, until = (row[0], row[1]) if row else (0, now)
     window = Window(after, head, until, until)
     if days is not None:

@@ -215,7 +215,7 @@ def differences(one: CameTo, other: CameTo) -> list[tuple[What, str, str]]:
         "split": lambda came: str(came.parcels),
         "hold": lambda came: ", ".join(came.holds) or "none",
         "promise": lambda came: came.promised_at.isoformat() if came.promised_at else "none",
-        "total": lambda came: f"{plain(came.total)} {came.currency}",
+        "total": lambda came: f"{came.total:f} {came.currency}",
     }
     told = [(what, words[what](one), words[what](other)) for what in WHATS]
     differ = [(what, was, is_) for what, was, is_ in told if was != is_]
