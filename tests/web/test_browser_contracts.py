@@ -66,7 +66,7 @@ async def test_a_breach_from_rule_to_containment_to_close(
     await write_item(door, url, "MUG", "weighed", name="Mug", weight_g=Quantity(300))
     assert await allocated(url, third) == 1
     await page.reload()
-    await expect(page.get_by_text("the case can be closed with its root cause")).to_be_visible()
+    await expect(page.get_by_text("The rule passes on every key")).to_be_visible()
     found = await case_of(url)
     assert found is not None
     await page.goto(f"{address}/cases/{found[0]}")

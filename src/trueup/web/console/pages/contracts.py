@@ -117,6 +117,7 @@ async def _breach_page(
             raise unknown(f"There is no breach {case!r}.")
         query = BreachQuery(case=case, ended=bool(visit.flag("ended")), cursor=visit.params.get("keys"))
         keys = await breach_read.breaches(connection, query, visit.now)
+        now_failing = await breach_read.breaches(connection, BreachQuery(case=case), visit.now)
         entity, subjects = await breach_exposure.failing(connection, case)
         stake = await breach_exposure.stake(connection, entity, subjects, visit.now)
         orders = await breach_exposure.touched(
@@ -133,8 +134,8 @@ async def _breach_page(
         stake=stake,
         orders=orders.items,
         next=orders.next,
-        first=keys.items[0].breach if keys.items else None,
-        contained=any(row.stage == "contained" for row in keys.items),
+        first=now_failing.items[0].breach if now_failing.items else None,
+        contained=any(row.stage == "contained" for row in now_failing.items),
         refusal=refusal,
         entered=entered or {},
     )
