@@ -58,10 +58,8 @@ def what_is_lent_is_passed_on(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(tenure, "_given", lambda d, held, now, allows: [d.role] if d.role and d.holds(now) else [])
 
 
-def a_delegation_outlives_its_giver(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(passing, "DelegationEnded", lambda **_: None)
-    patch.setattr(register, "leaving", lambda *_: [])
-    patch.setattr(tenure, "_given", lambda d, held, now, allows: [tenure.RIGHT + r for r in d.rights if d.holds(now)])
+def a_lent_right_is_any_right(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(tenure, "_given", lambda d, held, now, allows: [tenure.RIGHT + "orders.place"])
 
 
 def a_contract_ends_at_midnight_utc(patch: pytest.MonkeyPatch) -> None:
@@ -154,7 +152,7 @@ VARIANTS: list[tuple[Callable[[pytest.MonkeyPatch], None], Proof]] = [
     (an_appointment_never_ends, people.test_an_appointment_counts_once_accepted_and_ends_by_itself),
     (a_delegation_never_ends, people.test_a_delegation_ends_by_itself_and_cannot_be_passed_on),
     (what_is_lent_is_passed_on, people.test_a_delegation_ends_by_itself_and_cannot_be_passed_on),
-    (a_delegation_outlives_its_giver, people.test_single_rights_are_delegated_and_end_with_their_givers_access),
+    (a_lent_right_is_any_right, people.test_single_rights_are_delegated_and_end_with_their_givers_access),
     (a_contract_ends_at_midnight_utc,
      people.test_access_ends_with_the_contract_at_the_end_of_that_day_in_the_business_zone),
     (access_outlives_the_contract,
