@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from trueup.authority.pending_state import PENDING, PendingAct, pending_of
 from trueup.authority.people_policy import Separation
 from trueup.authority.people_state import (
     APPOINTMENTS,
@@ -18,7 +19,6 @@ from trueup.authority.people_state import (
     delegation_of,
     employment_of,
 )
-from trueup.authority.pending_state import PENDING, PendingAct, pending_of
 from trueup.authority.separation import clashes
 from trueup.core.database import Connection
 from trueup.core.paging import Limit
