@@ -75,6 +75,26 @@ async def test_a_governed_field_is_written_directly_by_nobody_its_owner_included
     await prove(url)
 
 
+async def test_a_governed_field_does_not_slip_through_in_a_row_that_only_the_row_before_makes_possible(
+    door: Door, url: str
+):
+    company = await governed(door)
+    before = await rows(url, RECORD)
+    first = amendment("MUG", {"net_content": "5", "net_content_unit": "g"})
+    for more in ({}, {"effective_from": "2026-01-01"}):
+        both = amend({**first, **more}, amendment("MUG", {"net_content": "6", "weight_g": "310"}))
+        assert await company.refused(company.Mia, both) == "authority.needs_change"
+    assert await rows(url, RECORD) == before
+    place = [
+        {"code": "MAIN", "fields": {"latitude": "1", "longitude": "1"}, "effective_from": "2026-01-01"},
+        {"code": "MAIN", "fields": {"latitude": "2", "postcode": "10115"}},
+    ]
+    moved = json.convert({"rows": place}, AmendLocations)
+    assert await company.refused(company.Mia, moved) == "authority.needs_change"
+    assert await rows(url, RECORD) == before
+    await prove(url)
+
+
 async def test_parallel_changes_merge_by_field_and_conflict_only_on_the_same_one(door: Door, url: str):
     company = await governed(door)
     tax = await company.propose(company.Mia, amend(amendment("MUG", {"tax_class": "reduced"})))

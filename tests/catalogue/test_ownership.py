@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 from tests.catalogue.test_amend import amend, amendment, publish, refusal_of
 from tests.conftest import stocked
@@ -13,8 +14,9 @@ from tests.requests import person, rows
 from trueup.authority.register import RegisterActor
 from trueup.authority.standing import SYSTEM
 from trueup.catalogue.amend_locations import AmendLocations
-from trueup.catalogue.ownership import FieldOwner, FieldOwnership
+from trueup.catalogue.ownership import FieldOwner, FieldOwnership, owns, parts_of
 from trueup.catalogue.register import RegisterItem, RegisterLocation
+from trueup.catalogue.state import Item
 from trueup.core import json
 from trueup.core.door import Door
 from trueup.core.policy import Known
@@ -124,6 +126,16 @@ async def test_without_owners_everybody_who_may_amend_items_may(door: Door, url:
     command = RegisterItem(sku="MUG", name="Mug", tax_class="reduced", weight_g=Quantity(1))
     assert (await door.submit(steward, command, "hers")).status == "applied"
     await prove(url)
+
+
+def test_a_role_over_a_category_owns_the_fields_of_its_items_alone():
+    tea = Actor(
+        "act_1", "person", "Tia", frozenset({"Master Data Owner"}), over={"Master Data Owner": ("category:tea",)}
+    )
+    green = Item(id="itm_1", sku="GREEN", name="Green", kind="good", category="tea", brand="Aurora")
+    assert owns(tea, "Master Data Owner", parts_of(green))
+    assert not owns(tea, "Master Data Owner", parts_of(msgspec.structs.replace(green, category="cups")))
+    assert owns(msgspec.structs.replace(tea, over={}), "Master Data Owner", ())
 
 
 def test_a_document_with_a_mistake_names_its_place():

@@ -12,7 +12,7 @@ import msgspec
 from trueup.catalogue import gtin
 from trueup.catalogue.amendments import AmendmentEnded, AmendmentPlanned, Amendments, Planned
 from trueup.catalogue.given import Because, Days, Marks, Name, Packs, Text, Unit, packs_of
-from trueup.catalogue.governed import governed_fields
+from trueup.catalogue.governed import governed_fields, named_fields
 from trueup.catalogue.gtin_rules import needs_no_gtin
 from trueup.catalogue.ownership import (
     KEYS,
@@ -158,9 +158,7 @@ def amended_item(
     """Return what a row makes of its item, or why it cannot. rows: what earlier rows have made of items, by id."""
     known = state.of(Catalogue).item(row.sku)
     if known is None:
-        return Refusal("catalogue.unknown_item", f"No item answers to {row.sku[:80]!r}.",
-                       "Correct it, register the item, or add this spelling as its alias.",
-                       f"{where}.sku", row.sku[:80])  # fmt: skip
+        return _unknown(row, where)
     before = rows.get(known.id, known)
     at = f"{where}.fields."
     given = given_of(row.fields)
@@ -173,6 +171,12 @@ def amended_item(
     if is_planned(state, known.id, row.effective_from, given):
         after = before
     return Amendment(before, after, given, taken_back(state, known.id, given, withdraw=row.withdraw_planned))
+
+
+def _unknown(row: ItemPatch, where: str) -> Refusal:
+    return Refusal("catalogue.unknown_item", f"No item answers to {row.sku[:80]!r}.",
+                   "Correct it, register the item, or add this spelling as its alias.",
+                   f"{where}.sku", row.sku[:80])  # fmt: skip
 
 
 def patched_item(before: Item, patch: ItemFields, policies: Policies, where: str) -> Item | Refusal:
@@ -274,13 +278,21 @@ def refused_rows(refused: Sequence[Refusal]) -> Refusal:
 
 
 def _objects(state: State, command: AmendItems, policies: Policies) -> tuple[Governed, ...]:
+    """Return what the rows would change together; of a row that cannot be, every governed field that it names."""
     found: dict[str, Governed] = {}
+    rows: dict[str, Item] = {}
     for number, row in enumerate(command.rows):
-        made = amended_item(state, row, f"rows[{number}]", policies, {})
-        if isinstance(made, Refusal):
+        known = state.of(Catalogue).item(row.sku)
+        made = amended_item(state, row, f"rows[{number}]", policies, rows)
+        if known is None:
             continue
-        for one in governed_fields(state, "item", made.before, made.after, policies, made.withdrawn):
-            found[one.object] = one
+        if isinstance(made, Refusal):
+            touched = named_fields(state, "item", known, given_of(row.fields), policies)
+        else:
+            touched = governed_fields(state, "item", known, made.after, policies, made.withdrawn)
+            if row.effective_from is None:
+                rows[known.id] = made.after
+        found |= {one.object: one for one in touched}
     return tuple(found[name] for name in sorted(found))
 
 
@@ -288,12 +300,12 @@ def _undo(state: State, command: AmendItems, policies: Policies) -> AmendItems |
     """Return the amendment with what stands now; it takes back what the command would plan."""
     rows = []
     for number, row in enumerate(command.rows):
-        made = amended_item(state, row, f"rows[{number}]", policies, {})
-        if isinstance(made, Refusal):
-            return made
-        fields = json.convert(present(made.before, made.given), ItemFields)
-        rows.append(ItemPatch(sku=made.before.sku, fields=fields, withdraw_planned=row.effective_from is not None,
-                              gtin_kept_because=PUT_BACK))  # fmt: skip
+        known = state.of(Catalogue).item(row.sku)
+        if known is None:
+            return _unknown(row, f"rows[{number}]")
+        fields = json.convert(present(known, given_of(row.fields)), ItemFields)
+        later = row.effective_from is not None
+        rows.append(ItemPatch(sku=known.sku, fields=fields, withdraw_planned=later, gtin_kept_because=PUT_BACK))
     return AmendItems(rows=tuple(rows), reason=PUT_BACK)
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import date
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 
@@ -26,7 +25,7 @@ from trueup.catalogue.amend import (
 )
 from trueup.catalogue.amendments import AmendmentPlanned, Amendments
 from trueup.catalogue.given import Days, Name, Text
-from trueup.catalogue.governed import governed_fields
+from trueup.catalogue.governed import governed_fields, named_fields
 from trueup.catalogue.ownership import KEYS, differences
 from trueup.catalogue.sound import unsound_location
 from trueup.catalogue.state import Catalogue, Location, LocationKind, LocationRegistered
@@ -128,8 +127,7 @@ def amended_location(
     """Return what a row makes of its location, or why it cannot. rows: what earlier rows have made of them, by id."""
     known = state.of(Catalogue).location(row.code)
     if known is None:
-        return Refusal("catalogue.unknown_location", f"There is no location {row.code[:80]!r}.",
-                       "Register it first, or correct the code.", f"{where}.code", row.code[:80])  # fmt: skip
+        return _unknown(row, where)
     before = rows.get(known.id, known)
     after = patched_location(before, row.fields, policies, f"{where}.fields.")
     if isinstance(after, Refusal):
@@ -138,6 +136,11 @@ def amended_location(
     if is_planned(state, known.id, row.effective_from, given):
         after = before
     return Amendment(before, after, given, taken_back(state, known.id, given, withdraw=row.withdraw_planned))
+
+
+def _unknown(row: LocationPatch, where: str) -> Refusal:
+    return Refusal("catalogue.unknown_location", f"There is no location {row.code[:80]!r}.",
+                   "Register it first, or correct the code.", f"{where}.code", row.code[:80])  # fmt: skip
 
 
 def patched_location(before: Location, patch: LocationFields, policies: Policies, where: str) -> Location | Refusal:
@@ -152,31 +155,34 @@ def patched_location(before: Location, patch: LocationFields, policies: Policies
     return unsound_location(after, where) or after
 
 
-def _each(
-    state: State, command: AmendLocations, policies: Policies
-) -> Sequence[tuple[LocationPatch, Amendment[Location] | Refusal]]:
-    return [(row, amended_location(state, row, f"rows[{at}]", policies, {})) for at, row in enumerate(command.rows)]
-
-
 def _objects(state: State, command: AmendLocations, policies: Policies) -> tuple[Governed, ...]:
+    """Return what the rows would change together; of a row that cannot be, every governed field that it names."""
     found: dict[str, Governed] = {}
-    for _, made in _each(state, command, policies):
-        if not isinstance(made, Refusal):
-            fields = governed_fields(state, "location", made.before, made.after, policies, made.withdrawn)
-            found |= {one.object: one for one in fields}
+    rows: dict[str, Location] = {}
+    for number, row in enumerate(command.rows):
+        known = state.of(Catalogue).location(row.code)
+        made = amended_location(state, row, f"rows[{number}]", policies, rows)
+        if known is None:
+            continue
+        if isinstance(made, Refusal):
+            touched = named_fields(state, "location", known, given_of(row.fields), policies)
+        else:
+            touched = governed_fields(state, "location", known, made.after, policies, made.withdrawn)
+            if row.effective_from is None:
+                rows[known.id] = made.after
+        found |= {one.object: one for one in touched}
     return tuple(found[name] for name in sorted(found))
 
 
 def _undo(state: State, command: AmendLocations, policies: Policies) -> AmendLocations | Refusal:
     """Return the amendment with what stands now; it takes back what the command would plan."""
     rows: list[LocationPatch] = []
-    for row, made in _each(state, command, policies):
-        if isinstance(made, Refusal):
-            return made
-        standing: dict[str, Any] = present(made.before, made.given)
-        fields = json.convert(standing, LocationFields)
-        later = row.effective_from is not None
-        rows.append(LocationPatch(code=made.before.code, fields=fields, withdraw_planned=later))
+    for number, row in enumerate(command.rows):
+        known = state.of(Catalogue).location(row.code)
+        if known is None:
+            return _unknown(row, f"rows[{number}]")
+        fields = json.convert(present(known, given_of(row.fields)), LocationFields)
+        rows.append(LocationPatch(code=known.code, fields=fields, withdraw_planned=row.effective_from is not None))
     return AmendLocations(rows=tuple(rows), reason=PUT_BACK)
 
 

@@ -13,7 +13,17 @@ from trueup.authority.state import Authority
 from trueup.catalogue.amend import ItemFields, patched_item
 from trueup.catalogue.amend_locations import LocationFields, patched_location
 from trueup.catalogue.amendments import AmendmentPlanned, FieldOverwritten
-from trueup.catalogue.ownership import KEYS, Entity, FieldOwner, FieldOwnership, Row, differences, is_role, owns
+from trueup.catalogue.ownership import (
+    KEYS,
+    Entity,
+    FieldOwner,
+    FieldOwnership,
+    Row,
+    differences,
+    is_role,
+    owns,
+    parts_of,
+)
 from trueup.catalogue.state import Amended, Catalogue, Item, ItemRegistered, LocationRegistered
 from trueup.core import json
 from trueup.core.carry import Carried, Verbs
@@ -124,7 +134,7 @@ def _written(state: State, event: Event, ownership: FieldOwnership, context: Con
         owner = ownership.owner_of(entity, change.field)
         # Of what is governed, once governance is declared, those decide who approve its change.
         decided = owner is None or (owner.governed and declared)
-        if owner is not None and not decided and not owns(context.actor, owner.owner):
+        if owner is not None and not decided and not owns(context.actor, owner.owner, parts_of(before or row)):
             found.append(Written(entity, row, change, owner))
     return found
 

@@ -6,7 +6,7 @@ Source: a field that two systems write is right by chance; who owns it decides, 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias
@@ -106,9 +106,19 @@ def owned_by(policies: Policies, entity: Entity) -> Callable[[str], str]:
     return name
 
 
-def owns(actor: Actor, owner: str) -> bool:
-    """Tell whether an actor is a field's owner: by a role, or as the service of this name."""
-    return owner in actor.roles or (actor.kind == "service" and actor.name == owner)
+def parts_of(row: Row) -> tuple[str, ...]:
+    """Return the category and brand of an item as it stands, whose owners decide; a location has none."""
+    return tuple(f"{kind}:{part}" for kind in ("category", "brand") if (part := getattr(row, kind, None)))
+
+
+def owns(actor: Actor, owner: str, parts: Collection[str] = ()) -> bool:
+    """Tell whether an actor is a field's owner: by a role, or as the service of this name.
+
+    parts: the record's; a role that is held over some parts only owns nothing of the others.
+    """
+    if owner in actor.roles:
+        return owner not in actor.over or not set(actor.over[owner]).isdisjoint(parts)
+    return actor.kind == "service" and actor.name == owner
 
 
 def is_role(owner: str) -> bool:
