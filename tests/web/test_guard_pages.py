@@ -89,7 +89,7 @@ async def test_a_cohort_is_assigned_asked_about_and_ended_at_the_console(door: D
             made = await visitor.fill_in("/writers", "/writers/assign", **fields)
             assert "channel web" in made.text
             assert (await door.submit(SYSTEM, web(), "theirs")).status == "refused"
-            clash = await visitor.fill_in("/writers", "/writers/assign", **fields)
+            clash = await visitor.fill_in("/writers", "/writers/assign", **fields, until_at=LATER)
             assert (clash.status, "legacy writes order" in clash.text) == (422, True)
             odd = await visitor.fill_in("/writers", "/writers/assign", **{**fields, "share_to": "x"})
             assert odd.status == 422
@@ -151,6 +151,7 @@ async def test_over_the_api_everything_is_asked_answered_and_tried(client: Clien
     assert exported["journal"]["breaks"] == []
     assert {act["verb"].partition(".")[0] for act in exported["acts"]} == {"authority"}
     made = await client.post("/v1/overrides", _plain(asked(objects=("SHOP",))))
+    assert made.status == 201, (made.body, made.headers)
     assert (made.status, made.headers["location"]) == (201, f"/v1/overrides/{made.body['result']['override']}")
     assert (await client.get(made.headers["location"])).body["decides"] == "Operations Process Owner"
     assert len(await rows(url, "select id from override_loan")) == 2

@@ -8,7 +8,8 @@ from typing import Annotated, Any
 
 import msgspec
 
-from trueup.authority.changes_state import Change, changes_of, columns
+from trueup.authority.change_read import change as change_of
+from trueup.authority.changes_state import Change
 from trueup.authority.decision_rights import DecisionRights, needs
 from trueup.authority.overrides_state import READ, override_of
 from trueup.authority.people_state import (
@@ -103,13 +104,6 @@ _ACTS = """select j.position, j.at, j.actor, coalesce(a.name, j.actor), coalesce
     from journal j left join actor a on a.id = j.actor"""
 
 
-_CHANGE = (
-    f"select {columns()} from change c where c.id = %s",
-    "select change, key, object, base from change_object where change = %s order by object",
-    "select change, digest, actor, roles, note, at from change_approval where change = %s order by at, actor",
-)
-
-
 async def acts(connection: Connection, query: AuditQuery) -> Page[Act]:
     """Return one page of acts, the newest first."""
     conditions, parameters = await _conditions(connection, query)
@@ -139,9 +133,8 @@ async def accountable(connection: Connection, subject: str, now: datetime) -> Ac
     """Return who stands behind a change (`chg_...`) or an override (`ovr_...`); None where there is no such thing."""
     if subject.startswith("ovr_"):
         return await _of_override(connection, subject, now)
-    rows = [await (await connection.execute(sql, [subject])).fetchall() for sql in _CHANGE]
-    found = changes_of(*rows)
-    return await _of_change(connection, found[0], now) if found else None
+    found = await change_of(connection, subject)
+    return await _of_change(connection, found[0], now) if found is not None else None
 
 
 async def _conditions(connection: Connection, query: AuditQuery) -> tuple[list[str], list[Any]]:

@@ -67,8 +67,11 @@ def assign_writer(state: State, command: AssignWriter, context: Context) -> Deci
     Where rules of different ranks meet, the one that names more holds; of those that name as many, the one that names
     a location, then a customer group, then a channel, then a share. Refuses a system that is not known, what the
     entity cannot be told apart by, times without a zone, in the past or in the wrong order, and a rule that meets one
-    of the same rank. Source: issue 4, writer registry.
+    of the same rank; the same again is merged. Source: issue 4, writer registry.
     """
+    same = _same(state, command)
+    if same is not None and not same.over(context.now):
+        return Accepted((), same.id, {"writer": same.id, "system": same.system}, "merged")
     refusal = _bad_cohort(command.entity, command.cohort) or _bad_system(command, context.policies)
     refusal = refusal or _bad_times(command, context.now)
     if refusal is not None:
@@ -97,15 +100,11 @@ def end_writer(state: State, command: EndWriter, context: Context) -> Decision:
     if at.tzinfo is None or at < context.now:
         return Refusal("authority.writer_time", "It ends now or later, at a time with a zone.",
                        "Leave `at` out to end it at once.", "at", str(at))  # fmt: skip
-    found = [
-        rule
-        for rule in state.of(Writers).rules.values()
-        if rule.entity == command.entity and rule.cohort == command.cohort and not rule.over(context.now)
-    ]
+    found = [rule for rule in _about(state, command.entity, command.cohort) if not rule.over(context.now)]
     if not found:
         return Refusal("authority.unknown_writer", f"No rule is about {command.entity}: {command.cohort.text}.",
                        "Name the cohort as the registry lists it.", "cohort", command.cohort.text)  # fmt: skip
-    rule = min(found, key=lambda rule: rule.from_at)
+    rule = found[0]
     until = max(at, rule.from_at)
     if rule.until_at is not None and until >= rule.until_at:
         return Accepted((), rule.id, {"writer": rule.id, "until_at": rule.until_at.isoformat()}, "merged")
@@ -219,8 +218,30 @@ def _clash(rule: WriterRule, other: WriterRule) -> Refusal:
     )
 
 
+def _same(state: State, command: AssignWriter) -> WriterRule | None:
+    """Return the rule that says what a command asks for already."""
+    for rule in state.of(Writers).rules.values():
+        wanted = (command.entity, command.cohort, command.system, command.until_at, command.from_at or rule.from_at)
+        if wanted == (rule.entity, rule.cohort, rule.system, rule.until_at, rule.from_at):
+            return rule
+    return None
+
+
+def _about(state: State, entity: Entity, cohort: Cohort) -> list[WriterRule]:
+    """Return the rules about one very cohort, the first to hold first."""
+    found = [r for r in state.of(Writers).rules.values() if (r.entity, r.cohort) == (entity, cohort)]
+    return sorted(found, key=lambda rule: (rule.from_at, rule.id))
+
+
 def _objects(state: State, command: AssignWriter | EndWriter, policies: Policies) -> tuple[Governed, ...]:
-    """Return the cohort, resting on every rule of its entity: two changes of one entity's writers are told apart."""
+    """Return the cohort, resting on every rule of its entity: two changes of one entity's writers are told apart.
+
+    What stands already, and the end of what is not there, changes nothing.
+    """
+    if isinstance(command, AssignWriter) and _same(state, command) is not None:
+        return ()
+    if isinstance(command, EndWriter) and not _about(state, command.entity, command.cohort):
+        return ()
     rules = sorted((r for r in state.of(Writers).rules.values() if r.entity == command.entity), key=lambda r: r.id)
     base = hashlib.sha256(json.encode(rules)).hexdigest() if rules else ""
     return (Governed(f"writer.{command.entity}", f"writer/{command.entity}#{command.cohort.text}", base),)
@@ -229,13 +250,11 @@ def _objects(state: State, command: AssignWriter | EndWriter, policies: Policies
 def _undo(state: State, command: AssignWriter | EndWriter, policies: Policies) -> Command | Refusal:
     if isinstance(command, AssignWriter):
         return EndWriter(entity=command.entity, cohort=command.cohort, reason="rolled back")
-    found = [
-        r for r in state.of(Writers).rules.values() if (r.entity, r.cohort) == (command.entity, command.cohort)
-    ]  # fmt: skip
+    found = _about(state, command.entity, command.cohort)
     if not found:
         return Refusal("authority.unknown_writer", f"No rule is about {command.cohort.text}.",
                        "There is nothing to put back.", "cohort", command.cohort.text)  # fmt: skip
-    rule = min(found, key=lambda rule: rule.from_at)
+    rule = found[0]
     return AssignWriter(
         entity=rule.entity, cohort=rule.cohort, system=rule.system, until_at=rule.until_at, reason="rolled back"
     )

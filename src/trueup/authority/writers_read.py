@@ -40,7 +40,7 @@ class WriterRow(msgspec.Struct, frozen=True):
 class WhoWrites(msgspec.Struct, frozen=True):
     """One thing, as cohorts see it. key: what its share is taken of; see the registry's cohorts."""
 
-    entity: Entity
+    entity: Entity = "order"
     channel: Word | None = None
     location: Word | None = None
     customer_group: Word | None = None

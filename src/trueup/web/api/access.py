@@ -64,7 +64,7 @@ class Access:
             actor = (await self.standing(fresh=True)).holder_of(digest, self._clock.now())
         if actor is None:
             return None
-        return KeyHolder(actor.id, actor.kind, actor.name, actor.roles, actor.scope, actor.key_scope, digest)
+        return KeyHolder(**{name: getattr(actor, name) for name in Actor.__struct_fields__}, digest=digest)
 
     async def _refresh(self) -> Standing:
         asked_at = time.monotonic()
