@@ -85,7 +85,7 @@ def everybody_declares_emergencies(patch: pytest.MonkeyPatch) -> None:
 
 
 def who_is_alone_need_not_sleep_on_it(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(approve, "SELF_APPROVAL_HOURS", 0)
+    patch.setattr(approve, "timedelta", lambda hours: timedelta(0))
 
 
 def a_self_approval_is_silent(patch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,6 @@ from typing import Annotated
 import msgspec
 
 from trueup.authority.changes import (
-    SELF_APPROVAL_HOURS,
     Plan,
     cause_of,
     decided,
@@ -23,6 +22,7 @@ from trueup.authority.changes import (
 )
 from trueup.authority.changes_state import Approval, Change, ChangeApproved, ChangeEnded, ChangeReviewed, Changes
 from trueup.authority.decision_rights import Need
+from trueup.authority.people_policy import Separation
 from trueup.authority.propose import Reason
 from trueup.authority.register import touches_authority
 from trueup.authority.state import Authority
@@ -180,11 +180,11 @@ def _own(state: State, change: Change, context: Context) -> Refusal | None:
         actor for actor in state.of(Authority).actors.values()
         if actor.active and actor.kind == "person" and actor.id != change.asker
     ]  # fmt: skip
-    wait = change.planned_at + timedelta(hours=SELF_APPROVAL_HOURS)
+    wait = change.planned_at + timedelta(hours=context.policies.get(Separation).self_approval_hours)
     if is_small(state) and not others:
         if context.now >= wait:
             return None
-        return Refusal("authority.own_change", "You are alone here: you may approve your own change a day later.",
+        return Refusal("authority.own_change", "You are alone here: you may approve your own change after a while.",
                        f"Approve it from {wait.isoformat()} on; a case will tell of it.", "change",
                        change.id)  # fmt: skip
     return Refusal("authority.own_change", "Nobody approves or rejects their own change.",

@@ -22,8 +22,6 @@ from trueup.core.policy import Policies
 from trueup.core.verb import Accepted, Context, Event, Governed, State
 
 EDITS_MAX = 50
-SELF_APPROVAL_HOURS = 24
-"""Somebody who is alone in a company sleeps on it: only then may they approve their own, and a case tells of it."""
 
 
 class Plan(msgspec.Struct, frozen=True):

@@ -193,7 +193,8 @@ class Changes(Slice):
         ]
         rest = yield [
             Statement(
-                "select change, key, object, base, over from change_object where change = any(%s::text[]) order by object",
+                """select change, key, object, base, over from change_object where change = any(%s::text[])
+                order by object""",
                 [wanted],
             ),
             Statement(

@@ -37,7 +37,7 @@ from trueup.core.settings import Settings, load_settings
 from trueup.core.verb import Actor, Command, Outcome
 from trueup.migrate.report import Report
 from trueup.migrate.run import Means, run_migration
-from trueup.sandbox import premises
+from trueup.sandbox import board, premises
 from trueup.sandbox.dialects import dialect_named
 from trueup.sandbox.legacy_export import ExportOptions, write_legacy_export
 from trueup.sandbox.shop import Offer, Shop, Warehouses
@@ -91,14 +91,17 @@ def demo(
 
 
 class Told(msgspec.Struct, frozen=True):
-    """What the story came to. planted, found: rows by kind of fault; matched: row by row, none missed or invented."""
+    """What the story came to. planted, found: rows by kind of fault; matched: row by row, none missed or invented.
+
+    links: tokens to sign in as the planner and as who decides about operations.
+    """
 
     report: Report
     planted: dict[str, int]
     found: dict[str, int]
     missed: tuple[str, ...]
     invented: tuple[str, ...]
-    link: str
+    links: tuple[str, str]
     crew: tuple[Actor, Actor, Actor]
 
     @property
@@ -168,16 +171,17 @@ async def _tell(settings: Settings, url: str, seed: int, dialect: str, *, quiet:
             means = Means(door, url, settings.home / "demo", price_of=price_of, tick=tick)
             report = await run_migration(means, [export], None)
         await _accept(door, premises.everything(CHANNEL, datetime.now(UTC).date()), "opening")
+        decider = await _govern(door, url, Actor(people[0], "person", PEOPLE[0][0]))
     reported = await _reported(url, report.run)
     planted = _planted(key)
-    link = await make_link(url, people[0])
+    links = (await make_link(url, people[0]), await make_link(url, decider))
     return Told(
         report,
         dict(sorted(Counter(kind for _, _, kind in planted).items())),
         dict(sorted(Counter(kind for _, _, kind in reported).items())),
         tuple(sorted(f"{file}:{row} {kind}" for file, row, kind in planted - reported)),
         tuple(sorted(f"{file}:{row} {kind}" for file, row, kind in reported - planted)),
-        link,
+        links,
         (crew[0], crew[1], crew[2]),
     )
 
@@ -189,9 +193,27 @@ async def _register_people(door: Door) -> list[str]:
     return [outcome.result["actor"] for outcome in await _accept(door, [*people, *services], "people")]
 
 
-async def _accept(door: Door, commands: Sequence[Command], what: str) -> list[Outcome]:
+async def _govern(door: Door, url: str, planner: Actor) -> str:
+    """Register who decides, declare governance, and let the planner ask for changes; return the id of who decides."""
+    people = [RegisterActor(name=name, email=email, roles=roles) for name, email, roles in board.PEOPLE]
+    ids = [outcome.result["actor"] for outcome in await _accept(door, people, "board")]
+    await _accept(door, [board.DECLARED], "governance")
+    connection = await database.connect(url)
+    try:
+        policies = (await house.build().load_standing(connection)).policies
+    finally:
+        await connection.close()
+    asked = await _accept(door, board.proposals(policies), "changes", planner)
+    first = asked[0].result
+    await _accept(
+        door, board.voted(first["change"], first["digest"]), "vote", Actor(ids[0], "person", board.PEOPLE[0][0])
+    )
+    return str(ids[0])
+
+
+async def _accept(door: Door, commands: Sequence[Command], what: str, who: Actor = SYSTEM) -> list[Outcome]:
     """Send what must be accepted."""
-    outcomes = await door.submit_all(SYSTEM, [(f"demo/{what}/{at}", command) for at, command in enumerate(commands)])
+    outcomes = await door.submit_all(who, [(f"demo/{what}/{at}", command) for at, command in enumerate(commands)])
     for outcome in outcomes:
         if outcome.refusal is not None:
             raise TrueupError(f"the demo's shop could not open: {outcome.refusal.what}")
@@ -245,7 +267,8 @@ def _serve(settings: Settings, url: str, seed: int, told: Told) -> None:
 
     def ready(address: str) -> None:
         typer.echo(f"\nThe shop goes on trading. Console and API: {address}")
-        typer.secho(f"Sign in (once, within 15 minutes): {address}/sign-in/{told.link}", bold=True)
+        typer.secho(f"Sign in (once, within 15 minutes): {address}/sign-in/{told.links[0]}", bold=True)
+        typer.echo(f"Or as {board.PEOPLE[0][0]}, who decides what was proposed: {address}/sign-in/{told.links[1]}")
         typer.echo("Stop with Ctrl-C; `trueup demo` starts the story over.")
 
     serve_all(settings, url, beside=(trading,), on_ready=ready)
