@@ -147,6 +147,8 @@ class InMemory:
 
     def __call__(self, event: Event, policies: Policies, commands: dict[str, type[Command]]) -> Sequence[Command]:
         """Return the commands that follow an event."""
+        if event.name not in STORY:
+            return ()
         match event:
             case OrderPlaced():
                 return _when_placed(event.order.id, policies)

@@ -93,6 +93,7 @@ class Side:
         self._follow = rooms.following(self._pasts)
         self._now = _LONG_AGO
         self._expected = Counter(dict(follows.recorded))
+        self._follow_ups = frozenset(name for name, _ in follows.recorded)
         self._pending: Counter[tuple[str, bytes]] = Counter()
         self._at_once: list[Command] = []
         self._last = last
@@ -151,7 +152,7 @@ class Side:
             return
         assert row.body is not None, "a command's row has its body"
         command = decoder.decode(row.body)
-        if row.actor == self._rooms.system.id:
+        if row.name in self._follow_ups and row.actor == self._rooms.system.id:
             key = (row.name, json.encode(command))
             if self._pending[key]:
                 self._pending[key] -= 1

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Sequence
 from datetime import datetime
 from decimal import Decimal
+from functools import cache
 from operator import attrgetter
 from typing import Any, ClassVar, Generic, Literal, TypeAlias, TypeVar, cast
 
@@ -40,10 +41,18 @@ class Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def __post_init__(self) -> None:
         """Turn what `Amount.parse` and `Quantity.parse` let in into the Decimals that everything else works with."""
-        for name in self.__struct_fields__:
+        for name in _parsed(type(self)):
             value = getattr(self, name)
             if type(value) is Amount or type(value) is Quantity:
                 msgspec.structs.force_setattr(self, name, Decimal(value))
+
+
+@cache
+def _parsed(kind: type[msgspec.Struct]) -> tuple[str, ...]:
+    """Return the fields of a struct whose types let an Amount or a Quantity in."""
+    told = {field.name: repr(field.type) for field in msgspec.structs.fields(kind)}
+    exact = ("Amount", "Quantity", "Decimal", "Any")
+    return tuple(name for name, type_ in told.items() if any(word in type_ for word in exact))
 
 
 class Command(Body, frozen=True, forbid_unknown_fields=True, kw_only=True):

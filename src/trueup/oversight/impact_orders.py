@@ -125,7 +125,7 @@ def came_to(state: State, row: OrderRow, costs: ShippingCosts) -> CameTo:
     left = sum((line.quantity - line.cancelled - line.shipped for line in goods), ZERO)
     claimed = sum(allocated.values(), ZERO) + sum(reserved.values(), ZERO)
     shipping = _shipping(state, row, allocated, costs)
-    codes = {id_: place.code for id_, place in state.of(Catalogue).locations.items()}
+    places = {id_: state.of(Catalogue).place_of(id_) for id_ in (allocated or reserved)}
     waits = [peg.due_at for peg in state.of(Supply).pegs_of(order.id) if peg.due_at is not None]
     promised = [moment for moment in (order.promised_at, *waits) if moment is not None]
     return CameTo(
@@ -134,7 +134,11 @@ def came_to(state: State, row: OrderRow, costs: ShippingCosts) -> CameTo:
         currency=order.currency,
         outcome="placed" if left > 0 or not goods else "cancelled",
         total=row.totals.total,
-        places=tuple(sorted((codes.get(id_, id_), units) for id_, units in (allocated or reserved).items())),
+        places=tuple(
+            sorted(
+                (place.code if (place := places[id_]) else id_, units) for id_, units in (allocated or reserved).items()
+            )
+        ),
         parcels=len(allocated),
         holds=tuple(sorted(hold.type for hold in state.of(Holds).open_on(order.id))),
         promised_at=max(promised, default=None),
