@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from datetime import timedelta
 from typing import Any
 
@@ -19,7 +20,9 @@ from trueup.cases.close import CloseCase
 from trueup.cases.merge import MergeCase
 from trueup.cases.own import AcknowledgeCase, AssignCase
 from trueup.cases.pause import PauseCase, SnoozeCase
+from trueup.cases.read_board import board
 from trueup.core.clock import TurnedClock
+from trueup.core.database import connect
 from trueup.core.door import Door
 from trueup.core.mail import MailSettings
 from trueup.core.money import Amount
@@ -52,6 +55,18 @@ def something(chance: random.Random, cases: list[str], ada: str, effect: str) ->
     ])  # fmt: skip
 
 
+async def the_board_counts(url: str, clock: TurnedClock, rungs: list[int]) -> None:
+    """Compare the sums of the board with the cases themselves."""
+    connection = await connect(url)
+    try:
+        policies = (await house.build().load_standing(connection)).policies
+        columns = await board(connection, clock.now(), policies)
+    finally:
+        await connection.close()
+    counted = {column.rung: sum(found.cases for found in column.sums) for column in columns}
+    assert {rung: count for rung, count in counted.items() if count} == dict(Counter(rungs))
+
+
 @pytest.mark.parametrize("seed", range(3))
 async def test_page_list_worker_and_replay_agree_after_every_step(door: Door, url: str, clock: TurnedClock, seed: int):
     chance = random.Random(seed)
@@ -75,8 +90,10 @@ async def test_page_list_worker_and_replay_agree_after_every_step(door: Door, ur
         clock.turn(timedelta(minutes=chance.choice([0, 1, 17, 61, 240, 1500])))
         if chance.random() < 0.3:
             await worker.tell_cases_now(url, door, house.build(), MailSettings())
-        for case in cases:
-            await standing(url, case, clock)
+        stood = [await standing(url, case, clock) for case in cases]
+        closed = {id_ for (id_,) in await rows(url, "select id from cases where closed_at is not null")}
+        await the_board_counts(url, clock, [state.rung for id_, state in zip(cases, stood, strict=True)
+                                            if id_ not in closed])  # fmt: skip
     assert applied > STEPS // 4
     await worker.tell_cases_now(url, door, house.build(), MailSettings())
     told = await rows(url, "select case_id, round, step, reached_at from notice")

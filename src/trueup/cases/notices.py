@@ -108,9 +108,9 @@ async def look(connection: Connection, now: datetime, policies: Policies, people
         await _queue(connection, queued)
         await connection.execute("delete from case_watch where case_id = any(%s)", [ended])
         await connection.execute(
-            """update case_watch w set look_at = n.look_at from unnest(%s::text[], %s::timestamptz[]) n (id, look_at)
-            where w.case_id = n.id""",
-            [[case for case, _ in looks], [at for _, at in looks]],
+            """update case_watch w set look_at = n.look_at, rung = width_bucket(%s, w.rungs)
+            from unnest(%s::text[], %s::timestamptz[]) n (id, look_at) where w.case_id = n.id""",
+            [now, [case for case, _ in looks], [at for _, at in looks]],
         )
     return len(found)
 

@@ -67,11 +67,20 @@ class ParetoRow(msgspec.Struct, frozen=True):
 
 
 async def board(connection: Connection, now: datetime, policies: Policies) -> tuple[BoardColumn, ...]:
-    """Return a column for each rung on which a case that is not closed stands, and for none reached."""
+    """Return a column for each rung on which a case that is not closed stands, and for none reached.
+
+    A row of the watch keeps the rung of its last look, which holds until the next is due; those due are counted anew.
+    """
     rows = await connection.execute(
-        """select width_bucket(%s, rungs) as rung, currency, count(*), sum(price_per_hour) from case_watch
-        where not closed group by 1, 2 order by 1, 2""",
-        [now],
+        """with due as (select rung, width_bucket(%s, rungs) as reached, currency, price_per_hour from case_watch
+            where look_at <= %s and not closed)
+        select rung, currency, sum(cases)::int as cases, sum(price) from (
+            select rung, currency, count(*) as cases, sum(price_per_hour) as price from case_watch where not closed
+            group by rung, currency
+            union all select rung, currency, -count(*), -sum(price_per_hour) from due group by 1, 2
+            union all select reached, currency, count(*), sum(price_per_hour) from due group by 1, 2
+        ) s group by 1, 2 having sum(cases) > 0 order by 1, 2""",
+        [now, now],
     )
     found: dict[int, list[Sum]] = {0: []}
     for rung, currency, count, price in await rows.fetchall():

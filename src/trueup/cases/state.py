@@ -267,15 +267,16 @@ class Cases(Slice):
         times = [literal(list(rung_times(case, *documents_of(case, policies)))) for case in rows]
         roles = [literal([case.owner_role, *(rung.role for rung in _rungs(case, policies))]) for case in rows]
         return Statement(
-            """insert into case_watch (case_id, look_at, rungs, roles, price_per_hour, currency, closed)
-            select id, look_at, rungs::timestamptz[], roles::text[], price, currency, closed
+            """insert into case_watch (case_id, look_at, rungs, roles, price_per_hour, currency, closed, rung)
+            select id, look_at, rungs::timestamptz[], roles::text[], price, currency, closed,
+                   width_bucket(%s, rungs::timestamptz[])
             from unnest(%s::text[], %s::timestamptz[], %s::text[], %s::text[], %s::numeric[], %s::text[], %s::bool[])
                  as n (id, look_at, rungs, roles, price, currency, closed)
             on conflict (case_id) do update set look_at = least(case_watch.look_at, excluded.look_at),
                 rungs = excluded.rungs, roles = excluded.roles, price_per_hour = excluded.price_per_hour,
-                currency = excluded.currency, closed = excluded.closed""",
+                currency = excluded.currency, closed = excluded.closed, rung = excluded.rung""",
             [
-                [case.id for case in rows], looks, times, roles, [case.price_per_hour for case in rows],
+                batch.at, [case.id for case in rows], looks, times, roles, [case.price_per_hour for case in rows],
                 [case.currency for case in rows], [case.closed_at is not None for case in rows],
             ],
         )  # fmt: skip

@@ -36,11 +36,13 @@ select 'case_' || lpad(to_hex(n), 12, '0') || '7' || substr(md5(n::text), 1, 19)
 from generate_series(1, %(open)s) n;
 insert into case_subject (case_id, subject_type, subject, detail, at)
 select id, 'order', 'ord_' || substr(id, 6) || l, 'odd', opened_at from cases cross join generate_series(1, 2) l;
-insert into case_watch (case_id, look_at, rungs, roles, price_per_hour, currency)
+insert into case_watch (case_id, look_at, rungs, roles, price_per_hour, currency, rung)
 select id, coalesce((select min(at) from unnest(array[opened_at + interval '24 hours', opened_at + interval '48 hours',
         opened_at + interval '72 hours']) at where at > %(now)s + interval '10 minutes'), 'infinity'),
     array[opened_at + interval '24 hours', opened_at + interval '48 hours', opened_at + interval '72 hours'],
-    array[owner_role, 'Operations Process Owner', 'Change Control Board', 'Sponsor'], price_per_hour, currency
+    array[owner_role, 'Operations Process Owner', 'Change Control Board', 'Sponsor'], price_per_hour, currency,
+    width_bucket(%(now)s, array[opened_at + interval '24 hours', opened_at + interval '48 hours',
+        opened_at + interval '72 hours'])
 from cases;
 """
 _PAGES = {
