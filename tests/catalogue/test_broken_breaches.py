@@ -13,9 +13,10 @@ from tests.catching import caught
 
 from trueup.cases.case import CaseActed, CaseCommented
 from trueup.catalogue import breach, breach_state, quarantine
-from trueup.catalogue.breach_state import Breach, Breaches
+from trueup.catalogue.breach_state import Breach, Breaches, RuleFired
 from trueup.core.clock import TurnedClock
 from trueup.core.door import Door
+from trueup.core.verb import Takes
 from trueup.sourcing import allocate, assign, parts
 
 Proof = Callable[..., Awaitable[None]]
@@ -39,7 +40,12 @@ def a_comment_counts_as_an_act(patch: pytest.MonkeyPatch) -> None:
     def acted(self: Breaches, event: CaseCommented) -> None:
         self._acted(CaseActed(case=event.case, effect="", note=event.text, at=event.at))
 
-    patch.setattr(Breaches, "takes", lambda self: {**_takes(self), CaseCommented: lambda e: acted(self, e)})
+    def takes(self: Breaches) -> Takes:
+        found: Takes = {**_takes(self)}
+        found[CaseCommented] = lambda event: acted(self, event)
+        return found
+
+    patch.setattr(Breaches, "takes", takes)
 
 
 def an_act_does_not_count(patch: pytest.MonkeyPatch) -> None:
@@ -74,10 +80,9 @@ def moving_is_not_asked(patch: pytest.MonkeyPatch) -> None:
 
 
 def the_whole_order_waits(patch: pytest.MonkeyPatch) -> None:
-    barred = assign.barred
 
     def whole(state: Any, items: Any, now: datetime) -> Any:
-        found = barred(state, items, now)
+        found = quarantine.barred(state, items, now)
         return dict.fromkeys(items, next(iter(found.values()))) if found else found
 
     patch.setattr(assign, "barred", whole)
@@ -88,6 +93,7 @@ def the_clock_runs_from_the_first_breach(patch: pytest.MonkeyPatch) -> None:
 
     def backdated(*given: Any) -> Any:
         *events, fired = fire(*given)
+        assert isinstance(fired, RuleFired)
         old = tuple(msgspec.structs.replace(b, due_at=b.since + timedelta(hours=1)) for b in fired.breaches)
         return [*events, msgspec.structs.replace(fired, breaches=old)]
 

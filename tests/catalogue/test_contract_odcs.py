@@ -189,7 +189,10 @@ def test_a_contract_of_our_own_goes_out_and_comes_back():
                                           when=When("kind", ("good",)))),
     )  # fmt: skip
     name = Rule(name="named", check=RowCheck(kind="required", field="name"))
-    fields = (Field(name="name", type="string", rules=(name,)), Field(name="lead_days", type="integer", maximum=Decimal(90)))
+    fields = (
+        Field(name="name", type="string", rules=(name,)),
+        Field(name="lead_days", type="integer", maximum=Decimal(90)),
+    )
     contract = Contract(
         id="ours", severity=2, containment="quarantine_item", initiate_hours=6, owner_role="Data Steward",
         entities=(Entity(name="item", fields=fields, rules=rules),),

@@ -105,7 +105,6 @@ class Contract(Policy, frozen=True, kw_only=True):
     """
 
     kind: ClassVar[str] = "contract"
-    unreplayed: ClassVar[str] = "its rules are run on items and locations, and what they hold back starts a day later"
     unreplayed: ClassVar[str] = "a breach is found in master data, which is taken as it was recorded"
     id: str = ""
     version: str = "1.0.0"
