@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import timedelta
 
 import msgspec
 import pytest
+from tests.conftest import expect_all
 from tests.proof import prove
 from tests.replayed import (
     PLACES,
@@ -23,8 +25,9 @@ from tests.replayed import (
 )
 
 from trueup import house
-from trueup.authority.standing import Rights
+from trueup.authority.standing import SYSTEM, Rights
 from trueup.catalogue.readiness import ReadinessPolicy
+from trueup.catalogue.state import Catalogue
 from trueup.core import embedded, replay_window
 from trueup.core.batch import fold
 from trueup.core.database import connect
@@ -38,8 +41,12 @@ from trueup.orders.state import Orders
 from trueup.orders.tax import TaxEntry, TaxTable
 from trueup.orders.workflow import TRANSITIONS, Binding, Workflow
 from trueup.oversight.impact import impact
+from trueup.sourcing import read
+from trueup.sourcing.past import SourcingPast
 from trueup.sourcing.policy import LocationFilter, Rule
+from trueup.stock.count import CountedLine, CountStock
 from trueup.stock.limits import Buffer, Buffers
+from trueup.stock.state import Stock
 
 _HELD = HoldRules(
     tables=(
@@ -157,6 +164,31 @@ async def test_the_state_as_of_the_window_is_what_folding_the_whole_journal_give
             seen.add(kind)
     assert shared | touched <= seen
     assert {"old-1", "old-3"} <= {row.captured.external_ids["shop"] for row in found.of(Orders).orders.values()}
+
+
+async def test_what_rows_in_memory_tell_is_what_the_database_tells(past: Past):
+    async with shop_at(past.lived, past.moment + timedelta(days=9)) as shop:
+        gone = tuple(CountedLine(sku, Quantity(0)) for sku in ("MUG", "TEE", "CAP"))
+        count = CountStock(location="WEST", lines=gone, reference="gone", counted_at=shop.clock.now())
+        expect_all([await shop.door.submit(SYSTEM, count, "gone")])
+    connection = await connect(past.lived)
+    try:
+        state = await fold(connection, house.build())
+        told = SourcingPast()
+        told.begin(state, past.window.until)
+        items, places = [*state.of(Catalogue).items], [*state.of(Stock).balances]
+        waiting = 0
+        for item in items:
+            for fill in (("first_in",), ("priority", "promise", "contract")):
+                asked = await read.waiting_for(connection, [item], fill)
+                assert told.waiting_for([item], fill) == asked
+                waiting += len(asked)
+        short = await read.short_at(connection, places)
+    finally:
+        await connection.close()
+    assert told.short_at(places) == short
+    assert waiting
+    assert short
 
 
 @pytest.mark.parametrize("proposal", PROPOSALS)

@@ -27,7 +27,7 @@ def replay(
     policy: PolicyFile, kind: Kind, name: Name = "default", days: Days = DAYS, since: Since = None, limit: Limit = 20,
     home: Home = None, database_url: Database = None, as_json: AsJson = False,
 ) -> None:  # fmt: skip
-    """Replay the last days' commands under the policies in force and with this document; nothing is written."""
+    """Show what a policy would have made of the last days' orders."""
     document = _document(policy, kind)
     built = house.build()
     found = on_database(
