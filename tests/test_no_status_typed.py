@@ -176,7 +176,8 @@ OTHER_MEANINGS: dict[str, dict[str, str]] = {
     "cli/bench/sourced.py": {"sourced": "the name of a bench"},
     "web/api/capture.py": {"draft": "the kind of a resource"},
     "web/console/pages/order_entry.py": {"draft": "the id of a draft in a form"},
-    "web/console/words.py": {"draft": "a step of readiness", "cancelled": "what people read", "sourced": "what people read"},
+    "web/console/words.py": {"draft": "a step of readiness", "cancelled": "what people read",
+                             "sourced": "what people read"},
 }  # fmt: skip
 STATE_IN_SQL = re.compile(r"\bstate\b\s*(?:=|<>|!=|is\s+(?:not\s+)?distinct\s+from|(?:not\s+)?in)\s*\(?\s*'", re.I)
 STATE_IN_PAGE = re.compile(
