@@ -15,6 +15,7 @@ from tests.requests import order_of, person, receipt, rows
 from trueup import house
 from trueup.authority.publish import PublishPolicy
 from trueup.authority.refusals import GUARDS
+from trueup.authority.register import RegisterActor
 from trueup.authority.standing import SYSTEM
 from trueup.authority.trial import FEW, SERVICES, Trial, trial_of
 from trueup.core.clock import TurnedClock
@@ -184,7 +185,12 @@ async def test_a_role_is_shown_in_figures_only_where_five_people_hold_it(door: D
     for number, actor in enumerate((*agents, lead, lead)):
         await door.submit(actor, receipt(1), f"receipt {number}")
         await door.submit(actor, order_of(MUG=1), f"order {number}")
-    names = {share.name for share in (await trial(door, url, "role_guard")).by_role}
+    auditor = RegisterActor(actor=lead.id, name="Fay", roles=("Auditor",))
+    assert (await door.submit(SYSTEM, auditor, "other work")).status == "applied"
+    found = await trial(door, url, "role_guard")
+    assert {stop.what.partition(" (")[0] for stop in found.stops} >= {"Somebody"}
+    assert "Fay" not in str(found.stops)
+    names = {share.name for share in found.by_role}
     assert names == {"Order Agent", FEW, SERVICES}
 
 

@@ -96,7 +96,9 @@ class Accountable(msgspec.Struct, frozen=True):
     did: tuple[Act, ...]
 
 
-_ACTS = """select j.position, j.at, j.actor, coalesce(a.name, j.actor), coalesce(a.kind, ''), j.name, j.subject,
+_ACTS = """select j.position, j.at, j.actor,
+        coalesce(a.name, case j.actor when 'act_system' then 'Trueup' else j.actor end),
+        coalesce(a.kind, 'service'), j.name, j.subject,
         array(select e.name from journal e where e.position > j.position and e.position < coalesce((
                 select c.position from journal c where c.position > j.position and (c.kind = 'c' or c.batch <> j.batch)
                 order by c.position limit 1), 9223372036854775807)

@@ -66,7 +66,7 @@ def trial_of(tried: Tried, standing: Standing) -> Trial:
     """Sum a trial up; nothing in it tells persons apart."""
     stopped = [one for one in tried.commands if one.rule is not None]
     shown = [
-        StoppedAct(one.at, one.verb, one.subject, one.position, one.rule or "", one.what or "")
+        StoppedAct(one.at, one.verb, one.subject, one.position, one.rule or "", _unnamed(one))
         for one in stopped[::-1][:SHOWN]
     ]
     mode = standing.policies.get(GuardModes).modes.get(tried.guard, "enforced")
@@ -84,6 +84,11 @@ def trial_of(tried: Tried, standing: Standing) -> Trial:
         _shares((role, one) for one in tried.commands for role in _roles(one, standing)),
         tuple(shown),
     )
+
+
+def _unnamed(one: TriedCommand) -> str:
+    """Return why an act would be stopped, without the name of who did it."""
+    return (one.what or "").replace(one.actor.name, "Somebody")
 
 
 def _shares(named: Iterable[tuple[str, TriedCommand]]) -> tuple[Share, ...]:

@@ -13,6 +13,7 @@ from trueup.cli.bench.broker import broker
 from trueup.cli.bench.cases import cases
 from trueup.cli.bench.feed import stock_feed
 from trueup.cli.bench.growth import growth
+from trueup.cli.bench.guards import guards
 from trueup.cli.bench.hot import hot
 from trueup.cli.bench.lists import lists
 from trueup.cli.bench.measure import Figure, machine
@@ -37,6 +38,7 @@ class Name(StrEnum):
     BROKER = "broker"
     REPLAY = "replay"
     CASES = "cases"
+    GUARDS = "guards"
     GROWTH = "growth"
     ALL = "all"
 
@@ -52,6 +54,7 @@ _BENCHES: dict[Name, Callable[[], list[Figure]]] = {
     Name.BROKER: broker,
     Name.REPLAY: replay,
     Name.CASES: cases,
+    Name.GUARDS: guards,
 }
 
 

@@ -32,12 +32,11 @@ PLACES = (
     ("/journal", "Journal"),
     ("/actors", "Actors"),
     ("/changes", "Changes"),
-    ("/guards", "Guards"),
     ("/policies", "Policies"),
 )
 
 # Pages about the whole organisation, which are closed to who is confined to a part of it.
-ABOUT_ALL = frozenset({"/", "/cases", "/migrations", "/journal", "/actors", "/changes", "/guards", "/policies"})
+ABOUT_ALL = frozenset({"/", "/cases", "/migrations", "/journal", "/actors", "/changes", "/policies"})
 
 
 @cache
