@@ -40,6 +40,8 @@ COMMANDS = {
     "key": Place("people", "key", "Issue an API key and print it."),
     "replay": Place("replay", "replay", "Show what a policy would have made of the last days' orders."),
     "verify": Place("examine", "verify", "Walk the journal's seals and run every room's checks."),
+    "audit": Place("audit", "audit", "Write who did what to a CSV or JSON file, and verify the journal."),
+    "trial": Place("audit", "trial", "Say which commands of the last days a guard would stop."),
     "doctor": Place("examine", "doctor", "Say whether this machine and database can run Trueup."),
     "bench": Place("bench", "bench", "Measure this machine on a throw-away database."),
 }
