@@ -56,6 +56,8 @@ def _rules() -> dict[str, Overridable]:
     return {
         "stock.frozen": Overridable(3, Amount(50)),
         "catalogue.outside_band": Overridable(14, Amount(10)),
+        "catalogue.not_sellable": Overridable(7, Amount(20)),
+        "catalogue.not_shippable": Overridable(7, Amount(20)),
     }
 
 
