@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.conftest import START, stocked
 from tests.proof import prove
-from tests.requests import adjust, person, rows
+from tests.requests import adjust, order_of, person, rows
 
 from trueup.authority.overrides import AskOverride, DeclineOverride, EndOverride, GrantOverride, due_overrides
 from trueup.authority.overrides_state import Override
@@ -23,7 +23,9 @@ from trueup.core.clock import TurnedClock
 from trueup.core.database import connect
 from trueup.core.door import Door
 from trueup.core.money import Amount
+from trueup.core.quantity import Quantity
 from trueup.core.verb import Actor, Outcome
+from trueup.sourcing.allocate import AllocateUnits
 from trueup.stock.freeze import AnnounceFreeze, StartFreeze
 from trueup.worker import Notice, notice_now
 
@@ -260,3 +262,20 @@ def test_only_an_unexpired_granted_override_is_active(
     assert (override.life(moment) == "active") == live
     assert override.owed(moment) >= 0
     assert override.owed(moment) <= override.owed(moment + DAY)
+
+
+async def test_an_item_that_is_not_shippable_goes_to_a_parcel_by_override_and_no_other_item_does(door: Door, url: str):
+    await stocked(door, MUG=10, CUP=10)
+    ready = PublishPolicy(policy_kind="readiness", policy_name="default", document={"enforce": True}, reason="ready")
+    assert (await door.submit(SYSTEM, ready, "readiness")).status == "applied"
+    fay, otto, _ = await staff(door)
+    orders = [(await door.submit(SYSTEM, order_of(**{sku: 2}), sku)).result["order"] for sku in ("MUG", "CUP")]
+    await granted(door, fay, otto, rule="catalogue.not_shippable", objects=("MUG",))
+    mug, cup = [
+        await door.submit(SYSTEM, AllocateUnits(order=order, line=1, location="MAIN", quantity=Quantity(1)), order)
+        for order in orders
+    ]
+    assert (mug.status, rule_of(cup)) == ("applied", "catalogue.not_shippable")
+    assert await rows(url, LOANS) == [(1, True, False)]
+    assert await rows(url, "select sum(allocated)::int from stock_balance") == [(1,)]
+    await prove(url)
