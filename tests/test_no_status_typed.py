@@ -32,6 +32,11 @@ WHAT_IT_IS = {
     ("stock_movement", "to_account"): "an account of the ledger; a movement is appended, never changed",
     ("stock_pool", "mode"): "ring-fence or cap",
     ("writer_rule", "entity"): "order, item, customer or stock",
+    ("breach", "entity"): "item or location",
+    ("breach", "containment"): "what was agreed to happen to what breaks the rule",
+    ("breach", "ended_by"): "that the rule passed, or is no rule any more, beside when; empty until then",
+    ("change", "type"): "standard, normal or emergency",
+    ("governance", "mode"): "in which of the two ways it is decided: small or full",
     ("stock_freeze", "mode"): "what the freeze does to movements",
     ("stock_feed", "kind"): "snapshot or delta",
     ("stock_feed_row_quarantined", "settled"): "what somebody did about it, beside when; empty until then",
@@ -151,6 +156,8 @@ def test_the_control_a_statement_that_writes_a_status_is_found(statement: str):
 # Where a shipped state's name stands for something else, and for what. A file that is not here says no such word.
 OTHER_MEANINGS: dict[str, dict[str, str]] = {
     "catalogue/readiness.py": {"draft": "the step of readiness before the first"},
+    "oversight/impact_orders.py": {"cancelled": "what became of an order in a replay", "placed": "the same"},
+    "web/console/pages/guards.py": {"waiting": "acts that a guard keeps waiting, in a template"},
     "orders/advance.py": {"cancelled": "a business event", "sourced": "a business event"},
     "orders/cancel.py": {"cancelled": "a business event, and why claims ended", "sourced": "a business event"},
     "orders/draft.py": {"draft": "the id of a draft in an answer", "cancelled": "a business event"},

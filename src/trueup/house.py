@@ -187,8 +187,20 @@ POLICY_KINDS: dict[str, type[Policy]] = {
 
 @cache
 def by_name() -> dict[str, Verb[Any]]:
-    """Return the verbs by name, as carriers look them up."""
+    """Return the verbs by name with their bare rules: an approved change has asked everybody who has to be asked."""
     return {verb.name: verb for verb in VERBS}
+
+
+@cache
+def watched_by_name() -> dict[str, Verb[Any]]:
+    """Return the verbs by name as the door has them: what is done for a case stands under the same watch."""
+    return {verb.name: _watched(verb) for verb in VERBS}
+
+
+@cache
+def confirmed_by_name() -> dict[str, Verb[Any]]:
+    """Return the verbs by name as the door has them, but for limits: a second person just confirmed what is above."""
+    return {verb.name: _watched(verb, limited=False) for verb in VERBS}
 
 
 @cache
@@ -205,7 +217,7 @@ VERBS: tuple[Verb[Any], ...] = (
     *appoint.VERBS,
     *delegate.VERBS,
     *employ.VERBS,
-    *confirm.confirming(lambda: by_name()),
+    *confirm.confirming(lambda: confirmed_by_name()),
     *organisation.VERBS,
     publish.publishing(POLICY_KINDS, lambda: known()),
     *writers.VERBS,
@@ -224,7 +236,7 @@ VERBS: tuple[Verb[Any], ...] = (
     *pause.VERBS,
     *merge.VERBS,
     *pricing.VERBS,
-    *for_case.acting_for_cases(lambda: by_name()),
+    *for_case.acting_for_cases(lambda: watched_by_name()),
     *catalogue_register.VERBS,
     *amend.VERBS,
     *amend_locations.VERBS,
@@ -385,9 +397,13 @@ PAST = Rooms(
 )  # fmt: skip
 
 
-def _watched(verb: Verb[Any]) -> Verb[Any]:
-    """Return a verb as the door knows it: what its decisions may not do, whatever they are about, is asked of each."""
-    apart = separation.apart(confirm.under_limits(breach.while_failing(freeze.under_freezes(verb))))
+def _watched(verb: Verb[Any], *, limited: bool = True) -> Verb[Any]:
+    """Return a verb as the door knows it: what its decisions may not do, whatever they are about, is asked of each.
+
+    limited: what is above an amount limit waits for a second person.
+    """
+    still = breach.while_failing(freeze.under_freezes(verb))
+    apart = separation.apart(confirm.under_limits(still) if limited else still)
     return ready.under_readiness(owned.under_owners(apart, by_name))
 
 

@@ -16,7 +16,7 @@ from tests.board import declared
 from tests.catching import caught
 from tests.oversight import test_after_changes as after
 
-from trueup.authority import apply, approve, changes_state, propose, publish
+from trueup.authority import apply, approve, change_due, changes_state, propose, publish
 from trueup.authority import changes as rules
 from trueup.authority import decision_rights as register
 from trueup.authority.changes_state import Change
@@ -102,7 +102,7 @@ def the_tie_breaker_decides_from_the_start(patch: pytest.MonkeyPatch) -> None:
 
 
 def reviews_are_due_at_once(patch: pytest.MonkeyPatch) -> None:
-    honest = emergencies.unreviewed
+    honest = change_due.unreviewed
     patch.setattr(
         emergencies, "unreviewed", lambda connection, now, hours: honest(connection, now + timedelta(hours=1), hours)
     )

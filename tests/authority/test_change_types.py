@@ -112,7 +112,7 @@ async def test_a_blackout_stops_what_it_names_and_tells_the_next_free_moment(doo
     assert outcome.refusal.rule == "authority.blackout"
     assert until.isoformat() in outcome.refusal.fix
     free = await company.propose(company.Lea, published("count", tolerance_units="7"))
-    await company.approve(free, company.Olga)
+    await company.approve(free, company.Olga, company.Bea)
     await company.apply(company.Ivan, free)
     clock.turn(timedelta(days=2))
     await company.apply(company.Ivan, change)

@@ -16,6 +16,7 @@ from trueup.core.door import Door
 from trueup.core.errors import Refusal
 from trueup.core.policy import Known
 from trueup.core.verb import Governed
+from trueup.orders.workflow import Workflow
 
 SHIPPED = DecisionRights()
 
@@ -87,7 +88,7 @@ async def test_an_edge_of_the_workflow_is_decided_by_its_own_decider(door: Door,
                "domain": "Operations", "decider": "Finance"}]  # fmt: skip
     assert (await door.submit(SYSTEM, published("decision_rights", decisions=refined), "register")).status == "applied"
     company = await declared(door)
-    transitions = msgspec.to_builtins(house.workflow.Workflow().transitions)
+    transitions = msgspec.to_builtins(Workflow().transitions)
     for edge in transitions:
         if (edge["from"], edge["on"]) == ("placed", "cancelled"):
             edge["reason"] = "customer"

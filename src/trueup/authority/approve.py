@@ -53,65 +53,67 @@ class RejectChange(Command, frozen=True, kw_only=True):
     reason: Reason
 
 
+def approve_change(verbs: Verbs, state: State, command: ApproveChange, context: Context) -> Decision:
+    """Record the approval; with the last that was needed, the change is approved, or the emergency reviewed.
+
+    Refuses another content than the one in force, a base that moved, one's own change, and who decides nothing
+    of what it touches.
+    """
+    change = find(state, command.change)
+    if isinstance(change, Refusal):
+        return change
+    reviewing = change.type == "emergency" and change.applied_at is not None and change.reverted_at is None
+    if change.ended() and not reviewing:
+        return find_proposed(state, command.change)  # type: ignore[return-value]
+    if command.digest != change.digest:
+        return Refusal("authority.edited_since", "The change is not what you read: it was edited since.",
+                       "Read it again, and approve what it says now.", "digest", command.digest)  # fmt: skip
+    if any(approval.actor == context.actor.id for approval in change.counted()):
+        return Accepted((), change.id, {"change": change.id, "status": "approved by you already"}, "merged")
+    asked = _needs(state, change, verbs, context, reviewing=reviewing)
+    if isinstance(asked, Refusal):
+        return asked
+    refusal = _may_not(state, change, asked, context)
+    if refusal is not None:
+        return refusal
+    roles = context.actor.deciding()
+    approval = Approval(change.digest, context.actor.id, roles, command.note, context.now)
+    with_it = msgspec.structs.replace(change, approvals=(*change.approvals, approval))
+    left = missing(asked, with_it)
+    events: list[Event] = [ChangeApproved(change=change.id, approval=approval, complete=not left)]
+    if reviewing and not left:
+        events.append(ChangeReviewed(change=change.id, at=context.now))
+    if context.actor.id == change.asker:
+        events += _told(state, change, context)
+    elif not left:
+        events += decided(state, change, context)
+    still = [f"{need.count} of {', '.join(need.roles)} ({need.why})" for need in left]
+    return Accepted(events, change.id, {"change": change.id, "complete": not left, "missing": still})
+
+
+def reject_change(verbs: Verbs, state: State, command: RejectChange, context: Context) -> Decision:
+    """Reject it. Refuses one that has ended, one's own (withdraw it), and who could not have approved it."""
+    change = find_proposed(state, command.change)
+    if isinstance(change, Refusal):
+        return change
+    found = plan(state, context.policies, verbs, change.edits)
+    overdue = context.now > change.due_at
+    asked = found if isinstance(found, Refusal) else needed(state, context.policies, found, overdue=overdue)
+    # What is stale, or cannot even be read any more, can still be rejected by anybody on the board.
+    refusal = None if isinstance(asked, Refusal) else _may_not(state, change, asked, context)
+    if refusal is not None:
+        return refusal
+    event = ChangeEnded(change=change.id, how="rejected", why=command.reason, by=context.actor.id, at=context.now)
+    return Accepted([event, *decided(state, change, context)], change.id, {"change": change.id})
+
+
 def approving(verbs: Verbs) -> tuple[Verb[ApproveChange], Verb[RejectChange]]:
     """Return the verbs that approve and reject changes which carry commands of these verbs."""
-
-    def approve_change(state: State, command: ApproveChange, context: Context) -> Decision:
-        """Record the approval; with the last that was needed, the change is approved, or the emergency reviewed.
-
-        Refuses another content than the one in force, a base that moved, one's own change, and who decides nothing
-        of what it touches.
-        """
-        change = find(state, command.change)
-        if isinstance(change, Refusal):
-            return change
-        reviewing = change.type == "emergency" and change.applied_at is not None and change.reverted_at is None
-        if change.ended() and not reviewing:
-            return find_proposed(state, command.change)  # type: ignore[return-value]
-        if command.digest != change.digest:
-            return Refusal("authority.edited_since", "The change is not what you read: it was edited since.",
-                           "Read it again, and approve what it says now.", "digest", command.digest)  # fmt: skip
-        if any(approval.actor == context.actor.id for approval in change.counted()):
-            return Accepted((), change.id, {"change": change.id, "status": "approved by you already"}, "merged")
-        asked = _needs(state, change, verbs, context, reviewing=reviewing)
-        if isinstance(asked, Refusal):
-            return asked
-        refusal = _may_not(state, change, asked, context)
-        if refusal is not None:
-            return refusal
-        roles = context.actor.deciding()
-        approval = Approval(change.digest, context.actor.id, roles, command.note, context.now)
-        with_it = msgspec.structs.replace(change, approvals=(*change.approvals, approval))
-        left = missing(asked, with_it)
-        events: list[Event] = [ChangeApproved(change=change.id, approval=approval, complete=not left)]
-        if reviewing and not left:
-            events.append(ChangeReviewed(change=change.id, at=context.now))
-        if context.actor.id == change.asker:
-            events += _told(state, change, context)
-        elif not left:
-            events += decided(state, change, context)
-        still = [f"{need.count} of {', '.join(need.roles)} ({need.why})" for need in left]
-        return Accepted(events, change.id, {"change": change.id, "complete": not left, "missing": still})
-
-    def reject_change(state: State, command: RejectChange, context: Context) -> Decision:
-        """Reject it. Refuses one that has ended, one's own (withdraw it), and who could not have approved it."""
-        change = find_proposed(state, command.change)
-        if isinstance(change, Refusal):
-            return change
-        found = plan(state, context.policies, verbs, change.edits)
-        overdue = context.now > change.due_at
-        asked = found if isinstance(found, Refusal) else needed(state, context.policies, found, overdue=overdue)
-        # What is stale, or cannot even be read any more, can still be rejected by anybody on the board.
-        refusal = None if isinstance(asked, Refusal) else _may_not(state, change, asked, context)
-        if refusal is not None:
-            return refusal
-        event = ChangeEnded(change=change.id, how="rejected", why=command.reason, by=context.actor.id, at=context.now)
-        return Accepted([event, *decided(state, change, context)], change.id, {"change": change.id})
 
     approve = Verb(
         name="authority.approve_change",
         command=ApproveChange,
-        decide=approve_change,
+        decide=carry.bound(approve_change, verbs),
         wants=wants_change,
         then_wants=lambda state, command, policies: then_wants_edits(state, command.change, verbs, policies),
         touches=touches_authority,
@@ -119,7 +121,7 @@ def approving(verbs: Verbs) -> tuple[Verb[ApproveChange], Verb[RejectChange]]:
     reject = Verb(
         name="authority.reject_change",
         command=RejectChange,
-        decide=reject_change,
+        decide=carry.bound(reject_change, verbs),
         wants=wants_change,
         then_wants=lambda state, command, policies: then_wants_edits(state, command.change, verbs, policies),
         touches=touches_authority,

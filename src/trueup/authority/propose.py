@@ -7,7 +7,7 @@ from typing import Annotated
 
 import msgspec
 
-from trueup.authority.change_control import INDICATORS, ChangeControl, Template, covers
+from trueup.authority.change_control import INDICATORS, ChangeControl, Template, covers, is_rule_of_changing
 from trueup.authority.changes import (
     EDITS_MAX,
     Plan,
@@ -31,6 +31,7 @@ from trueup.authority.changes_state import (
 )
 from trueup.authority.decision_rights import DecisionRights, may_decide
 from trueup.authority.register import touches_authority, wants_authority
+from trueup.authority.standing import Rights, roles_that_may
 from trueup.authority.state import Authority
 from trueup.cases.state import Cases
 from trueup.core import carry
@@ -80,86 +81,88 @@ class WithdrawChange(Command, frozen=True, kw_only=True):
     reason: Reason
 
 
-def proposing(verbs: Verbs) -> tuple[Verb[ProposeChange], Verb[EditChange]]:
-    """Return the verbs that propose and edit changes which carry commands of these verbs."""
+def propose_change(verbs: Verbs, state: State, command: ProposeChange, context: Context) -> Decision:
+    """Propose it; an emergency is applied in the same act.
 
-    def propose_change(state: State, command: ProposeChange, context: Context) -> Decision:
-        """Propose it; an emergency is applied in the same act.
+    Refuses edits that are none or change nothing, a template that does not cover them or was spent, an emergency
+    by somebody who does not decide what it touches, and everything before governance is declared.
+    """
+    found = _planned(state, command.edits, verbs, context)
+    if isinstance(found, Refusal):
+        return found
+    refusal = _refusal(state, command, found, context)
+    if refusal is not None:
+        return refusal
+    version = context.policies.version(ChangeControl) if command.template is not None else None
+    change = _sealed(
+        Change(
+            id=context.new_id("chg"),
+            title=command.title,
+            reason=command.reason,
+            type=command.type,
+            template=command.template,
+            template_version=version,
+            edits=command.edits,
+            objects=found.objects,
+            digest="",
+            asker=context.actor.id,
+            asked_at=context.now,
+            planned_at=context.now,
+            due_at=_due(context, found),
+            effective_at=command.effective_at,
+            indicators=command.indicators,
+        )
+    )
+    events: list[Event] = [ChangeProposed(change=change)]
+    if command.type == "emergency":
+        carried = carry_out(state, found, context)
+        if isinstance(carried, Refusal):
+            return carried
+        applied = ChangeApplied(change=change.id, inverse=found.inverse, by=context.actor.id, at=context.now)
+        events += [*carried, applied]
+    return Accepted(events, change.id, {"change": change.id, "digest": change.digest})
 
-        Refuses edits that are none or change nothing, a template that does not cover them or was spent, an emergency
-        by somebody who does not decide what it touches, and everything before governance is declared.
-        """
-        found = _planned(state, command.edits, verbs, context)
-        if isinstance(found, Refusal):
-            return found
-        refusal = _refusal(state, command, found, context)
+
+def edit_change(verbs: Verbs, state: State, command: EditChange, context: Context) -> Decision:
+    """Replace the content. Refuses a change that has ended, and anybody but who asked for it."""
+    change = find_proposed(state, command.change)
+    if isinstance(change, Refusal):
+        return change
+    if change.asker != context.actor.id:
+        return _not_yours(state, change)
+    found = _planned(state, command.edits, verbs, context)
+    if isinstance(found, Refusal):
+        return found
+    template = context.policies.get(ChangeControl).template(change.template)
+    if change.template is not None:
+        refusal = uncovered(state, template, change.template, found, context)
         if refusal is not None:
             return refusal
-        version = context.policies.version(ChangeControl) if command.template is not None else None
-        change = _sealed(
-            Change(
-                id=context.new_id("chg"),
-                title=command.title,
-                reason=command.reason,
-                type=command.type,
-                template=command.template,
-                template_version=version,
-                edits=command.edits,
-                objects=found.objects,
-                digest="",
-                asker=context.actor.id,
-                asked_at=context.now,
-                planned_at=context.now,
-                due_at=_due(context, found),
-                effective_at=command.effective_at,
-                indicators=command.indicators,
-            )
+    edited = _sealed(
+        msgspec.structs.replace(
+            change,
+            title=command.title,
+            reason=command.reason,
+            edits=command.edits,
+            objects=found.objects,
+            effective_at=command.effective_at,
+            indicators=command.indicators,
+            planned_at=context.now,
+            due_at=_due(context, found),
+            approved_at=None,
+            version=change.version + 1,
         )
-        events: list[Event] = [ChangeProposed(change=change)]
-        if command.type == "emergency":
-            carried = carry_out(state, found, context)
-            if isinstance(carried, Refusal):
-                return carried
-            applied = ChangeApplied(change=change.id, inverse=found.inverse, by=context.actor.id, at=context.now)
-            events += [*carried, applied]
-        return Accepted(events, change.id, {"change": change.id, "digest": change.digest})
+    )
+    return Accepted([ChangeEdited(change=edited)], change.id, {"change": change.id, "digest": edited.digest})
 
-    def edit_change(state: State, command: EditChange, context: Context) -> Decision:
-        """Replace the content. Refuses a change that has ended, and anybody but who asked for it."""
-        change = find_proposed(state, command.change)
-        if isinstance(change, Refusal):
-            return change
-        if change.asker != context.actor.id:
-            return _not_yours(state, change)
-        found = _planned(state, command.edits, verbs, context)
-        if isinstance(found, Refusal):
-            return found
-        template = context.policies.get(ChangeControl).template(change.template)
-        if change.template is not None:
-            refusal = _uncovered(state, template, change.template, found, context)
-            if refusal is not None:
-                return refusal
-        edited = _sealed(
-            msgspec.structs.replace(
-                change,
-                title=command.title,
-                reason=command.reason,
-                edits=command.edits,
-                objects=found.objects,
-                effective_at=command.effective_at,
-                indicators=command.indicators,
-                planned_at=context.now,
-                due_at=_due(context, found),
-                approved_at=None,
-                version=change.version + 1,
-            )
-        )
-        return Accepted([ChangeEdited(change=edited)], change.id, {"change": change.id, "digest": edited.digest})
+
+def proposing(verbs: Verbs) -> tuple[Verb[ProposeChange], Verb[EditChange]]:
+    """Return the verbs that propose and edit changes which carry commands of these verbs."""
 
     propose = Verb(
         name="authority.propose_change",
         command=ProposeChange,
-        decide=propose_change,
+        decide=carry.bound(propose_change, verbs),
         wants=lambda state, command, policies: _want(state, None, command.edits, verbs, policies),
         then_wants=lambda state, command, policies: carry.then_want(verbs(), command.edits, state, policies),
         touches=touches_authority,
@@ -167,7 +170,7 @@ def proposing(verbs: Verbs) -> tuple[Verb[ProposeChange], Verb[EditChange]]:
     edit = Verb(
         name="authority.edit_change",
         command=EditChange,
-        decide=edit_change,
+        decide=carry.bound(edit_change, verbs),
         wants=lambda state, command, policies: _want(state, command.change, command.edits, verbs, policies),
         then_wants=lambda state, command, policies: carry.then_want(verbs(), command.edits, state, policies),
         touches=touches_authority,
@@ -203,6 +206,12 @@ def _planned(state: State, edits: tuple[Carried, ...], verbs: Verbs, context: Co
     if not found.objects:
         return Refusal("authority.changes_nothing", "What is proposed is what stands already.",
                        "Change something, or leave it as it is.", "edits")  # fmt: skip
+    rights = context.policies.get(Rights)
+    beside = [verb for verb in found.idle if context.actor.roles.isdisjoint({"System", *roles_that_may(rights, verb)})]
+    if beside:
+        return Refusal("authority.not_allowed", f"This {beside[0]} changes nothing that is governed, and "
+                       f"{context.actor.name} may not do it.", "Leave it out; a change gives no right to what needs none.",
+                       "edits", beside[0])  # fmt: skip
     # A command that its own rule would refuse is told now, not after the vote.
     tried = carry_out(state, found, context)
     if isinstance(tried, Refusal):
@@ -227,13 +236,13 @@ def _refusal(state: State, command: ProposeChange, found: Plan, context: Context
                        f"Use: {', '.join(INDICATORS)}.", "indicators", strange[0])  # fmt: skip
     if command.template is not None:
         template = context.policies.get(ChangeControl).template(command.template)
-        return _uncovered(state, template, command.template, found, context)
+        return uncovered(state, template, command.template, found, context)
     if command.type == "emergency":
         return _no_emergency(state, found, context)
     return None
 
 
-def _uncovered(state: State, template: Template | None, name: str, found: Plan, context: Context) -> Refusal | None:
+def uncovered(state: State, template: Template | None, name: str, found: Plan, context: Context) -> Refusal | None:
     """Return why the template does not carry this change."""
     if template is None:
         return Refusal("authority.unknown_template", f"There is no template {name!r}.",
@@ -256,6 +265,10 @@ def _uncovered(state: State, template: Template | None, name: str, found: Plan, 
 def _no_emergency(state: State, found: Plan, context: Context) -> Refusal | None:
     register = context.policies.get(DecisionRights)
     for one in found.objects:
+        if is_rule_of_changing(one.key):
+            return Refusal("authority.no_emergency", f"{one.key} is one of the rules an emergency is reviewed by.",
+                           "Propose a normal change; it is decided before it holds.", "type",
+                           "emergency")  # fmt: skip
         decision = register.of(one.key)
         if decision is not None and not may_decide(context.actor, (decision.decider, decision.tie_breaker), one):
             return Refusal("authority.no_emergency", f"An emergency change of {one.key} is for its decider.",

@@ -14,7 +14,7 @@ import msgspec
 from trueup.core import json
 from trueup.core.errors import Refusal
 from trueup.core.policy import Policies
-from trueup.core.verb import Command, State, Verb
+from trueup.core.verb import C, Command, Context, Decision, State, Verb
 
 Verbs = Callable[[], Mapping[str, Verb[Any]]]
 """The house's verbs by name, asked for when they are needed: a carrier is one of them itself."""
@@ -55,6 +55,18 @@ def readable(verbs: Mapping[str, Verb[Any]], carried: Sequence[Carried]) -> list
     """Return those that can be opened; what cannot is refused by the carrier's rule, and wants no rows before."""
     found = (opened(verbs, part, "") for part in carried)
     return [part for part in found if isinstance(part, Opened)]
+
+
+def bound(
+    rule: Callable[[Verbs, State, C, Context], Decision], verbs: Verbs
+) -> Callable[[State, C, Context], Decision]:
+    """Return a carrier's rule with the house's verbs at hand, saying of itself what the rule says."""
+
+    def decide(state: State, command: C, context: Context) -> Decision:
+        return rule(verbs, state, command, context)
+
+    decide.__doc__ = rule.__doc__
+    return decide
 
 
 def want(verbs: Mapping[str, Verb[Any]], carried: Sequence[Carried], state: State, policies: Policies) -> None:

@@ -142,7 +142,9 @@ async def _order_page(
         if detail is None:
             raise unknown(f"There is no order {reference!r}.")
         entries = await orders.timeline(connection, detail.id, limit=TIMELINE_MAX)
-        concerning = await cases.cases(connection, cases.CaseQuery(subject=detail.id, limit=20), visit.now, visit.standing.policies)
+        concerning = await cases.cases(
+            connection, cases.CaseQuery(subject=detail.id, limit=20), visit.now, visit.standing.policies
+        )
         sourced = await sourcing.explained(connection, visit, detail, entries)
         unready = await quality.short_of(connection, _to_parcel(detail), "shippable", visit.standing.policies)
     rules = rules_of(visit.standing.policies, detail.summary.channel)

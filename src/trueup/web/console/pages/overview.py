@@ -33,7 +33,9 @@ async def overview(request: Request[Any, Any, Any]) -> Response[Any]:
         recent = await figures.recent_orders(connection, visit.now)
         dearest = await cases.cases(connection, CaseQuery(limit=CASES_SHOWN), visit.now, visit.standing.policies)
         totals = await cases.totals(connection)
-        overdue = await cases.cases(connection, CaseQuery(overdue=True, limit=COUNTED_MAX), visit.now, visit.standing.policies)
+        overdue = await cases.cases(
+            connection, CaseQuery(overdue=True, limit=COUNTED_MAX), visit.now, visit.standing.policies
+        )
         short = await stock.balances(
             connection, visit.standing.policies, StockQuery(short=True, limit=COUNTED_MAX), visit.now
         )

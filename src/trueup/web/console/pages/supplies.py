@@ -254,7 +254,9 @@ def _due(fields: dict[str, str]) -> str:
 
 async def _cases_at(connection: Connection, visit: Visit, location: str) -> tuple[CaseSummary, ...]:
     """Return the open cases about promises at a location that will not be kept."""
-    page = await cases.cases(connection, CaseQuery(kind="promise_at_risk", limit=200), visit.now, visit.standing.policies)
+    page = await cases.cases(
+        connection, CaseQuery(kind="promise_at_risk", limit=200), visit.now, visit.standing.policies
+    )
     return tuple(case for case in page.items if case.cause == f"promise:at_risk:{location}")
 
 
