@@ -51,8 +51,10 @@ class ReportDrift(Command, frozen=True, kw_only=True):
 def report_drift(state: State, command: ReportDrift, context: Context) -> Decision:
     """Open the case, or let the open one of the same document grow."""
     name = f"{command.policy_kind}/{command.policy_name}"
-    who = f"by the database user {command.login} at {command.at.isoformat()}" if command.login and command.at else (
-        "by nobody that the database recorded"
+    who = (
+        f"by the database user {command.login} at {command.at.isoformat()}"
+        if command.login and command.at
+        else ("by nobody that the database recorded")
     )
     detail = f"version {command.version} in force is {command.found[:16]}, published was {command.expected[:16] or '-'}"
     events = case_events(

@@ -223,7 +223,18 @@ def differences(one: CameTo, other: CameTo) -> list[tuple[What, str, str]]:
     }
     told = [(what, words[what](one), words[what](other)) for what in WHATS]
     differ = [(what, was, is_) for what, was, is_ in told if was != is_]
-    return differ[:1] if differ and differ[0][0] == "outcome" else differ
+    if differ and differ[0][0] == "outcome":
+        return differ[:1]
+    if max(one.parcels, other.parcels) > 1:
+        return differ
+    # One parcel or none is no split: it is said only where nothing else tells why, such as a hold.
+    rest = [entry for entry in differ if entry[0] != "split"]
+    return rest or [("location", _assigned(one), _assigned(other)) for _ in differ]
+
+
+def _assigned(came: CameTo) -> str:
+    where = ", ".join(f"{plain(units)} from {code}" for code, units in came.places) or "nowhere"
+    return where if came.parcels else f"{where}, not assigned"
 
 
 def worse_in(one: CameTo, other: CameTo) -> frozenset[What]:
