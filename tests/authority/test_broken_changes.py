@@ -77,7 +77,7 @@ def the_window_is_over_at_once(patch: pytest.MonkeyPatch) -> None:
 
 
 def templates_cover_everything(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(propose, "_uncovered", lambda *_: None)
+    patch.setattr(propose, "uncovered", lambda *_: None)
 
 
 def everybody_declares_emergencies(patch: pytest.MonkeyPatch) -> None:

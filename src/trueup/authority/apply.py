@@ -20,7 +20,7 @@ from trueup.authority.changes import (
 )
 from trueup.authority.changes_state import Change, ChangeApplied, ChangeEnded, ChangeEscalated, ChangeReverted
 from trueup.authority.decision_rights import BOARD, DecisionRights, may_decide
-from trueup.authority.propose import Reason
+from trueup.authority.propose import Reason, uncovered
 from trueup.authority.register import touches_authority
 from trueup.authority.standing import SYSTEM
 from trueup.cases.open import case_events
@@ -150,13 +150,17 @@ def escalate_change(state: State, command: EscalateChange, context: Context) -> 
 
 
 def _not_approved(state: State, change: Change, found: Plan, context: Context) -> Refusal | None:
-    """Return whose yes is missing for the content as it is; a standard change was approved with its template."""
+    """Return whose yes is missing for the content as it is; a standard change was approved with its template.
+
+    The template is asked again: it may have lost its approval, or be gone, since the change was proposed.
+    """
     if change.template is not None:
-        return None
+        template = context.policies.get(ChangeControl).template(change.template)
+        return uncovered(state, template, change.template, found, context)
     asked = needed(state, context.policies, found, overdue=context.now > change.due_at)
     if isinstance(asked, Refusal):
         return asked
-    left = missing(asked, change)
+    left = missing(asked, change, state)
     if not left:
         return None
     who = "; ".join(f"{need.count} of {' or '.join(need.roles)} ({need.why})" for need in left)

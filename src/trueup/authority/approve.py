@@ -22,10 +22,13 @@ from trueup.authority.changes import (
 )
 from trueup.authority.changes_state import Approval, Change, ChangeApproved, ChangeEnded, ChangeReviewed, Changes
 from trueup.authority.decision_rights import Need
+from trueup.authority.passing import roll_of, want_people
 from trueup.authority.people_policy import Separation
+from trueup.authority.people_state import People
 from trueup.authority.propose import Reason
 from trueup.authority.register import touches_authority
 from trueup.authority.state import Authority
+from trueup.authority.tenure import Tenure, actors_at
 from trueup.cases.open import case_events
 from trueup.cases.state import Cases, CaseSubject
 from trueup.core import carry
@@ -73,13 +76,13 @@ def approve_change(verbs: Verbs, state: State, command: ApproveChange, context: 
     asked = _needs(state, change, verbs, context, reviewing=reviewing)
     if isinstance(asked, Refusal):
         return asked
-    refusal = _may_not(state, change, asked, context)
+    roles = _own_say(state, change, context.actor.id, context)
+    refusal = _may_not(state, change, asked, context) or _said_already(state, change, asked, roles, context)
     if refusal is not None:
         return refusal
-    roles = context.actor.deciding()
     approval = Approval(change.digest, context.actor.id, roles, command.note, context.now)
     with_it = msgspec.structs.replace(change, approvals=(*change.approvals, approval))
-    left = missing(asked, with_it)
+    left = missing(asked, with_it, state)
     events: list[Event] = [ChangeApproved(change=change.id, approval=approval, complete=not left)]
     if reviewing and not left:
         events.append(ChangeReviewed(change=change.id, at=context.now))
@@ -132,7 +135,7 @@ def approving(verbs: Verbs) -> tuple[Verb[ApproveChange], Verb[RejectChange]]:
 def wants_change(state: State, command: Command, policies: Policies) -> None:
     """Ask for the change a command names, for who there is, and for the case that may be opened about it."""
     change: str = command.change  # type: ignore[attr-defined]
-    state.of(Authority).want()
+    want_people(state)
     state.of(Changes).want(change)
     state.of(Cases).want_cause(cause_of(change))
 
@@ -174,6 +177,43 @@ def _may_not(state: State, change: Change, asked: Sequence[Need], context: Conte
         "actor",
         who.id,
     )
+
+
+def _own_say(state: State, change: Change, actor: str, context: Context) -> tuple[str, ...]:
+    """Return what somebody decides by, without what they have from who asked, or from who approved it already.
+
+    A role that was lent is one vote, whoever casts it; and nobody makes their own approver.
+    """
+    said = {change.asker, *(approval.actor for approval in change.counted())} - {actor}
+    roll = roll_of(state, context)
+    tenure = Tenure(
+        tuple(one for one in roll.tenure.appointments if one.by != change.asker),
+        tuple(one for one in roll.tenure.delegations if one.giver not in said),
+        roll.tenure.employments,
+    )
+    found = actors_at(roll.present, tenure, context.now, lambda roles, right: False).get(actor)
+    return found.deciding() if found is not None else ()
+
+
+def _said_already(
+    state: State, change: Change, asked: Sequence[Need], roles: tuple[str, ...], context: Context
+) -> Refusal | None:
+    """Refuse a second vote by one role, and one by a role that who asked gave."""
+    me = context.actor.id
+    if me == change.asker:
+        return None
+    if not any(need.met_by(roles) for need in asked):
+        return Refusal("authority.lent_vote", f"{context.actor.name} decides this only by a role from who asked for it "
+                       "or approved it.", "Somebody who holds the role without them has to.", "actor", me)  # fmt: skip
+    lent = {one.taker for one in state.of(People).delegations.values() if one.giver == me and one.holds(context.now)}
+    for approval in change.counted():
+        without_me = msgspec.structs.replace(change, asker=me, approvals=())
+        if approval.actor in lent and not any(
+            need.met_by(_own_say(state, without_me, approval.actor, context)) for need in asked
+        ):
+            return Refusal("authority.lent_vote", f"Somebody approved it in {context.actor.name}'s stead already.",
+                           "It counts; another of those who decide has to approve it, too.", "actor", me)  # fmt: skip
+    return None
 
 
 def _own(state: State, change: Change, context: Context) -> Refusal | None:

@@ -82,6 +82,12 @@ class ChangeControl(Policy, frozen=True, kw_only=True):
             for key in keys
             if key.partition(":")[0] not in known.governed
         ]
+        found += [
+            Fault(f"templates[{at}].keys", key, "the rules of changing are decided each time")
+            for at, template in enumerate(self.templates)
+            for key in template.keys
+            if is_rule_of_changing(key) or key.startswith("rights.")
+        ]
         names = [template.name for template in self.templates]
         found += [Fault("templates", name, "two templates have this name") for name in names if names.count(name) > 1]
         if self.emergency_price_per_day < 0:
@@ -105,6 +111,15 @@ class ChangeControl(Policy, frozen=True, kw_only=True):
         while (blackout := self.blackout(touched, at)) is not None:
             at = blackout.until
         return at
+
+
+RULES_OF_CHANGING = ("decision_rights", "change_control", "separation")
+"""The policies that say how a change is decided."""
+
+
+def is_rule_of_changing(key: str) -> bool:
+    """Tell whether a key is of a policy that says how changes are decided: none is eased in the act it judges."""
+    return key.partition(".")[0] in RULES_OF_CHANGING
 
 
 def covers(keys: Iterable[str], key: str) -> bool:

@@ -14,6 +14,7 @@ from trueup.authority.decision_rights import DecisionRights, Need, needs, small_
 from trueup.authority.publish import PublishPolicy
 from trueup.authority.state import Authority
 from trueup.cases.case import CaseActed
+from trueup.cases.ladder import CARRIERS
 from trueup.cases.state import Cases
 from trueup.core import json
 from trueup.core.carry import Carried, Opened, Verbs, opened
@@ -25,32 +26,38 @@ EDITS_MAX = 50
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """What edits come to now: the commands, what they touch, and what would put it back."""
+    """What edits come to now: the commands, what they touch, and what would put it back.
+
+    idle: the verbs of those that touch nothing governed.
+    """
 
     opened: tuple[Opened, ...]
     objects: tuple[Governed, ...]
     inverse: tuple[Carried, ...]
+    idle: tuple[str, ...] = ()
 
 
 def plan(state: State, policies: Policies, verbs: Verbs, edits: Sequence[Carried]) -> Plan | Refusal:
     """Return what the edits come to on the state as it is.
 
-    Refuses what is no command, what needs no change, and two edits of one thing.
+    Refuses what is no command, what needs no change or carries others, and two edits of one thing: of one document or
+    record, too, since each brings all of it.
     """
     parts: list[Opened] = []
     objects: list[Governed] = []
     inverse: list[Carried] = []
+    idle: list[str] = []
     seen: set[str] = set()
     for at, edit in enumerate(edits):
         part = opened(verbs(), edit, f"edits[{at}]")
         if isinstance(part, Refusal):
             return part
         governance = part.verb.governance
-        if governance is None:
+        if governance is None or edit.verb in CARRIERS:
             return Refusal("authority.not_governed", f"{edit.verb} needs no change.", "Submit it directly.",
                            f"edits[{at}].verb", edit.verb)  # fmt: skip
         touched = governance.objects(state, part.command, policies)
-        twice = [one.object for one in touched if one.object in seen]
+        twice = [one.object for one in touched if _whole(one) in seen]
         if twice:
             return Refusal("authority.edited_twice", f"Two edits change {twice[0]}.",
                            "Bring them together in one edit.", f"edits[{at}]", twice[0])  # fmt: skip
@@ -59,10 +66,16 @@ def plan(state: State, policies: Policies, verbs: Verbs, edits: Sequence[Carried
             return back
         if back is not None:
             inverse.append(Carried(_verb_of(verbs, back), json.to_plain(back)))
-        seen |= {one.object for one in touched}
+        seen |= {_whole(one) for one in touched}
         parts.append(part)
         objects += touched
-    return Plan(tuple(parts), tuple(objects), tuple(reversed(inverse)))
+        idle += [] if touched else [edit.verb]
+    return Plan(tuple(parts), tuple(objects), tuple(reversed(inverse)), tuple(idle))
+
+
+def _whole(one: Governed) -> str:
+    """Return the document or record that an object is a part of."""
+    return one.object.partition("#")[0]
 
 
 def _verb_of(verbs: Verbs, command: object) -> str:
@@ -122,9 +135,13 @@ def needed(state: State, policies: Policies, found: Plan, *, overdue: bool) -> t
     )
 
 
-def missing(asked: Sequence[Need], change: Change) -> list[Need]:
-    """Return the needs that the approvals of the present content do not meet yet; each counts different people."""
-    said = change.counted()
+def missing(asked: Sequence[Need], change: Change, state: State) -> list[Need]:
+    """Return the needs that the approvals of the present content do not meet yet; each counts different people.
+
+    Who may not act any more decides nothing any more, either: what somebody else did in their name is not applied.
+    """
+    actors = state.of(Authority).actors
+    said = [one for one in change.counted() if one.actor in actors and actors[one.actor].active]
     return [need for need in asked if len({a.actor for a in said if need.met_by(a.roles)}) < need.count]
 
 

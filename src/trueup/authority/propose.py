@@ -209,9 +209,13 @@ def _planned(state: State, edits: tuple[Carried, ...], verbs: Verbs, context: Co
     rights = context.policies.get(Rights)
     beside = [verb for verb in found.idle if context.actor.roles.isdisjoint({"System", *roles_that_may(rights, verb)})]
     if beside:
-        return Refusal("authority.not_allowed", f"This {beside[0]} changes nothing that is governed, and "
-                       f"{context.actor.name} may not do it.", "Leave it out; a change gives no right to what needs none.",
-                       "edits", beside[0])  # fmt: skip
+        return Refusal(
+            "authority.not_allowed",
+            f"This {beside[0]} changes nothing that is governed, and {context.actor.name} may not do it.",
+            "Leave it out; a change gives no right to what needs none.",
+            "edits",
+            beside[0],
+        )
     # A command that its own rule would refuse is told now, not after the vote.
     tried = carry_out(state, found, context)
     if isinstance(tried, Refusal):

@@ -65,13 +65,15 @@ def publishing(kinds: dict[str, type[Policy]], known: Callable[[], Known]) -> Ve
         proposed = read_document(kinds, command.policy_kind, command.document)
         if isinstance(proposed, Refusal):
             return ()
-        present = policies.find(kinds[command.policy_kind], command.policy_name) or kinds[command.policy_kind]()
+        kind = kinds[command.policy_kind]
+        present = policies.find(kind, command.policy_name)
         _, base = state.of(Authority).versions.get((command.policy_kind, command.policy_name), (0, ""))
         name = f"policy/{command.policy_kind}/{command.policy_name}"
         over = (f"integration:{command.policy_name}",)
-        return tuple(
-            Governed(key, f"{name}#{key.partition('.')[2]}", base, over) for key in differing(present, proposed)
-        )
+        keys = differing(present or kind(), proposed)
+        if present is None and not keys and not kind.names and command.policy_name != "default":
+            keys = sorted(keys_of({kind.kind: kind}))  # what is read until now need not be what is shipped
+        return tuple(Governed(key, f"{name}#{key.partition('.')[2]}", base, over) for key in keys)
 
     def undo(state: State, command: PublishPolicy, policies: Policies) -> Command | Refusal:
         """Return the command that publishes what is in force now; where nothing was published, what is shipped."""
@@ -101,7 +103,13 @@ def differing(present: Policy, proposed: Policy) -> list[str]:
         before, after = getattr(present, field), getattr(proposed, field)
         if before == after:
             continue
-        parts, others = present.entries(field), proposed.entries(field)
+        parts, others = present.named_parts(field), proposed.named_parts(field)
         names = [name for name in {**parts, **others} if parts.get(name) != others.get(name)]
-        found += [f"{present.kind}.{field}:{name}" for name in names] or [f"{present.kind}.{field}"]
+        left = [[name for name in known if name not in names] for known in (parts, others)]
+        listed = not isinstance(before, dict)
+        # No entry's own decider decides in which order the others stand, nor how often.
+        if not names or (listed and (left[0] != left[1] or len(others) < len(after))):
+            found.append(f"{present.kind}.{field}")
+        else:
+            found += [f"{present.kind}.{field}:{name}" for name in names]
     return found

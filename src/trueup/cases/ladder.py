@@ -21,6 +21,9 @@ WEEK = 7 * 24 * 60
 CARRIERS = frozenset({"authority.act_for_case", "authority.take_safe_action", "authority.propose_change",
                       "authority.apply_change"})  # fmt: skip
 """Acts that carry others: none is a right that a rung gives, else one rung could reach around another."""
+LENT = frozenset({"authority.revert_change", "authority.ask_override", "authority.grant_override",
+                  "authority.decline_override", "authority.end_override"})  # fmt: skip
+"""Of the acts about authority, those that a rung may lend: rolling back, and loans. Who may what is not a rung's."""
 SAFE = frozenset({"orders.place_hold", "stock.announce_freeze", "sourcing.assign", "catalogue.operate_site"})
 """What may happen by itself at a last rung: it stops or re-routes, can be undone, moves no money, cancels nothing."""
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=80)]
@@ -151,11 +154,21 @@ def _faults_of(steps: Steps, where: str, known: Known) -> list[Fault]:
 
 def _rights_faults(rung: Rung, at: str, known: Known) -> list[Fault]:
     return [
-        Fault(f"{at}.rights[{number}]", right,
-              "it carries other acts" if right in CARRIERS else "there is no such act; `trueup verbs` lists them")
+        Fault(f"{at}.rights[{number}]", right, what)
         for number, right in enumerate(rung.rights)
-        if right in CARRIERS or right not in known.commands
-    ]  # fmt: skip
+        if (what := _not_lent(right, known)) is not None
+    ]
+
+
+def _not_lent(right: str, known: Known) -> str | None:
+    """Return why a rung cannot give this right, or None."""
+    if right in CARRIERS:
+        return "it carries other acts"
+    if right not in known.commands:
+        return "there is no such act; `trueup verbs` lists them"
+    if right.startswith("authority.") and right not in LENT:
+        return f"who may what is not a ladder's to give; of authority it lends {', '.join(sorted(LENT))}"
+    return None
 
 
 def _safe_faults(action: SafeAction, at: str, last: bool, known: Known) -> list[Fault]:

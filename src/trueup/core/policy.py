@@ -32,7 +32,7 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         """Return what is wrong with the document beyond its fields' types; called before it is put in force."""
         return []
 
-    def entries(self, field: str) -> dict[str, Any]:
+    def named_parts(self, field: str) -> dict[str, Any]:
         """Return the named parts of a field that somebody of their own may decide; empty where it has none."""
         value = getattr(self, field)
         if isinstance(value, dict):

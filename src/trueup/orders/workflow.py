@@ -105,11 +105,11 @@ class Workflow(Policy, frozen=True, kw_only=True, dict=True):
         """Return the events that lead somewhere from a state."""
         return sorted(event for source, event in self.edges if source == state)
 
-    def entries(self, field: str) -> dict[str, Any]:
+    def named_parts(self, field: str) -> dict[str, Any]:
         """Return the edges one by one, each as `state>event`, besides what has a name of its own."""
         if field == "transitions":
             return {f"{edge.from_}>{edge.on}": edge for edge in self.transitions}
-        return super().entries(field)
+        return super().named_parts(field)
 
     def faults(self, known: Known) -> list[Fault]:
         """Return what is wrong: unknown or lost states, edges that clash, lead nowhere or bind what is no verb."""
