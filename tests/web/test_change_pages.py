@@ -6,14 +6,17 @@ import html
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 
 from tests.board import Company, declared, published
+from tests.conftest import stocked
 from tests.requests import rows
 from tests.web.console_visitor import Page, Visitor, console, signed_in
 
 from trueup.core.clock import TurnedClock
 from trueup.core.door import Door
 from trueup.core.verb import Actor
+from trueup.stock.freeze import AnnounceFreeze
 
 BERLIN = {"timezone": "Europe/Berlin"}
 
@@ -119,6 +122,21 @@ async def test_conflicts_and_stale_bases_are_told_before_the_vote(door: Door, ur
         await acted(olga, first[0], "apply")
         page = await olga.get(f"/changes/{second[0]}")
         assert "plan it anew" in page.text
+
+
+async def test_a_freeze_of_stock_is_told_to_who_votes_on_how_stock_moves(door: Door, url: str, clock: TurnedClock):
+    await stocked(door, MUG=1)
+    company = await declared(door)
+    until = clock.now() + timedelta(hours=8)
+    freeze = AnnounceFreeze(location="MAIN", mode="hard_stop", to_at=until, reason="stocktake")
+    await company.done(company.Lea, freeze)
+    stock = await company.propose(company.Lea, published("count", tolerance_units="7"))
+    other = await company.propose(company.Lea, published("holds", timezone="Europe/Berlin"))
+    async with console(url, clock) as address, at(url, clock, address, company.Olga) as olga:
+        page = (await olga.get(f"/changes/{stock[0]}")).text
+        assert "MAIN is frozen (stocktake)" in page
+        assert "/freezes/" in page
+        assert "stocktake" not in (await olga.get(f"/changes/{other[0]}")).text
 
 
 async def test_who_decides_has_an_answer_for_every_setting(door: Door, url: str, clock: TurnedClock):

@@ -70,9 +70,12 @@ class Vote(msgspec.Struct, frozen=True):
 
 
 class Conflict(msgspec.Struct, frozen=True):
-    """What stands in the way: another open change of the same thing, or a blackout, until a time where it ends."""
+    """What stands in the way: another open change of the same thing, a blackout, a freeze, or a base that moved.
 
-    kind: Literal["change", "blackout", "stale"]
+    until: when it ends by itself.
+    """
+
+    kind: Literal["change", "blackout", "stale", "freeze"]
     what: str
     link: str = ""
     until: datetime | None = None

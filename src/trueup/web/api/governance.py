@@ -13,6 +13,7 @@ from trueup.authority.declare import DeclareGovernance
 from trueup.authority.propose import EditChange, ProposeChange, WithdrawChange
 from trueup.core.database import Connection
 from trueup.oversight.change_impact import KeptImpact, kept_impact
+from trueup.oversight.conflicts import change_seen
 from trueup.web.api.table import Asked, Listed, Read, Write, listed
 
 
@@ -52,7 +53,7 @@ READS: tuple[Read, ...] = (
         path="/v1/changes/{change}",
         summary="Get one change: what differs, whose yes is missing, and what stands in its way",
         returns=change_read.ChangeDetail,
-        answer=lambda connection, asked: change_read.change_detail(
+        answer=lambda connection, asked: change_seen(
             connection, asked.path["change"], asked.policies, asked.now
         ),
     ),

@@ -20,6 +20,7 @@ from trueup.core import timeline
 from trueup.core.errors import Refusal
 from trueup.core.verb import Command
 from trueup.oversight.change_impact import DAYS_MAX, kept_impact, replay_change
+from trueup.oversight.conflicts import change_seen
 from trueup.oversight.impact import DAYS
 from trueup.oversight.watch import watched
 from trueup.web.console.entered import utc
@@ -160,7 +161,7 @@ async def _page(
     opened: str = "",
 ) -> Response[Any]:
     async with visit.reading() as connection:
-        found = await change_read.change_detail(connection, change, visit.standing.policies, visit.now)
+        found = await change_seen(connection, change, visit.standing.policies, visit.now)
         if found is None:
             raise unknown(f"There is no change {change!r}.")
         entries = await timeline.about(connection, change, 0, 200)
