@@ -21,8 +21,10 @@ from trueup.authority.change_control import ChangeControl
 from trueup.authority.delegate import Delegate
 from trueup.authority.for_case import ActForCase
 from trueup.authority.publish import differing
-from trueup.authority.register import RegisterActor
+from trueup.authority.register import IssueKey, RegisterActor
+from trueup.authority.standing import SYSTEM
 from trueup.cases.ladder import Ladder, Rung, Steps
+from trueup.cases.open import OpenCase
 from trueup.core.clock import TurnedClock
 from trueup.core.door import Door
 from trueup.core.json import to_plain
@@ -69,7 +71,7 @@ async def test_two_edits_of_one_document_are_one_edit(company: Company, url: str
 async def test_a_document_of_a_new_name_is_decided_even_as_it_is_shipped(door: Door, url: str):
     """A ladder named like a kind of case takes the place of the default one, whatever it says."""
     strict = {str(severity): {"rungs": [{"after_minutes": 5, "role": "Sponsor"}]} for severity in range(1, 5)}
-    assert (await door.submit(_system(), published("ladder", severities=strict), "strict")).status == "applied"
+    assert (await door.submit(SYSTEM, published("ladder", severities=strict), "strict")).status == "applied"
     company = await declared(door)
     shipped = published("ladder", "breach")
     assert await company.refused(company.Adam, shipped) == "authority.needs_change"
@@ -207,16 +209,23 @@ async def test_no_rung_gives_the_right_to_let_people_in():
 
 
 def _case() -> Any:
-    from trueup.cases.open import OpenCase
-
     return OpenCase(cause="held", kind="other", title="Something", severity=3, owner_role="Operations Process Owner")
-
-
-def _system() -> Any:
-    from trueup.authority.standing import SYSTEM
-
-    return SYSTEM
 
 
 def _read(command: Any) -> Any:
     return read_document(house.POLICY_KINDS, command.policy_kind, command.document, house.known())
+
+
+async def test_an_administrator_has_no_key_to_somebody_elses_vote(company: Company, url: str):
+    """A key acts in its owner's name: whoever issues it to themselves could approve what they asked for."""
+    key = IssueKey(actor=company.Olga.id, digest="0" * 64, label="mine now")
+    assert await company.refused(company.Adam, key) == "authority.anothers_key"
+    assert await rows(url, "select * from api_key") == []
+    trainer = await person(company.door, "Tom", "Trainer")
+    appointed = await company.done(company.Adam, Appoint(actor=trainer.id, role="Finance"))
+    await company.done(company.Adam, IssueKey(actor=trainer.id, digest="1" * 64, label="a trainer's"))
+    await company.done(trainer, AcceptAppointment(appointment=appointed["appointment"]))
+    late = IssueKey(actor=trainer.id, digest="2" * 64, label="of one who decides by now")
+    assert await company.refused(company.Adam, late) == "authority.anothers_key"
+    await company.done(SYSTEM, late)
+    await prove(url)

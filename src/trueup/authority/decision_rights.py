@@ -150,6 +150,13 @@ def may_decide(actor: Actor, roles: tuple[str, ...], one: Governed) -> bool:
     return Need(roles, 1, "", one.over).met_by(actor.deciding())
 
 
+def deciding_roles(policies: Policies) -> frozenset[str]:
+    """Return the roles whose holders have a vote on some change."""
+    register = policies.get(DecisionRights).decisions
+    named = {role for decision in register for role in (decision.decider, decision.tie_breaker)}
+    return frozenset(named.union({BOARD}, *PROCESS_OWNERS.values()))
+
+
 def small_holds(mode: str, people: int) -> bool:
     """Tell whether the small mode holds: it was declared, and there are still fewer than five people."""
     return mode == "small" and people <= SMALL_MAX

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from trueup.authority.consultants import left_to_consultants
+from trueup.authority.decision_rights import deciding_roles
 from trueup.authority.passing import leaving, mode_in, roll_of, vacated, want_people
 from trueup.authority.people_state import People
 from trueup.authority.separation import may_hold
@@ -126,10 +127,16 @@ def _handed_over(state: State, context: Context, actor: ActorRow, known: ActorRo
 
 
 def issue_key(state: State, command: IssueKey, context: Context) -> Decision:
-    """Issue the key. Refuses an actor who is not there or not active, unknown nodes, and a secret used before."""
+    """Issue the key. Refuses an actor who is not there or not active, unknown nodes, and a secret used before.
+
+    Once governance is declared, nobody but the operator issues a key that would decide in another person's name.
+    """
     actor = state.of(Authority).actors.get(command.actor)
     if actor is None or not actor.active:
         return _unknown(command.actor)
+    refusal = _in_their_name(state, actor, context)
+    if refusal is not None:
+        return refusal
     missing = unknown_node(state.of(Authority).nodes, command.scope)
     if missing is not None:
         return missing
@@ -147,6 +154,19 @@ def issue_key(state: State, command: IssueKey, context: Context) -> Decision:
         scope=tuple(sorted(set(command.scope))),
     )
     return Accepted([event], actor.id, {"key": key})
+
+
+def _in_their_name(state: State, actor: ActorRow, context: Context) -> Refusal | None:
+    """Refuse a key of a person who decides changes: with it, whoever issued it could vote in their stead."""
+    mine = actor.id == context.actor.id or "System" in context.actor.roles
+    if state.of(Authority).declared is None or actor.kind != "person" or mine:
+        return None
+    held = sorted(deciding_roles(context.policies) & roll_of(state, context).roles(actor.id))
+    if not held:
+        return None
+    return Refusal("authority.anothers_key", f"{actor.name} decides changes, as {held[0]}; a key acts in their name.",
+                   "They sign in themselves; where they need a key, the operator issues it at the command line.",
+                   "actor", actor.id)  # fmt: skip
 
 
 def revoke_key(state: State, command: RevokeKey, context: Context) -> Decision:
@@ -190,12 +210,16 @@ _ACTS: tuple[tuple[str, type[Command], Callable[[State, Any, Context], Decision]
     ("authority.issue_key", IssueKey, issue_key),
     ("authority.revoke_key", RevokeKey, revoke_key),
 )
+_WANTS: dict[type[Command], Callable[[State, Any, Policies], None]] = {
+    RegisterActor: _wants_registered,
+    IssueKey: lambda state, command, policies: want_people(state),
+}
 VERBS: tuple[Verb[Any], ...] = tuple(
     Verb(
         name=name,
         command=command,
         decide=decide,
-        wants=_wants_registered if command is RegisterActor else wants_authority,
+        wants=_WANTS.get(command, wants_authority),
         touches=touches_authority,
     )
     for name, command, decide in _ACTS
