@@ -101,10 +101,10 @@ class CaseDetail(msgspec.Struct, frozen=True):
 
 CasePage = Page[CaseSummary]
 SubjectPage = Page[CaseSubject]
-_CASE = ", ".join(f"c.{name}" for name in TYPES) + ", c.status"
+CASE = ", ".join(f"c.{name}" for name in TYPES) + ", c.status"
 # `ladder.is_overdue` and `standing.is_hidden` as SQL, for filters; the figures shown are computed by the functions.
 _OVERDUE = "(c.closed_at is null and (c.acted_at is null or c.acted_at > c.due_at) and %s > c.due_at)"
-_HIDDEN = """(c.snoozed_at is not null and c.closed_at is null and coalesce(c.snoozed_until > %s, true)
+HIDDEN = """(c.snoozed_at is not null and c.closed_at is null and coalesce(c.snoozed_until > %s, true)
     and coalesce(c.subjects < c.wakes_at_subjects, true)
     and coalesce(c.price_per_hour < c.wakes_at_price, true))"""
 
@@ -121,7 +121,7 @@ async def cases(connection: Connection, query: CaseQuery, now: datetime, policie
     source = "case_watch w join cases c on c.id = w.case_id" if by_watch else "cases c"
     limit = bounded(query.limit)
     rows = await connection.execute(
-        f"select {_CASE} from {source} where {' and '.join(conditions)} order by {price} desc, {id_} limit %s",
+        f"select {CASE} from {source} where {' and '.join(conditions)} order by {price} desc, {id_} limit %s",
         [*parameters, limit + 1],
         prepare=False,
     )
@@ -142,7 +142,7 @@ def _conditions(query: CaseQuery, now: datetime) -> tuple[list[str], list[Any]]:
         conditions.append("c.id in (select case_id from case_subject where subject = %s)")
         parameters.append(query.subject)
     elif query.status is None or query.snoozed:
-        conditions.append(_HIDDEN if query.snoozed else f"not {_HIDDEN}")
+        conditions.append(HIDDEN if query.snoozed else f"not {HIDDEN}")
         parameters.append(now)
     if query.overdue is not None:
         conditions.append(_OVERDUE if query.overdue else f"not {_OVERDUE}")
@@ -162,7 +162,7 @@ async def case(
     connection: Connection, case: str, now: datetime, policies: Policies, entries: int = 200
 ) -> CaseDetail | None:
     """Return one case with its first 100 subjects and first entries, or None."""
-    cursor = await connection.execute(f"select {_CASE} from cases c where c.id = %s", [case])
+    cursor = await connection.execute(f"select {CASE} from cases c where c.id = %s", [case])
     row = await cursor.fetchone()
     if row is None:
         return None

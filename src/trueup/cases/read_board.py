@@ -8,7 +8,7 @@ from decimal import Decimal
 import msgspec
 
 from trueup.cases.case import EXACT
-from trueup.cases.read import CaseQuery, CaseSummary, cases, label_of
+from trueup.cases.read import CASE, HIDDEN, CaseSummary, label_of, summary_of
 from trueup.core.database import Connection
 from trueup.core.money import booked
 from trueup.core.policy import Policies
@@ -85,11 +85,37 @@ async def board(connection: Connection, now: datetime, policies: Policies) -> tu
     found: dict[int, list[Sum]] = {0: []}
     for rung, currency, count, price in await rows.fetchall():
         found.setdefault(rung, []).append(Sum(currency, count, price))
-    columns = []
-    for rung, sums in sorted(found.items()):
-        page = await cases(connection, CaseQuery(rung=rung, limit=SHOWN), now, policies) if sums else None
-        columns.append(BoardColumn(rung, tuple(sums), page.items if page is not None else ()))
-    return tuple(columns)
+    dearest = await _dearest(connection, sorted(found), now, policies)
+    return tuple(BoardColumn(rung, tuple(sums), tuple(dearest.get(rung, ()))) for rung, sums in sorted(found.items()))
+
+
+async def _dearest(
+    connection: Connection, rungs: list[int], now: datetime, policies: Policies
+) -> dict[int, list[CaseSummary]]:
+    """Return the SHOWN dearest cases of each rung that nobody put to sleep, as `cases` lists them."""
+    rows = await connection.execute(
+        f"""with due as (select case_id, width_bucket(%s, rungs) as reached, price_per_hour from case_watch
+            where look_at <= %s and not closed),
+        near as (
+            select r.rung, n.case_id, n.price_per_hour from unnest(%s::int[]) as r (rung) cross join lateral (
+                select w.case_id, w.price_per_hour from case_watch w join cases c on c.id = w.case_id
+                where w.rung = r.rung and not w.closed and w.look_at > %s and c.closed_at is null and not {HIDDEN}
+                order by w.price_per_hour desc, w.case_id limit %s
+            ) n
+            union all select reached, case_id, price_per_hour from due
+        ), placed as (
+            select n.rung, n.case_id, row_number() over (
+                partition by n.rung order by n.price_per_hour desc, n.case_id) as place
+            from near n join cases c on c.id = n.case_id where c.closed_at is null and not {HIDDEN}
+        )
+        select p.rung, {CASE} from placed p join cases c on c.id = p.case_id where p.place <= %s
+        order by p.rung, p.place""",
+        [now, now, rungs, now, now, SHOWN, now, SHOWN],
+    )
+    found: dict[int, list[CaseSummary]] = {}
+    for rung, *row in await rows.fetchall():
+        found.setdefault(rung, []).append(summary_of(tuple(row), now, policies))
+    return found
 
 
 async def kinds(connection: Connection) -> tuple[KindRow, ...]:

@@ -55,6 +55,7 @@ create table case_watch (
 create index case_watch_look on case_watch (look_at);
 -- The rung is the one reached when the row was written or last looked at: it holds until `look_at`.
 create index case_watch_board on case_watch (rung, currency, price_per_hour) where not closed;
+create index case_watch_dearest on case_watch (rung, price_per_hour desc, case_id) where not closed;
 create index case_watch_price on case_watch (price_per_hour desc, case_id);
 insert into case_watch (case_id, look_at, rungs, roles, price_per_hour, currency)
 select id, opened_at, array[]::timestamptz[], array[owner_role], price_per_hour, currency
