@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from typing import Any
 
@@ -20,6 +21,7 @@ from trueup.authority.approve import ApproveChange
 from trueup.authority.change_control import ChangeControl
 from trueup.authority.delegate import Delegate
 from trueup.authority.for_case import ActForCase
+from trueup.authority.propose import WithdrawChange
 from trueup.authority.publish import differing
 from trueup.authority.register import IssueKey, RegisterActor
 from trueup.authority.standing import SYSTEM
@@ -228,4 +230,26 @@ async def test_an_administrator_has_no_key_to_somebody_elses_vote(company: Compa
     late = IssueKey(actor=trainer.id, digest="2" * 64, label="of one who decides by now")
     assert await company.refused(company.Adam, late) == "authority.anothers_key"
     await company.done(SYSTEM, late)
+    await prove(url)
+
+
+async def test_what_two_processes_say_at_once_of_one_change_is_said_in_an_order(
+    company: Company, url: str, clock: TurnedClock
+):
+    """One edits while the other approves: whoever comes second is told, and nothing unapproved is applied."""
+    async with Door(url, house.build(), clock=clock) as elsewhere:
+        for round_ in range(12):
+            change = await company.propose(company.Lea, BERLIN, title=f"Round {round_}")
+            approved, *_ = await asyncio.gather(
+                elsewhere.submit(company.Olga, ApproveChange(change=change[0], digest=change[1]), f"yes {round_}"),
+                company.act(company.Lea, edited(change[0], LISBON, title=f"Round {round_}")),
+                elsewhere.submit(company.Ivan, ApplyChange(change=change[0]), f"apply {round_}"),
+                company.act(company.Bea, ApplyChange(change=change[0])),
+            )
+            told = approved.refusal.rule if approved.refusal is not None else "authority.approved"
+            assert told in ("authority.approved", "authority.edited_since", "authority.change_ended"), approved
+            assert await zone_of(url) in ("shipped", "Europe/Berlin"), "Lisbon was never approved"
+            if await zone_of(url) == "Europe/Berlin":
+                break
+            await company.done(company.Lea, WithdrawChange(change=change[0], reason="next round"))
     await prove(url)

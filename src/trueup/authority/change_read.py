@@ -8,7 +8,7 @@ from typing import Any, Literal
 import msgspec
 
 from trueup.authority.change_control import ChangeControl
-from trueup.authority.changes_state import Change, changes_of, columns
+from trueup.authority.changes_state import Approval, Change, changes_of, columns
 from trueup.authority.decision_rights import Decision, DecisionRights, Need, needs, small_holds
 from trueup.core import json
 from trueup.core.carry import Carried
@@ -189,6 +189,7 @@ async def change_detail(
         small=small,
         overdue=now > found.due_at,
     )
+    said = await _said(connection, found)
     open_still = status in ("proposed", "approved")
     applied = found.applied_at
     return ChangeDetail(
@@ -197,7 +198,7 @@ async def change_detail(
         status=status,
         change=found,
         edits=tuple([await _edited(connection, edit, found, policies) for edit in found.edits]),
-        votes=() if isinstance(asked, Refusal) or found.template else tuple(_vote(need, found) for need in asked),
+        votes=() if isinstance(asked, Refusal) or found.template else tuple(_vote(need, said) for need in asked),
         conflicts=tuple(await _conflicts(connection, found, control, now)) if open_still else (),
         unreplayed=unreplayed,
         next_free=control.next_free(found.objects, found.effective_at or now),
@@ -259,9 +260,19 @@ async def _is_small(connection: Connection) -> bool:
     return row is not None and small_holds(row[0], row[1])
 
 
-def _vote(need: Need, change: Change) -> Vote:
-    said = {a.actor for a in change.counted() if need.met_by(a.roles)}
-    return Vote(need.roles, need.count, need.why, len(said), need.over)
+async def _said(connection: Connection, change: Change) -> list[Approval]:
+    """Return the approvals that count: of the content as it is, by who may still act."""
+    counted = change.counted()
+    rows = await connection.execute(
+        "select id from actor where active and id = any(%s::text[])", [[one.actor for one in counted]]
+    )
+    acting = {id_ for (id_,) in await rows.fetchall()}
+    return [one for one in counted if one.actor in acting]
+
+
+def _vote(need: Need, said: list[Approval]) -> Vote:
+    people = {approval.actor for approval in said if need.met_by(approval.roles)}
+    return Vote(need.roles, need.count, need.why, len(people), need.over)
 
 
 def _unreplayed(change: Change, policies: Policies) -> set[str]:

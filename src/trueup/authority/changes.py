@@ -40,8 +40,8 @@ class Plan(msgspec.Struct, frozen=True):
 def plan(state: State, policies: Policies, verbs: Verbs, edits: Sequence[Carried]) -> Plan | Refusal:
     """Return what the edits come to on the state as it is.
 
-    Refuses what is no command, what needs no change or carries others, and two edits of one thing: of one document or
-    record, too, since each brings all of it.
+    Refuses what is no command, what needs no change or carries others, and two edits of one thing: of one document,
+    too, since each brings all of it.
     """
     parts: list[Opened] = []
     objects: list[Governed] = []
@@ -74,8 +74,8 @@ def plan(state: State, policies: Policies, verbs: Verbs, edits: Sequence[Carried
 
 
 def _whole(one: Governed) -> str:
-    """Return the document or record that an object is a part of."""
-    return one.object.partition("#")[0]
+    """Return what an edit of this brings along: of a policy the whole document, of a record only the field."""
+    return one.object.partition("#")[0] if one.object.startswith("policy/") else one.object
 
 
 def _verb_of(verbs: Verbs, command: object) -> str:
