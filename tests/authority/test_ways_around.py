@@ -253,3 +253,20 @@ async def test_what_two_processes_say_at_once_of_one_change_is_said_in_an_order(
                 break
             await company.done(company.Lea, WithdrawChange(change=change[0], reason="next round"))
     await prove(url)
+
+
+async def test_who_gives_a_role_that_decides_is_seen_by_the_sponsor(door: Door, url: str):
+    """An administrator could invent people to vote: every such gift is a case, however it is given."""
+    company = await declared(door)
+    for name in ("Invented", "Also invented"):
+        gift = RegisterActor(name=name, roles=("Operations Process Owner",))
+        await company.done(company.Adam, gift)
+    await company.done(company.Adam, RegisterActor(name="Clerk", roles=("Order Agent",)))
+    appointed = Appoint(actor=company.Lea.id, role="Master Data Owner", over="category:tea")
+    await company.done(company.Adam, appointed)
+    told = await rows(url, "select title, owner_role, subjects from cases where kind like 'deciding%%' order by 1")
+    assert told == [
+        ("Who decides changed: Master Data Owner was given to somebody", "Sponsor", 1),
+        ("Who decides changed: Operations Process Owner was given to somebody", "Sponsor", 2),
+    ]
+    await prove(url)

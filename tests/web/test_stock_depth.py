@@ -33,7 +33,7 @@ async def test_a_blind_count_over_the_api_does_not_tell_the_book(client: Client,
     told = (await client.get(f"{path}/variances")).body["lines"][0]
     assert (told["state"], told["book"], told["variance"]) == ("approve", "100", "-10")
     refused = await client.post(f"{path}/approvals", {"lines": [{"sku": "MUG"}]})
-    assert refused.body["type"] == "urn:trueup:rule:stock.counter_approves"
+    assert refused.body["type"] == "urn:trueup:rule:authority.separated_acts"
     assert (await client.post(f"{path}/close", {"abandon": True})).status == 200
     assert (await client.get(path)).body["lines"][0]["book"] == "100", "a closed session is open to all"
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import msgspec
 
 from trueup.authority.consultants import consultants_alone, left_to_consultants
+from trueup.authority.given import given_events, want_given
 from trueup.authority.passing import mode_in, roll_of, titled, vacated, want_people
 from trueup.authority.people_policy import PeoplePolicy
 from trueup.authority.people_state import (
@@ -83,7 +84,9 @@ def appoint(state: State, command: Appoint, context: Context) -> Decision:
     refusal = refusal or _ends_in_window(state, context, dated)
     if refusal is not None:
         return refusal
-    return Accepted([Appointed(appointment=dated)], dated.actor, {"appointment": dated.id})
+    gained = {id_: roll.name(id_) for id_ in (dated.actor, dated.deputy) if id_ and dated.role not in roll.roles(id_)}
+    told = given_events(state, context, {dated.role: gained})
+    return Accepted([Appointed(appointment=dated), *told], dated.actor, {"appointment": dated.id})
 
 
 def accept_appointment(state: State, command: AcceptAppointment, context: Context) -> Decision:
@@ -261,6 +264,8 @@ def _open(state: State, id_: str, context: Context) -> Appointment | Refusal:
 
 def _wants(state: State, command: Any, policies: Any) -> None:
     want_people(state)
+    if isinstance(command, Appoint):
+        want_given(state, (command.role,))
 
 
 VERBS: tuple[Verb[Any], ...] = tuple(

@@ -10,6 +10,7 @@ import msgspec
 
 from trueup.authority.consultants import left_to_consultants
 from trueup.authority.decision_rights import deciding_roles
+from trueup.authority.given import given_events, want_given
 from trueup.authority.passing import leaving, mode_in, roll_of, vacated, want_people
 from trueup.authority.people_state import People
 from trueup.authority.separation import may_hold
@@ -62,7 +63,8 @@ def register_actor(state: State, command: RegisterActor, context: Context) -> De
 
     Refuses unknown roles and nodes, changing one's own roles or scope, an e-mail address that is taken, roles that do
     not go together, and in the stabilisation window handing a governance role to nobody. Taking all access away is
-    never refused for that: the roles then pass to a deputy, or to the Sponsor with a case.
+    never refused for that: the roles then pass to a deputy, or to the Sponsor with a case. A role that decides is not
+    given unseen: the Sponsor gets a case.
     """
     authority = state.of(Authority)
     unknown = [role for role in command.roles if role not in ROLES]
@@ -100,6 +102,9 @@ def register_actor(state: State, command: RegisterActor, context: Context) -> De
         return refusal
     left = known is not None and known.active and not actor.active
     events: list[Event] = leaving(state, context, actor.id, "access was revoked") if left else []
+    had = {*known.roles} if known is not None and known.active else set()
+    if actor.active:
+        events += given_events(state, context, {role: {actor.id: actor.name} for role in {*actor.roles} - had})
     return Accepted([ActorRegistered(actor=actor, at=context.now), *events], actor.id, {"actor": actor.id})
 
 
@@ -198,6 +203,7 @@ def wants_authority(state: State, command: Command, policies: Policies) -> None:
 
 def _wants_registered(state: State, command: RegisterActor, policies: Policies) -> None:
     want_people(state, command.actor)
+    want_given(state, command.roles)
 
 
 def touches_authority(command: Command) -> tuple[str, ...]:

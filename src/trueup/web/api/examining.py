@@ -11,8 +11,8 @@ import msgspec
 from litestar import Request, get
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
-from litestar.response import Stream
 from litestar.response.base import ASGIResponse
+from litestar.response.streaming import ASGIStreamingResponse
 
 from trueup.authority.audit import Act, AuditQuery, exported
 from trueup.authority.standing import Standing, outside, require
@@ -71,7 +71,7 @@ async def try_guard(request: Request[Any, Any, Any], guard: FromPath[str]) -> AS
 
 
 @get(EXPORT)
-async def export(request: Request[Any, Any, Any]) -> ASGIResponse | Stream:
+async def export(request: Request[Any, Any, Any]) -> ASGIResponse:
     """Send the acts as a file."""
     site = site_of(request)
     admitted = await _admitted(request, site)
@@ -80,12 +80,12 @@ async def export(request: Request[Any, Any, Any]) -> ASGIResponse | Stream:
     return await file_of(site, read_query(request.scope["query_string"], ExportQuery))
 
 
-async def file_of(site: Site, query: ExportQuery) -> Stream:
+async def file_of(site: Site, query: ExportQuery) -> ASGIStreamingResponse:
     """Return the acts as a file, with what the journal's verification said in its head, or in JSON beside them."""
     async with site.reading() as connection:
         verified = await journal.verify(connection)
-    return Stream(
-        text_of(site, query, verified),
+    return ASGIStreamingResponse(
+        iterator=text_of(site, query, verified),
         media_type="text/csv; charset=utf-8" if query.format == "csv" else "application/json",
         headers={
             "content-disposition": f'attachment; filename="audit.{query.format}"',

@@ -196,18 +196,19 @@ def _examined(schema_of: dict[str, Any]) -> dict[str, Any]:
     trial = "Say what a guard would stop of the last days' acts"
     export = "Send who did what as a file, CSV or JSON"
     answer = schema_of["trial"]
+    file = {"text/csv": {"schema": {"type": "string"}}, "application/json": {"schema": {"type": "object"}}}
     return {
         examining.TRIAL: {
-            "get": _examine("try guard", trial, examining.TRIAL, examining.TrialQuery, answer, schema_of)
+            "get": _examine("try guard", trial, examining.TRIAL, examining.TrialQuery, _json(answer), schema_of)
         },
         examining.EXPORT: {
-            "get": _examine("export audit", export, examining.EXPORT, examining.ExportQuery, {}, schema_of)
+            "get": _examine("export audit", export, examining.EXPORT, examining.ExportQuery, file, schema_of)
         },
     }
 
 
 def _examine(
-    name: str, summary: str, path: str, query: type[msgspec.Struct], answer: dict[str, Any], schema_of: dict[str, Any]
+    name: str, summary: str, path: str, query: type[msgspec.Struct], content: dict[str, Any], schema_of: dict[str, Any]
 ) -> dict[str, Any]:
     return {
         "operationId": name,
@@ -216,7 +217,7 @@ def _examine(
         "tags": [path.split("/")[2]],
         "parameters": [*_path_parameters(path), *_query_parameters(query)],
         "responses": {
-            "200": {"description": "The answer", "content": _json(answer)},
+            "200": {"description": "The answer", "content": content},
             **_problems((400, 401, 403, 404, 422, 500, 503), schema_of),
         },
     }

@@ -7,7 +7,7 @@ from typing import Any
 
 from litestar import Request, Response, get
 from litestar.params import FromPath
-from litestar.response import Stream
+from litestar.response.streaming import ASGIStreamingResponse
 
 from trueup.authority.audit import AuditQuery, accountable, acts
 from trueup.core import journal
@@ -37,7 +37,7 @@ async def show_audit(request: Request[Any, Any, Any]) -> Response[Any]:
 
 
 @get("/audit/export")
-async def export(request: Request[Any, Any, Any]) -> Stream:
+async def export(request: Request[Any, Any, Any]) -> ASGIStreamingResponse:
     """Send the acts of a query as a file, with the verification of the journal."""
     visit = await enter(request)
     asked = _query(visit, None)
