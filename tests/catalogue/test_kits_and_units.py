@@ -216,7 +216,7 @@ async def test_a_site_works_within_its_band(door: Door, url: str):
         assert outcome.refusal is not None
         assert outcome.refusal.rule == "catalogue.outside_band"
         assert "site_bands/MAIN" in outcome.refusal.fix
-        assert "Administrator" in outcome.refusal.fix
+        assert "Operations Process Owner decides" in outcome.refusal.fix
     assert await rows(url, "select capacity_per_day, cutoff, version from location") == [(None, "15:00", 1)]
     right = OperateSite(location="MAIN", capacity_per_day=100, cutoff="18:00", open=False)
     outcomes = [await door.submit(SYSTEM, right, key) for key in ("one", "two")]

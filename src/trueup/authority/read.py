@@ -112,13 +112,18 @@ def _actor_of(row: tuple[Any, ...]) -> ActorDetail:
 
 async def in_force(connection: Connection, kind: type[P], name: str = "default") -> P:
     """Return a policy document as it is committed now; where none was published, as shipped."""
+    return (await version_in_force(connection, kind, name))[0]
+
+
+async def version_in_force(connection: Connection, kind: type[P], name: str = "default") -> tuple[P, int]:
+    """Return a policy document and its version as they are committed now; what is shipped has the version 0."""
     cursor = await connection.execute(
-        """select p.document from policy p join policy_active a using (kind, name, version)
+        """select p.document, p.version from policy p join policy_active a using (kind, name, version)
         where p.kind = %s and p.name = %s""",
         [kind.kind, name],
     )
     row = await cursor.fetchone()
-    return json.decode(bytes(row[0]), kind) if row is not None else kind()
+    return (json.decode(bytes(row[0]), kind), row[1]) if row is not None else (kind(), 0)
 
 
 async def policies(connection: Connection) -> tuple[PolicyInForce, ...]:

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import msgspec
 
-from trueup.authority.standing import Rights, roles_that_may
+from trueup.authority.decision_rights import who_decides
 from trueup.catalogue.given import PerDay, TimeOfDay
 from trueup.catalogue.state import Catalogue, SiteOperated
 from trueup.core.errors import Refusal
@@ -80,8 +80,7 @@ def _outside(command: OperateSite, policies: Policies) -> Refusal | None:
     bands = policies.get(SiteBands, name)
     capacity = command.capacity_per_day
     least, most = bands.capacity_min, bands.capacity_max
-    who = " or ".join(roles_that_may(policies.get(Rights), "authority.publish_policy")) or "nobody"
-    fix = f"Stay within it; the policy site_bands/{name} sets it, and {who} may change that."
+    fix = f"Stay within it; the policy site_bands/{name} sets it. {who_decides(policies, 'site_bands.capacity_max')}"
     if capacity is not msgspec.UNSET and _too_much(capacity, least, most):
         band = f"from {least} to {most}" if most is not None else f"{least} or more"
         wanted = "no limit" if capacity is None else str(capacity)

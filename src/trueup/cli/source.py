@@ -11,6 +11,7 @@ import msgspec
 import typer
 
 from trueup import house
+from trueup.authority.read import in_force
 from trueup.authority.standing import SYSTEM
 from trueup.cli.options import AsJson, Database, Home, on_database
 from trueup.core import database, json
@@ -27,7 +28,7 @@ from trueup.sourcing.broker import broker
 from trueup.sourcing.finish_run import FinishRun
 from trueup.sourcing.policy import Routing
 from trueup.sourcing.read_decisions import DecisionRow, decisions
-from trueup.sourcing.schedule import READ_MAX, routing_in_force, to_source
+from trueup.sourcing.schedule import READ_MAX, to_source
 from trueup.sourcing.simulate import ORDERS_MAX, Simulation, simulate
 
 app = typer.Typer(no_args_is_help=True)
@@ -135,7 +136,7 @@ def queues(home: Home = None, database_url: Database = None, as_json: AsJson = F
 async def _run(url: str, limit: int) -> dict[str, Any]:
     connection = await database.connect(url)
     try:
-        waiting = [order for _, order in await to_source(connection, await routing_in_force(connection), limit)]
+        waiting = [order for _, order in await to_source(connection, await in_force(connection, Routing), limit)]
         numbers = await _numbers(connection, waiting)
     finally:
         await connection.close()

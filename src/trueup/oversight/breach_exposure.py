@@ -16,10 +16,10 @@ from typing import Any
 
 import msgspec
 
+from trueup.authority.read import version_in_force
 from trueup.cases.pricing import CasePricing
 from trueup.catalogue.contract import EntityName
 from trueup.catalogue.quarantine import PriceBreach
-from trueup.core import json
 from trueup.core.database import Connection
 from trueup.core.money import Amount
 from trueup.core.paging import Page, bounded, page_of, read_cursor, write_cursor
@@ -134,7 +134,7 @@ async def touched(
     limit: int = 50,
 ) -> TouchedPage:  # fmt: skip
     """Return one page of the open orders that rows of an entity (ids) touch, the most money first."""
-    pricing, _ = await pricing_in_force(connection)
+    pricing, _ = await version_in_force(connection, CasePricing)
     sql = f"select * from ({_TOUCHED.format(lines=_LINES[entity])}) t"
     parameters: list[Any] = [pricing.margin, list(subjects), now.date()]
     if cursor is not None:
@@ -150,7 +150,7 @@ async def touched(
 
 async def stake(connection: Connection, entity: EntityName, subjects: Sequence[str], now: datetime) -> Stake:
     """Return what is at stake while these rows (ids) fail."""
-    pricing, version = await pricing_in_force(connection)
+    pricing, version = await version_in_force(connection, CasePricing)
     rows = await connection.execute(
         f"""select currency, count(*), sum(units), sum(value), greatest(0, sum(margin)), sum(unknown),
             count(*) filter (where waiting > 0), sum(waits)
@@ -166,17 +166,6 @@ async def stake(connection: Connection, entity: EntityName, subjects: Sequence[s
 
 _ZERO = Decimal(0)
 _NOTHING = ("EUR", 0, _ZERO, _ZERO, _ZERO, _ZERO, 0, _ZERO)
-
-
-async def pricing_in_force(connection: Connection) -> tuple[CasePricing, int]:
-    """Return the rates and their version as they are committed now; where none were published, as shipped and 0."""
-    rows = await connection.execute(
-        """select p.document, p.version from policy p join policy_active a using (kind, name, version)
-        where p.kind = %s and p.name = 'default'""",
-        [CasePricing.kind],
-    )
-    row = await rows.fetchone()
-    return (json.decode(bytes(row[0]), CasePricing), row[1]) if row is not None else (CasePricing(), 0)
 
 
 async def failing(connection: Connection, case: str) -> tuple[EntityName, list[str]]:

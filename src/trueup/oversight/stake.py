@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 
+from trueup.authority.read import version_in_force
 from trueup.cases.pricing import AtStake, CasePricing, PriceCase, price_of
-from trueup.core import json
 from trueup.core.database import Connection
 from trueup.core.money import Amount
 from trueup.core.verb import Command
@@ -23,7 +23,7 @@ async def due_to_price(connection: Connection, now: datetime) -> Sequence[tuple[
 
     Only orders that are not cancelled count. At most AT_ONCE at once; the rest follow next time.
     """
-    policy, confirmed = await _in_force(connection)
+    policy, version = await version_in_force(connection, CasePricing)
     rows = await connection.execute(
         """with due as (
             select c.id, c.subjects from cases c where c.closed_at is null and c.subjects > 0
@@ -43,22 +43,12 @@ async def due_to_price(connection: Connection, now: datetime) -> Sequence[tuple[
         touched.setdefault((case, subjects), []).append(AtStake(currency, orders, value))
     commands = []
     for (case, subjects), found in touched.items():
-        priced = price_of(found, policy, confirmed=confirmed)
+        priced = price_of(found, policy, confirmed=bool(version))
         assert priced is not None
         command = PriceCase(case=case, price_per_hour=_amount(priced.per_hour), currency=priced.currency,
                             source=priced.source, subjects=subjects)  # fmt: skip
         commands.append((f"{case}/{subjects}/{priced.per_hour}/{now:%Y-%m-%dT%H}", command))
     return commands
-
-
-async def _in_force(connection: Connection) -> tuple[CasePricing, bool]:
-    rows = await connection.execute(
-        """select p.document from policy_active a join policy p using (kind, name, version)
-        where a.kind = %s and a.name = 'default'""",
-        [CasePricing.kind],
-    )
-    row = await rows.fetchone()
-    return (CasePricing(), False) if row is None else (json.decode(bytes(row[0]), CasePricing), True)
 
 
 def _amount(value: Decimal) -> Amount:

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from trueup.core import json
+from trueup.authority.read import in_force
 from trueup.core.database import Connection
 from trueup.sourcing.assign import AssignOrder
 from trueup.sourcing.policy import Group, OrderFacts, OrderSort, Routing
@@ -33,7 +33,7 @@ async def due_to_source(connection: Connection, now: datetime) -> list[tuple[str
     A minute is due when the policy's `every_minutes` divides the minutes since 1970. Orders on hold are left out, and
     those of brokered groups, which wait for their run, except what a run cannot plan.
     """
-    policy = await routing_in_force(connection)
+    policy = await in_force(connection, Routing)
     if not is_due(policy, now):
         return []
     minute = int(now.timestamp()) // 60
@@ -60,17 +60,6 @@ def is_due(policy: Routing, now: datetime) -> bool:
     """Tell whether this is a minute in which the policy's schedule sources orders."""
     every = policy.when.every_minutes
     return every is not None and int(now.timestamp()) // 60 % every == 0
-
-
-async def routing_in_force(connection: Connection) -> Routing:
-    """Return the routing policy as it is committed now; where none was published, as shipped."""
-    rows = await connection.execute(
-        """select p.document from policy p join policy_active a using (kind, name, version)
-        where p.kind = %s and p.name = 'default'""",
-        [Routing.kind],
-    )
-    row = await rows.fetchone()
-    return json.decode(bytes(row[0]), Routing) if row is not None else Routing()
 
 
 async def to_source(connection: Connection, policy: Routing, limit: int) -> list[tuple[Group, str]]:

@@ -11,6 +11,7 @@ import msgspec
 from litestar import Request, Response, get, post
 from litestar.params import FromPath
 
+from trueup.authority.read import in_force
 from trueup.core import json as plain_json
 from trueup.core.errors import Refusal
 from trueup.core.policy import Known, read_document
@@ -19,7 +20,6 @@ from trueup.sourcing import read, read_decisions
 from trueup.sourcing.policy import Routing
 from trueup.sourcing.read import Run, RunQuery
 from trueup.sourcing.read_decisions import RunOrderQuery
-from trueup.sourcing.schedule import routing_in_force
 from trueup.sourcing.simulate import ORDERS_MAX, Simulation, simulate
 from trueup.web.console import words
 from trueup.web.console.pages.policies import Line, marked, parsed
@@ -59,7 +59,7 @@ async def list_runs(request: Request[Any, Any, Any]) -> Response[Any]:
     visit = await enter(request)
     async with visit.reading() as connection:
         page = await read.runs(connection, RunQuery(cursor=visit.params.get("cursor")))
-        policy = await routing_in_force(connection)
+        policy = await in_force(connection, Routing)
     return await visit.show(
         "sourcing_runs.html",
         section="/sourcing",
@@ -150,7 +150,7 @@ async def _page(
     same: bool = False,
 ) -> Response[Any]:
     async with visit.reading() as connection:
-        current = await routing_in_force(connection)
+        current = await in_force(connection, Routing)
     return await visit.show(
         "sourcing_simulate.html",
         section="/sourcing",
