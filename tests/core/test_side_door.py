@@ -64,9 +64,9 @@ def test_the_application_writes_no_governed_table_directly(url: str, attempt: st
 
 def test_every_table_of_business_state_is_governed(url: str):
     operational = {
-        "alembic_version", "batch", "bypass", "case_watch", "change_impact", "check_result", "notice", "crosswalk", "door_key", "password",
-        "order_fingerprint", "quarantined_command", "refused_command", "seal", "sign_in_failure", "sign_in_link",
-        "storyline_cursor", "web_session",
+        "alembic_version", "batch", "bypass", "case_watch", "change_impact", "check_result", "crosswalk", "door_key",
+        "notice", "order_fingerprint", "password", "quarantined_command", "refused_command", "seal", "sign_in_failure",
+        "sign_in_link", "storyline_cursor", "web_session",
     }  # fmt: skip
     with as_role(url, APP) as connection:
         listed = connection.execute(
