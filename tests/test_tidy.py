@@ -310,6 +310,19 @@ def test_only_its_owner_writes_a_table():
 # --- exact figures -----------------------------------------------------------------------------------------------
 
 
+ADVISORY_LOCK = re.compile(r"^_?[A-Z_]*(?:LOCK|LEASE) = (7_205_759_\d{3})$", re.MULTILINE)
+
+
+def test_no_two_advisory_locks_are_one():
+    """Who holds the storyline's lease would otherwise keep every command waiting that asks for the other's lock."""
+    taken: dict[str, list[str]] = {}
+    for path in HOUSE.rglob("*.py"):
+        for number in ADVISORY_LOCK.findall(text_of(path)):
+            taken.setdefault(number, []).append(str(path.relative_to(ROOT)))
+    assert len(taken) >= 4
+    assert {number: paths for number, paths in taken.items() if len(paths) > 1} == {}
+
+
 def test_money_and_quantities_are_exact():
     exact = [HOUSE / name for name in EXACT_PLACES]
     problems = [

@@ -14,7 +14,7 @@ import msgspec
 from trueup.authority.cohorts import Cohort, Entity, WriterRule
 from trueup.core.verb import Batch, Event, Loading, Rebuilt, Slice, Statement, Takes
 
-LOCK = 7_205_759_405
+LOCK = 7_205_759_406
 COLUMNS = """id, entity, channel, location, customer_group, share_from, share_to, system, from_at, until_at, reason, by,
     at, ended_by"""
 READ = f"select {COLUMNS} from writer_rule"

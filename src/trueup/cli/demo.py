@@ -203,7 +203,7 @@ async def _govern(door: Door, url: str, planner: Actor) -> str:
         policies = (await house.build().load_standing(connection)).policies
     finally:
         await connection.close()
-    asked = await _accept(door, board.proposals(policies), "changes", planner)
+    asked = await _accept(door, board.proposals(policies, CHANNEL), "changes", planner)
     first = asked[0].result
     await _accept(
         door, board.voted(first["change"], first["digest"]), "vote", Actor(ids[0], "person", board.PEOPLE[0][0])

@@ -14,7 +14,7 @@ from trueup.core.carry import Carried
 from trueup.core.policy import Policies, Policy
 from trueup.core.verb import Command
 from trueup.orders.conditions import Condition
-from trueup.orders.holds import DecisionTable, HoldRule, HoldRules
+from trueup.orders.holds import HoldRule, HoldRules
 from trueup.sourcing.policy import Routing, When
 from trueup.stock.counting import CountPolicy
 
@@ -31,19 +31,28 @@ PEOPLE: tuple[tuple[str, str, tuple[str, ...]], ...] = (
 DECLARED = DeclareGovernance(mode="full")
 
 
-def proposals(policies: Policies) -> tuple[ProposeChange, ProposeChange, ProposeChange]:
+def proposals(policies: Policies, channel: str) -> tuple[ProposeChange, ProposeChange, ProposeChange]:
     """Return what the planner asks for, from the documents in force: the first is then applied, the others wait."""
-    holds, routing, counts = policies.get(HoldRules), policies.get(Routing), policies.get(CountPolicy)
-    when = (Condition("order.total", "over", "400"), Condition("order.currency", "is", "EUR"))
-    stricter = DecisionTable("look_first", (HoldRule("dear", "fraud", "More than 400 in one order", when),))
+    holds, routing, counts = policies.get(HoldRules, channel), policies.get(Routing), policies.get(CountPolicy)
     rarely = msgspec.structs.replace(routing, when=When(every_minutes=30))
     return (
         _proposed("Source every half hour", "Fewer, fuller parcels", rarely, ("splits", "backorders")),
         _proposed("Look at orders over 400", "Chargebacks of dear orders doubled in October",
-                  msgspec.structs.replace(holds, tables=(stricter,)), ("holds", "cancellations")),
+                  _stricter(holds), ("holds", "cancellations"), channel),
         _proposed("Small differences of a count need no approval", "Recounts of a few pieces took half a day",
                   msgspec.structs.replace(counts, tolerance_units=counts.tolerance_units + 2)),
     )  # fmt: skip
+
+
+def _stricter(holds: HoldRules) -> HoldRules:
+    """Return the channel's own rules with a lower limit for dear orders; its other rules stay."""
+    when = (Condition("order.total", "over", "400"), Condition("order.currency", "is", "EUR"))
+    dear = HoldRule("dear", "fraud", "More than 400 in one order", when)
+    tables = [
+        msgspec.structs.replace(table, rules=tuple(dear if rule.name == dear.name else rule for rule in table.rules))
+        for table in holds.tables
+    ]
+    return msgspec.structs.replace(holds, tables=tuple(tables))
 
 
 def voted(change: str, digest: str) -> tuple[ApproveChange, ApplyChange]:
@@ -51,9 +60,11 @@ def voted(change: str, digest: str) -> tuple[ApproveChange, ApplyChange]:
     return ApproveChange(change=change, digest=digest), ApplyChange(change=change)
 
 
-def _proposed(title: str, reason: str, document: Policy, indicators: tuple[str, ...] = ()) -> ProposeChange:
+def _proposed(
+    title: str, reason: str, document: Policy, indicators: tuple[str, ...] = (), name: str = "default"
+) -> ProposeChange:
     command: Command = PublishPolicy(
-        policy_kind=document.kind, policy_name="default", document=json.to_plain(document), reason=reason
+        policy_kind=document.kind, policy_name=name, document=json.to_plain(document), reason=reason
     )
     return ProposeChange(
         title=title,

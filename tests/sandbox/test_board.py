@@ -1,0 +1,23 @@
+"""What the sandbox's planner asks for must do something: a change of rules that no order follows would show nothing."""
+
+from trueup.authority.publish import PublishPolicy
+from trueup.core import json
+from trueup.core.policy import Active, Policies
+from trueup.orders.conditions import Condition
+from trueup.orders.holds import HoldRules
+from trueup.sandbox import board, premises
+
+
+def test_the_stricter_hold_is_asked_for_where_the_shops_orders_look():
+    """Orders follow their channel's own rules, so these are what changes; the channel's other rules stay."""
+    published = next(
+        made for made in premises.policies("shop") if isinstance(made, PublishPolicy) and made.policy_kind == "holds"
+    )
+    assert published.policy_name == "shop"
+    rules = json.from_plain(published.document, HoldRules)
+    asked = board.proposals(Policies([Active("shop", 1, b"", rules)]), "shop")[1]
+    edit = asked.edits[0].command
+    assert edit["policy_name"] == "shop"
+    table = json.from_plain(edit["document"], HoldRules).tables[0]
+    assert [rule.name for rule in table.rules] == [rule.name for rule in rules.tables[0].rules]
+    assert Condition("order.total", "over", "400") in table.rules[0].when
