@@ -77,6 +77,8 @@ from trueup.core.verb import Event, Slice, Verb
 from trueup.migrate import checks as migrate_checks
 from trueup.migrate.mapping import Mapping
 from trueup.orders import (
+    adopt,
+    adoption,
     advance,
     cancel,
     changes,
@@ -270,6 +272,7 @@ VERBS: tuple[Verb[Any], ...] = (
     *hold.VERBS,
     *hold_upkeep.VERBS,
     *advance.VERBS,
+    *adopt.VERBS,
     *suspect.VERBS,
     *record.VERBS,
     *assign.VERBS,
@@ -295,6 +298,7 @@ SLICES: tuple[type[Slice], ...] = (
     parties.Parties,
     freeze_state.Freezes,
     draft_state.Drafts,
+    adoption.Adoptions,
     orders.Orders,
     tax_state.OrderTaxes,
     hold_state.Holds,
@@ -335,6 +339,7 @@ EVENTS: tuple[type[Event], ...] = (
     *supply_state.EVENTS,
     *orders.EVENTS,
     *changes.EVENTS,
+    *adoption.EVENTS,
     *tax_state.EVENTS,
     *draft_state.EVENTS,
     *held.EVENTS,
@@ -365,7 +370,8 @@ _ASKED = (
     "stock.reserve", "stock.release_reservation", "stock.receive", "stock.set_safety", "stock.set_pool",
     "stock.expect_supply", "stock.reschedule_supply", "stock.cancel_supply", "stock.notice_late_supply",
 )  # fmt: skip
-_HISTORY = ("orders.record", "orders.withdraw_record", "sourcing.finish_run")
+_HISTORY = ("orders.record", "orders.withdraw_record", "sourcing.finish_run", "orders.adopt_workflow",
+            "orders.return_workflow")  # fmt: skip
 
 
 def _as_recorded(verb: str) -> bool:

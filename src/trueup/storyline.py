@@ -33,7 +33,9 @@ from trueup.core.journal import Recorded
 from trueup.core.past import Past
 from trueup.core.policy import Policies
 from trueup.core.verb import Command, Event
+from trueup.orders.adoption import AdoptionDecided, AdoptionReturned
 from trueup.orders.held import HoldReleased
+from trueup.orders.read_adoptions import following as orders_to_follow
 from trueup.orders.state import OrderMoved, OrderPlaced
 from trueup.orders.workflow import Workflow, bound_command
 from trueup.oversight.breach_exposure import pricing, waiting_orders
@@ -222,8 +224,15 @@ async def source_when_ready(row: Recorded, scene: Scene) -> Sequence[Command]:
     return tuple(AssignOrder(order=order, mode="receipt") for order in waiting)
 
 
+async def carry_in_flight(row: Recorded, scene: Scene) -> Sequence[Command]:
+    """Move the orders in flight that are to walk by another version of their workflow, or by their former one again."""
+    return [command for _, command in await orders_to_follow(scene.connection)]
+
+
 STORY: dict[str, tuple[Follow, ...]] = {
     OrderPlaced.name: (source_when_placed,),
+    AdoptionDecided.name: (carry_in_flight,),
+    AdoptionReturned.name: (carry_in_flight,),
     OrderMoved.name: (what_the_workflow_binds,),
     FulfilmentRejected.name: (source_again,),
     HoldReleased.name: (source_when_released,),

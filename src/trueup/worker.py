@@ -28,7 +28,7 @@ from trueup.core.door import Door
 from trueup.core.jobs import make_app
 from trueup.core.mail import MailSettings, load_mail_settings
 from trueup.core.verb import Command
-from trueup.orders import draft, expire, hold_upkeep
+from trueup.orders import draft, expire, hold_upkeep, read_adoptions
 from trueup.oversight import breach_exposure, stake, watch
 from trueup.oversight.emergencies import settle_emergencies
 from trueup.sourcing import schedule
@@ -57,6 +57,7 @@ NOTICES: tuple[Notice, ...] = (
     Notice("recheck_holds", "*/5 * * * *", hold_upkeep.due_to_recheck),
     Notice("source", "* * * * *", schedule.due_to_source),
     Notice("expire_unpaid", "* * * * *", expire.due_unpaid),
+    Notice("follow_adoptions", "* * * * *", read_adoptions.due_to_follow),
     Notice("expire_drafts", "* * * * *", draft.due_drafts),
     Notice("apply_amendments", "* * * * *", apply_amendment.due_to_apply),
     Notice("expire_lots", "5 0 * * *", lots.due_to_expire),

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import msgspec
 
 from trueup.authority.change_control import ChangeControl
+from trueup.authority.changes import REPLAYED
 from trueup.authority.changes_state import Approval, Change, changes_of, columns
 from trueup.authority.decision_rights import Decision, DecisionRights, Need, needs, small_holds
 from trueup.core import json
@@ -278,7 +279,7 @@ def _vote(need: Need, said: list[Approval]) -> Vote:
 def _unreplayed(change: Change, policies: Policies) -> set[str]:
     found = set()
     for edit in change.edits:
-        if edit.verb != "authority.publish_policy":
+        if edit.verb not in REPLAYED:
             found.add(f"{edit.verb}: only policies are replayed")
             continue
         kind = policies.kinds.get(str(edit.command.get("policy_kind")))

@@ -12,7 +12,7 @@ from trueup.authority.change_control import ChangeControl
 from trueup.authority.changes_state import BUDGET_DAYS, Change, Changes
 from trueup.authority.decision_rights import DecisionRights, Need, needs, small_holds
 from trueup.authority.publish import PublishPolicy
-from trueup.authority.state import Authority
+from trueup.authority.state import Authority, PolicyPublished
 from trueup.cases.case import CaseActed
 from trueup.cases.ladder import CARRIERS
 from trueup.cases.state import Cases
@@ -23,6 +23,8 @@ from trueup.core.policy import Policies
 from trueup.core.verb import Accepted, Context, Event, Governed, State
 
 EDITS_MAX = 50
+REPLAYED = ("authority.publish_policy", "orders.adopt_workflow")
+"""What an impact replay can show of a change: policies, and which orders in flight walk by them."""
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -94,14 +96,29 @@ def content_digest(change: Change) -> str:
 
 
 def carry_out(state: State, found: Plan, context: Context) -> list[Event] | Refusal:
-    """Decide the commands by their own rules, as parts of one act; refuses all of them where one is refused."""
+    """Decide the commands by their own rules, as parts of one act; refuses all of them where one is refused.
+
+    Each is decided on what stands before the act. Of what earlier ones publish, later ones may name the version.
+    """
     events: list[Event] = []
     for at, part in enumerate(found.opened):
         decision = part.verb.decide(state, part.command, context)
         if not isinstance(decision, Accepted):
             return msgspec.structs.replace(decision, where=f"edits[{at}].{decision.where}".rstrip("."))
         events += decision.events
+        context = _knowing(context, decision.events)
     return events
+
+
+def _knowing(context: Context, events: Sequence[Event]) -> Context:
+    """Return the context in which the versions of pinned documents are known that these events publish."""
+    for event in events:
+        kind = context.policies.kinds.get(event.policy_kind) if isinstance(event, PolicyPublished) else None
+        if isinstance(event, PolicyPublished) and kind is not None and kind.pinned:
+            document = json.decode(event.document.encode(), kind)
+            policies = context.policies.knowing(event.policy_name, event.version, document)
+            context = msgspec.structs.replace(context, policies=policies)
+    return context
 
 
 def unreplayed(policies: Policies, found: Plan) -> dict[str, str]:
@@ -109,7 +126,7 @@ def unreplayed(policies: Policies, found: Plan) -> dict[str, str]:
     reasons: dict[str, str] = {}
     for part in found.opened:
         if not isinstance(part.command, PublishPolicy):
-            reasons[part.verb.name] = "only policies are replayed"
+            reasons |= {} if part.verb.name in REPLAYED else {part.verb.name: "only policies are replayed"}
             continue
         kind = policies.kinds.get(part.command.policy_kind)
         if kind is not None and kind.unreplayed:

@@ -31,7 +31,7 @@ SHIPPED: tuple[Row, ...] = (
     ("joint", "Operations Process Owner", ("IT Process Owner", "Order Agent"), """
         channel.location channel.locations channel.short channel.short_choices channel.cancellation_minutes
         channel.timezone channel.unpaid_minutes channel.reserve_minutes channel.duplicate_minutes channel.duplicates
-        workflow.states workflow.transitions workflow.initial workflow.draft
+        workflow.states workflow.transitions workflow.initial workflow.draft workflow.in_flight
     """),
     ("joint", "Finance", ("Operations Process Owner",), """
         tax.home tax.principle tax.union tax.services tax.exemptions tax.entries

@@ -20,7 +20,7 @@ def main() -> None:
     documents = {(kind, name): json.decode(bytes(raw), built.kinds[kind]) for kind, name, raw in job.documents}
     # Rows are plain trees: counting references frees them, and looking for cycles among them only costs.
     gc.disable()
-    answer = asyncio.run(side(job.url, built, job.window, documents))
+    answer = asyncio.run(side(job.url, built, job.window, documents, job.adopting))
     sys.stdout.buffer.write(msgspec.msgpack.encode(answer))
 
 

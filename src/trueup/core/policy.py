@@ -111,6 +111,17 @@ class Policies:
         found = self._pinned.get((kind.kind, name, version))
         return found if isinstance(found, kind) else kind()
 
+    def knows(self, kind: type[P], name: str, version: int) -> bool:
+        """Tell whether there is this version of a pinned document; what is shipped is always there."""
+        return version == 0 or (kind.kind, name, version) in self._pinned
+
+    def knowing(self, name: str, version: int, document: Policy) -> Policies:
+        """Return these policies, knowing a version of a pinned document that comes with the act that is decided."""
+        known = Policies((), (), self.kinds)
+        known._active = self._active
+        known._pinned = {**self._pinned, (document.kind, name, version): document}
+        return known
+
     def all(self, kind: type[P]) -> dict[str, P]:
         """Return every active document of a kind by name."""
         return {e.name: e.document for e in self._active.values() if isinstance(e.document, kind)}

@@ -66,4 +66,32 @@ class ReservationsLapsed(Event, frozen=True, kw_only=True):
     at: datetime
 
 
-EVENTS = (Readdressed, OrderTaxed, ReservationsLapsed)
+class WorkflowAdopted(Event, frozen=True, kw_only=True):
+    """The order walks by another version of its workflow from now on. from_state, state: where it stood, and stands."""
+
+    name = "orders.workflow_adopted"
+    about = "order"
+    order: str
+    adoption: str
+    from_version: int
+    to_version: int
+    from_state: str
+    state: str
+    at: datetime
+
+
+class WorkflowReturned(Event, frozen=True, kw_only=True):
+    """The order walks by the version again that it walked by before an adoption, which was taken back."""
+
+    name = "orders.workflow_returned"
+    about = "order"
+    order: str
+    adoption: str
+    from_version: int
+    to_version: int
+    from_state: str
+    state: str
+    at: datetime
+
+
+EVENTS = (Readdressed, OrderTaxed, ReservationsLapsed, WorkflowAdopted, WorkflowReturned)

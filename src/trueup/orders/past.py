@@ -10,6 +10,7 @@ from trueup.core.database import Connection
 from trueup.core.past import Window
 from trueup.core.policy import Policies
 from trueup.core.verb import Command, Event, State, Verb
+from trueup.orders.adoption import Adoptions
 from trueup.orders.draft_state import Drafts
 from trueup.orders.fulfilment_orders import FulfilmentOrders
 from trueup.orders.held import HoldPlaced
@@ -34,6 +35,7 @@ _TOUCHED = """
         join order_key k on k.source = n.key and k.key = n.value
         where r.verb = 'orders.place' and r.at >= %(since)s and r.at <= %(until)s
     union select customer from orders where recorded_at >= %(day)s and recorded_at <= %(until)s and customer is not null
+    union select id from workflow_adoption where at < %(since)s
     union select o.customer from order_hold h join orders o on o.id = h.order_id
         where h.released_at is null and o.customer is not null
     union select c.id from refused_command r join customer c
@@ -174,7 +176,9 @@ class OrdersPast:
         """Drop orders that are done with, with their parts, holds and taxes, and what would have been written."""
         orders, parts, holds = self.state.of(Orders), self.state.of(FulfilmentOrders), self.state.of(Holds)
         taxes, drafts, suspects = self.state.of(OrderTaxes), self.state.of(Drafts), self.state.of(Suspects)
-        for order in subjects:
+        gone = set(subjects)
+        self.state.of(Adoptions).forget(gone)
+        for order in gone:
             orders.orders.pop(order, None)
             for part in parts._of_order.pop(order, ()):
                 parts.parts.pop(part.id, None)

@@ -16,6 +16,7 @@ from trueup.core.paging import Limit, Moment, Page, bounded, page_of, prefix_ran
 from trueup.core.quantity import ZERO
 from trueup.orders import read_holds
 from trueup.orders.business import Business, LineTerms
+from trueup.orders.read_adoptions import OrderAdoption, adoptions_of
 from trueup.orders.read_capture import (
     CAPTURE,
     InvoicedTax,
@@ -151,7 +152,8 @@ class OrderTotals(msgspec.Struct, frozen=True):
 class OrderDetail(msgspec.Struct, frozen=True):
     """One order whole. version: rises with each change. contact: personal words, None when erased or never given.
 
-    workflow_version, channel_version: the documents it keeps. holds: open and released ones, the oldest first.
+    workflow_version, channel_version: the documents it keeps; adoptions: how it came to another version of the first.
+    holds: open and released ones, the oldest first.
     unmatched: events that its workflow did not want, the latest first. suspected: that it may be a duplicate.
     capture: how it was taken. claims: by line and location. taxes: as invoiced. margin: what its goods bring before
     tax, less their cost when it was placed; None where a cost is not known.
@@ -174,6 +176,7 @@ class OrderDetail(msgspec.Struct, frozen=True):
     claims: tuple[LineClaim, ...] = ()
     taxes: tuple[InvoicedTax, ...] = ()
     margin: Decimal | None = None
+    adoptions: tuple[OrderAdoption, ...] = ()
 
 
 OrderPage = Page[OrderSummary]
@@ -325,6 +328,7 @@ async def order(
         claims=await claims_of(connection, summary.id, now),
         taxes=await taxes_of(connection, summary.id),
         margin=await _margin(connection, summary, shown, capture),
+        adoptions=await adoptions_of(connection, summary.id),
     )
 
 

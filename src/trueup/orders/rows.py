@@ -45,10 +45,10 @@ _HELD = {"reserved": "numeric", "allocated": "numeric"}
 _LINE_COUNTED = {
     "cancelled": "numeric", "tax": "numeric", "tax_rate": "numeric", "tax_code": "text", "tax_parts": "jsonb", **_HELD,
 }  # fmt: skip
-# Of what was captured, what a revision changes.
+# Of what was captured, what a revision or an adoption changes.
 _REVISED = {
     "person": "text", "ship_country": "text", "ship_region": "text", "ship_postcode": "text", "latitude": "numeric",
-    "longitude": "numeric", "ship_from": "text", "flags": "words",
+    "longitude": "numeric", "ship_from": "text", "flags": "words", "workflow_version": "int",
 }  # fmt: skip
 _WANTED = """select unnest(%s::text[]) as order_id
     union select k.order_id
@@ -128,7 +128,7 @@ def update_orders(changed: Sequence[OrderRow]) -> list[Statement]:
 
 
 def revise_orders(revised: Sequence[OrderRow]) -> Statement:
-    """Return the new addresses, tax origins and flags of known orders."""
+    """Return the new addresses, tax origins, flags and versions of the workflow of known orders."""
     captured = [row.captured for row in revised]
     columns = {name: [getattr(order, name) for order in captured] for name in _REVISED}
     columns["flags"] = [" ".join(flags) for flags in columns["flags"]]

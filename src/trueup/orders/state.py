@@ -15,7 +15,7 @@ from trueup.core.quantity import ZERO
 from trueup.core.verb import Batch, Event, Loading, Rebuilt, Rows, Slice, Statement, Takes
 from trueup.orders import rows
 from trueup.orders.business import Business
-from trueup.orders.changes import OrderTaxed, Readdressed, ReservationsLapsed
+from trueup.orders.changes import OrderTaxed, Readdressed, ReservationsLapsed, WorkflowAdopted, WorkflowReturned
 from trueup.orders.fulfilment_orders import FulfilmentOrdered, FulfilmentReduced
 from trueup.orders.held import DuplicateDismissed, HoldPlaced, HoldReleased
 from trueup.orders.totals import Taxed, Totals
@@ -232,9 +232,7 @@ class OrderRow:
         self.is_new = is_new
         self.new_lines: list[Line] = []
         self.version = version
-        self.moved: Moved | None = None
-        if captured.state is not None:
-            self.moved = Moved(captured.state, None, captured.recorded_at)
+        self.moved = None if captured.state is None else Moved(captured.state, None, captured.recorded_at)
         self.unmatched = 0
         self.holds = 0
 
@@ -329,9 +327,11 @@ class Orders(Slice):
             OrderCancelled: self._cancelled,
             OrderMoved: self._moved,
             EventUnmatched: self._unmatched,
-            Readdressed: self._readdressed,
+            Readdressed: lambda event: self._revise(self.orders[event.order], **event.revises()),
             OrderTaxed: self._taxed,
             ReservationsLapsed: self._lapsed,
+            WorkflowAdopted: self._walks,
+            WorkflowReturned: self._walks,
             HoldPlaced: self._held,
             HoldReleased: self._freed,
             StockReserved: self._reserved,
@@ -387,9 +387,6 @@ class Orders(Slice):
         row.totals = event.totals
         self._change(row)
 
-    def _readdressed(self, event: Readdressed) -> None:
-        self._revise(self.orders[event.order], **event.revises())
-
     def _taxed(self, event: OrderTaxed) -> None:
         row = self.orders[event.order]
         for taxed in event.lines:
@@ -398,6 +395,12 @@ class Orders(Slice):
         row.totals = event.totals
         flags = tuple(dict.fromkeys((*row.captured.flags, *event.flags)))
         self._revise(row, flags=flags, ship_from=event.ship_from)
+
+    def _walks(self, event: WorkflowAdopted | WorkflowReturned) -> None:
+        row = self.orders[event.order]
+        if row.state != event.state:
+            row.moved = Moved(event.state, None, event.at)
+        self._revise(row, workflow_version=event.to_version)
 
     def _revise(self, row: OrderRow, **changes: Any) -> None:
         row.captured = msgspec.structs.replace(row.captured, **changes)
@@ -413,17 +416,15 @@ class Orders(Slice):
 
     def _moved(self, event: OrderMoved) -> None:
         row = self.orders.get(event.order)
-        if row is None:  # a draft's
-            return
-        row.moved = Moved(event.to_state, event.reason, event.at)
-        self._change(row)
+        if row is not None:  # else a draft's
+            row.moved = Moved(event.to_state, event.reason, event.at)
+            self._change(row)
 
     def _unmatched(self, event: EventUnmatched) -> None:
         row = self.orders.get(event.order)
-        if row is None:  # a draft's
-            return
-        row.unmatched += 1
-        self._change(row)
+        if row is not None:  # else a draft's
+            row.unmatched += 1
+            self._change(row)
 
     def _held(self, event: HoldPlaced) -> None:
         self.orders[event.hold.order].holds += 1
@@ -471,15 +472,14 @@ class Orders(Slice):
             statements += rows.insert_orders(new)
         if changed:
             statements += rows.update_orders(changed)
-        if self._revised:
-            statements.append(rows.revise_orders([self.orders[order] for order in sorted(self._revised)]))
-        return statements
+        revised = [self.orders[order] for order in sorted(self._revised)]
+        return [*statements, rows.revise_orders(revised)] if revised else statements
 
 
 # An order's version rises with each of these, so that who decided on an older one is told.
 _RAISING: frozenset[type[Event]] = frozenset({
     RecordExtended, OrderCancelled, OrderMoved, FulfilmentOrdered, FulfilmentReduced, HoldPlaced,
-    HoldReleased, Readdressed, OrderTaxed, EventUnmatched, DuplicateDismissed,
+    HoldReleased, Readdressed, OrderTaxed, EventUnmatched, DuplicateDismissed, WorkflowAdopted, WorkflowReturned,
 })  # fmt: skip
 VERSIONED = tuple(sorted(kind.name for kind in _RAISING))
 

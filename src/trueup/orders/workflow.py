@@ -1,9 +1,9 @@
 """Workflow as data: an order type's states, and which business event leads from one to the next.
 
 States, reasons and transitions are a policy document per order type. An order pins the version it was captured under
-and walks by it to its end, whatever version is in force by then. The own state of an order is never written: it is
-where its last workflow event led. No other module compares a state's name; rules ask `allows`, and say what happened
-with `advance`.
+and walks by it to its end, whatever version is in force by then, unless a change lets it adopt that (`adopt`). The own
+state of an order is never written: it is where its last workflow event led. No other module compares a state's name;
+rules ask `allows`, and say what happened with `advance`.
 """
 
 from __future__ import annotations
@@ -105,6 +105,10 @@ class Workflow(Policy, frozen=True, kw_only=True, dict=True):
         """Return the events that lead somewhere from a state."""
         return sorted(event for source, event in self.edges if source == state)
 
+    def ends(self, state: str) -> bool:
+        """Tell whether a state is final."""
+        return any(known.final for known in self.states if known.name == state)
+
     def named_parts(self, field: str) -> dict[str, Any]:
         """Return the edges one by one, each as `state>event`, besides what has a name of its own."""
         if field == "transitions":
@@ -181,7 +185,7 @@ def _binding_faults(binding: Binding, where: str, known: Known) -> list[Fault]:
 
 
 def workflow_of(row: OrderRow, policies: Policies) -> Workflow:
-    """Return the workflow an order walks by: the version it was captured under."""
+    """Return the workflow an order walks by: the version it was captured under, or adopted since."""
     return policies.at(Workflow, row.captured.type, row.captured.workflow_version)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 
 import msgspec
 
@@ -15,6 +15,11 @@ from trueup.core.carry import Carried
 from trueup.core.database import Connection, connect
 from trueup.core.policy import Policy
 from trueup.core.replay_window import window_of
+from trueup.orders import adopt
+from trueup.orders.adopt import AdoptWorkflow
+from trueup.orders.adoption import Adoption
+from trueup.orders.read_adoptions import InFlight, in_flight
+from trueup.orders.workflow import Workflow
 from trueup.oversight.impact import DAYS, Impact, impact
 
 SHOWN_MAX = 200
@@ -29,10 +34,21 @@ class KeptImpact(msgspec.Struct, frozen=True):
     impact: Impact
 
 
-def replacing(house: House, edits: Sequence[Carried]) -> dict[tuple[str, str], Policy] | str:
-    """Return the documents that edits put in force, by kind and name; or why their effect cannot be replayed."""
+class Replacing(msgspec.Struct, frozen=True):
+    """What edits put in force: documents by kind and name, and which orders in flight walk by another version."""
+
+    documents: dict[tuple[str, str], Policy]
+    adopting: tuple[Adoption, ...]
+
+
+def replacing(house: House, edits: Sequence[Carried]) -> Replacing | str:
+    """Return what edits put in force; or why their effect cannot be replayed."""
     found: dict[tuple[str, str], Policy] = {}
+    adopting: list[Adoption] = []
     for edit in edits:
+        if edit.verb == _ADOPT:
+            adopting.append(_adoption(json.from_plain(edit.command, AdoptWorkflow)))
+            continue
         if house.verbs.get(PublishPolicy) is None or edit.verb != house.verbs[PublishPolicy].name:
             return f"{edit.verb}: only policies are replayed"
         command = json.from_plain(edit.command, PublishPolicy)
@@ -40,7 +56,35 @@ def replacing(house: House, edits: Sequence[Carried]) -> dict[tuple[str, str], P
         if kind.unreplayed:
             return f"{kind.kind}: {kind.unreplayed}"
         found[kind.kind, command.policy_name] = json.from_plain(command.document, kind)
-    return found
+    return Replacing(found, tuple(adopting))
+
+
+async def in_flight_of(connection: Connection, edits: Sequence[Carried]) -> tuple[InFlight, ...]:
+    """Return what each adoption among a change's edits means for the orders in flight, or meant once it was applied."""
+    found = []
+    for edit in edits:
+        if edit.verb != _ADOPT:
+            continue
+        asked = json.from_plain(edit.command, AdoptWorkflow)
+        coming = [
+            json.from_plain(other.command["document"], Workflow)
+            for other in edits
+            if (other.command.get("policy_kind"), other.command.get("policy_name")) == (Workflow.kind, asked.order_type)
+        ]
+        found.append(await in_flight(connection, asked, coming[0] if coming else None))
+    return tuple(found)
+
+
+_ADOPT = next(verb.name for verb in adopt.VERBS if verb.command is AdoptWorkflow)
+
+
+def _adoption(asked: AdoptWorkflow) -> Adoption:
+    """Return an adoption as it is while nobody decided it: of no number and no time."""
+    return Adoption(order_type=asked.order_type, number=0, version=asked.version, states=asked.states,
+                    orders=asked.orders, at=_NEVER, by="")  # fmt: skip
+
+
+_NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 async def replay_change(
@@ -56,7 +100,10 @@ async def replay_change(
     connection = await connect(url)
     try:
         window = await window_of(connection, now, days=days)
-        seen = await impact(url, house, proposed, since_position=window.after, limit=SHOWN_MAX, apart=apart)
+        seen = await impact(
+            url, house, proposed.documents, since_position=window.after, limit=SHOWN_MAX, apart=apart,
+            adopting=proposed.adopting,
+        )  # fmt: skip
         await connection.execute(
             """insert into change_impact (change, digest, at, days, document) values (%s, %s, %s, %s, %s)
             on conflict (change, digest) do update set at = excluded.at, days = excluded.days,

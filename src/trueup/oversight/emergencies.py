@@ -51,7 +51,7 @@ async def _why_not_back(
     replacements = replacing(house, found.inverse or ())
     if isinstance(replacements, str):
         return f"what rolling it back does cannot be replayed: {replacements}"
-    harmed = await harmed_by(url, house, replacements, position)
+    harmed = await harmed_by(url, house, replacements.documents, position, replacements.adopting)
     if not harmed:
         return ""
     return f"rolling it back would make {len(harmed)} orders worse: {', '.join(harmed[:_NAMED_MAX])}"

@@ -10,7 +10,7 @@ import asyncio
 import os
 import resource
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 import msgspec
@@ -23,7 +23,8 @@ from trueup.core.past import Window
 from trueup.core.policy import Policies, Policy
 from trueup.core.replay import Side, Tally
 from trueup.core.replay_window import follows_of, last_of, rows_of, state_as_of, window_of
-from trueup.oversight.impact_orders import CameTo, Difference, Money, Outcomes, compared, harmed
+from trueup.orders.adoption import Adoption
+from trueup.oversight.impact_orders import Adopting, CameTo, Difference, Money, Outcomes, compared, harmed
 
 Proposed = Mapping[tuple[str, str], Policy]
 DAYS = 7
@@ -55,11 +56,15 @@ class Impact(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Job(msgspec.Struct, frozen=True):
-    """What one side is asked to do, for a process of its own. documents: (kind, name, document)."""
+    """What one side is asked to do, for a process of its own. documents: (kind, name, document).
+
+    adopting: see `side`.
+    """
 
     url: str
     window: Window
     documents: tuple[tuple[str, str, msgspec.Raw], ...]
+    adopting: tuple[Adoption, ...] = ()
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -81,14 +86,15 @@ async def impact(
     limit: int = SHOWN_MAX,
     now: datetime | None = None,
     apart: bool | None = None,
+    adopting: Sequence[Adoption] = (),
 ) -> Impact:
     """Replay the last days, or what came after a position, under the policies in force and with these documents.
 
-    now: from when the days are counted. apart: each side in a process of its own, which decides by the house as
-    shipped; None leaves that to how long the window is.
+    adopting: which orders in flight walk by them, too. now: from when the days are counted. apart: each side in a
+    process of its own, which decides by the house as shipped; None leaves that to how long the window is.
     """
     window = await _window(url, now or datetime.now(UTC), days, since_position)
-    before, after = await _both(url, house, proposed, window, apart)
+    before, after = await _both(url, house, proposed, window, apart, adopting)
     found = compared(before.orders, after.orders)
     counts: dict[str, int] = {}
     for difference in found.differences:
@@ -110,14 +116,16 @@ async def impact(
     )
 
 
-async def harmed_by(url: str, house: House, proposed: Proposed, since_position: int) -> tuple[str, ...]:
+async def harmed_by(
+    url: str, house: House, proposed: Proposed, since_position: int, adopting: Sequence[Adoption] = ()
+) -> tuple[str, ...]:
     """Return the ids of the orders after a position that would come out worse with these documents.
 
     Worse is: refused instead of placed, cancelled, a later promise, more splits, a higher total, a hold more, units
     short.
     """
     window = await _window(url, datetime.now(UTC), DAYS, since_position)
-    before, after = await _both(url, house, proposed, window, None)
+    before, after = await _both(url, house, proposed, window, None, adopting)
     return harmed(before.orders, after.orders)
 
 
@@ -132,29 +140,35 @@ async def _window(url: str, now: datetime, days: int, since_position: int | None
 
 
 async def _both(
-    url: str, house: House, proposed: Proposed, window: Window, apart: bool | None
+    url: str, house: House, proposed: Proposed, window: Window, apart: bool | None, adopting: Sequence[Adoption]
 ) -> tuple[Answer, Answer]:
     if apart if apart is not None else window.upto - window.after >= APART_MIN:
-        before, after = await asyncio.gather(_apart(url, window, {}), _apart(url, window, proposed))
+        before, after = await asyncio.gather(_apart(url, window, {}, ()), _apart(url, window, proposed, adopting))
         return before, after
-    return await side(url, house, window, {}), await side(url, house, window, proposed)
+    return await side(url, house, window, {}), await side(url, house, window, proposed, adopting)
 
 
-async def side(url: str, house: House, window: Window, proposed: Proposed) -> Answer:
-    """Replay a window under the policies in force with these documents; reads one snapshot, and writes nothing."""
+async def side(url: str, house: House, window: Window, proposed: Proposed, adopting: Sequence[Adoption] = ()) -> Answer:
+    """Replay a window under the policies in force with these documents; reads one snapshot, and writes nothing.
+
+    adopting: by which versions orders in flight walk, from the window's start.
+    """
     assert house.past is not None, "the house says what its rooms tell a replay"
     connection = await connect(url, default_transaction_read_only="on")
     try:
         await connection.execute("begin transaction isolation level repeatable read read only")
         standing = await house.load_standing(connection)
         in_force: Policies = standing.policies
-        seen = Outcomes(in_force)
+        policies = in_force.with_documents(proposed)
+        adopted = Adopting(tuple(adopting), policies)
+        seen = Outcomes(in_force, adopted)
         state = await state_as_of(connection, house, window)
+        adopted.begin(state, window.since)
         one = Side(
             house,
             house.past,
             standing,
-            in_force.with_documents(proposed),
+            policies,
             state,
             window.since,
             await follows_of(connection, house, house.past, window, in_force),
@@ -181,12 +195,12 @@ async def _wrote_nothing(connection: Connection) -> None:
         raise TrueupError("a replay must not write, but its transaction did")
 
 
-async def _apart(url: str, window: Window, proposed: Proposed) -> Answer:
+async def _apart(url: str, window: Window, proposed: Proposed, adopting: Sequence[Adoption]) -> Answer:
     documents = tuple((kind, name, msgspec.Raw(json.encode(document))) for (kind, name), document in proposed.items())
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "trueup.cli.replay_side", stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
     )
-    out, _ = await process.communicate(json.encode(Job(url, window, documents)))
+    out, _ = await process.communicate(json.encode(Job(url, window, documents, tuple(adopting))))
     if process.returncode:
         raise TrueupError(f"a side of the replay ended with {process.returncode}")
     return msgspec.msgpack.decode(out, type=Answer)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Literal
@@ -14,17 +14,19 @@ from trueup.catalogue.state import Catalogue
 from trueup.core.policy import Policies
 from trueup.core.quantity import ZERO, plain
 from trueup.core.replay import Row
-from trueup.core.verb import Accepted, Decision, SetAside, State
+from trueup.core.verb import Accepted, Decision, Event, SetAside, State
+from trueup.orders.adopt import adopting
+from trueup.orders.adoption import Adoption
 from trueup.orders.hold_state import Holds
-from trueup.orders.state import OrderPlaced, OrderRow, Orders
+from trueup.orders.state import OrderMoved, OrderPlaced, OrderRow, Orders
 from trueup.sourcing.policy import Costs as ShippingCosts
 from trueup.sourcing.policy import Routing
 from trueup.sourcing.route import distance_km
 from trueup.stock.state import Stock
 from trueup.stock.supply_state import Supply
 
-What = Literal["outcome", "location", "split", "hold", "promise", "total"]
-WHATS: tuple[What, ...] = ("outcome", "location", "split", "hold", "promise", "total")
+What = Literal["outcome", "location", "split", "hold", "promise", "total", "state"]
+WHATS: tuple[What, ...] = ("outcome", "location", "split", "hold", "promise", "total", "state")
 _PLACE = "orders.place"
 
 
@@ -34,7 +36,7 @@ class CameTo(msgspec.Struct, array_like=True, frozen=True):
     places: units by the code of the location that ships them, else that they are reserved at. parcels: how many
     locations ship. holds: types of its open holds. promised_at: the latest of what the customer was told and of what
     its units wait for. short: units nobody gives. shipping: by the routing policy's costs; margin: None where a cost
-    is not known.
+    is not known. state: where its workflow led it.
     """
 
     number: str
@@ -49,6 +51,7 @@ class CameTo(msgspec.Struct, array_like=True, frozen=True):
     short: Decimal = ZERO
     shipping: Decimal = ZERO
     margin: Decimal | None = None
+    state: str = ""
 
 
 class Difference(msgspec.Struct, frozen=True):
@@ -87,16 +90,53 @@ class Compared(msgspec.Struct, frozen=True):
     money: tuple[Money, ...]
 
 
-class Outcomes:
-    """Watches one side of a replay, and keeps what each order came to. in_force: by whose costs shipping is counted."""
+class Adopting:
+    """Lets orders in flight of one side walk by the versions that a proposal moves them to.
 
-    def __init__(self, in_force: Policies) -> None:
+    Those that stand where the version has no state, and drafts, follow when they have come where they can, as they
+    will: see `orders.adopt`.
+    """
+
+    def __init__(self, adoptions: tuple[Adoption, ...], policies: Policies) -> None:
+        self._adoptions, self._policies = adoptions, policies
+
+    def begin(self, state: State, now: datetime) -> None:
+        """Move the orders that the window finds in flight."""
+        if self._adoptions:
+            for order in sorted(state.of(Orders).orders):
+                self._follow(state, order, now)
+
+    def happened(self, state: State, events: Sequence[Event], now: datetime) -> None:
+        """Move an order that these events brought where it can follow."""
+        if self._adoptions:
+            for order in {e.subject for e in events if isinstance(e, OrderPlaced | OrderMoved)}:
+                self._follow(state, order, now)
+
+    def _follow(self, state: State, order: str, now: datetime) -> None:
+        row = state.of(Orders).order(order)
+        for adoption in self._adoptions:
+            moved = adopting(row, adoption, self._policies, now) if row is not None else None
+            if row is not None and moved is not None:
+                state.evolve(moved)
+                row.version -= 1  # what was asked of the order as it was then is asked of the same here
+
+
+class Outcomes:
+    """Watches one side of a replay, and keeps what each order came to.
+
+    in_force: by whose costs shipping is counted. adopting: which orders in flight walk by another version.
+    """
+
+    def __init__(self, in_force: Policies, adopting: Adopting | None = None) -> None:
         self._costs = in_force.get(Routing).costs
+        self._adopting = adopting
         self._named: dict[str, str] = {}
         self.orders: dict[str, CameTo] = {}
 
     def decided(self, row: Row, state: State, decision: Decision | SetAside) -> None:
         """Note an order that is not taken, and one that was not taken at the time but is taken here."""
+        if self._adopting is not None and isinstance(decision, Accepted):
+            self._adopting.happened(state, decision.events, row.at)
         if row.name != _PLACE:
             return
         if not isinstance(decision, Accepted):
@@ -145,6 +185,7 @@ def came_to(state: State, row: OrderRow, costs: ShippingCosts) -> CameTo:
         short=max(ZERO, left - claimed),
         shipping=shipping,
         margin=_margin(state, row, shipping),
+        state=row.state or "",
     )
 
 
@@ -220,11 +261,15 @@ def differences(one: CameTo, other: CameTo) -> list[tuple[What, str, str]]:
         "hold": lambda came: ", ".join(came.holds) or "none",
         "promise": lambda came: came.promised_at.isoformat() if came.promised_at else "none",
         "total": lambda came: f"{came.total:f} {came.currency}",
+        "state": lambda came: came.state or "none",
     }
     told = [(what, words[what](one), words[what](other)) for what in WHATS]
     differ = [(what, was, is_) for what, was, is_ in told if was != is_]
     if differ and differ[0][0] == "outcome":
         return differ[:1]
+    if any(entry[0] in ("location", "split") for entry in differ):
+        # Where it ships from leads it along its workflow, too.
+        differ = [entry for entry in differ if entry[0] != "state"]
     if max(one.parcels, other.parcels) > 1:
         return differ
     # One parcel or none is no split: it is said only where nothing else tells why, such as a hold.

@@ -12,7 +12,8 @@ from trueup.authority.approve import ApproveChange, RejectChange
 from trueup.authority.declare import DeclareGovernance
 from trueup.authority.propose import EditChange, ProposeChange, WithdrawChange
 from trueup.core.database import Connection
-from trueup.oversight.change_impact import KeptImpact, kept_impact
+from trueup.orders.read_adoptions import InFlight
+from trueup.oversight.change_impact import KeptImpact, in_flight_of, kept_impact
 from trueup.oversight.conflicts import change_seen
 from trueup.web.api.table import Asked, Listed, Read, Write, listed
 
@@ -27,6 +28,12 @@ async def _kept(connection: Connection, asked: Asked) -> KeptImpact | None:
     """Answer with the replay of the content as it is; None where there is no change, or it was not replayed."""
     known = await change_read.change(connection, asked.path["change"])
     return await kept_impact(connection, known[0].id, known[0].digest) if known is not None else None
+
+
+async def _in_flight(connection: Connection, asked: Asked) -> Listed[InFlight] | None:
+    """Answer with what a change means for orders in flight; None where there is no change."""
+    known = await change_read.change(connection, asked.path["change"])
+    return Listed(await in_flight_of(connection, known[0].edits)) if known is not None else None
 
 
 WRITES: tuple[Write, ...] = (
@@ -62,6 +69,12 @@ READS: tuple[Read, ...] = (
         summary="Get the replay that was run last for a change as it is now",
         returns=KeptImpact,
         answer=_kept,
+    ),
+    Read(
+        path="/v1/changes/{change}/in-flight",
+        summary="Say how many orders in flight a change lets walk by another version of their workflow",
+        returns=Listed[InFlight],
+        answer=_in_flight,
     ),
     Read(
         path="/v1/decisions",

@@ -26,6 +26,7 @@ from trueup.core.database import Connection
 from trueup.core.paging import Limit, Page
 from trueup.orders import read as orders
 from trueup.orders import read_holds
+from trueup.orders.adopt import AdoptWorkflow, ReturnWorkflow
 from trueup.orders.advance import AdvanceOrder, ReportEvent
 from trueup.orders.cancel import CancelOrder
 from trueup.orders.hold import PlaceHold, ReleaseHold, ReleaseHolds
@@ -172,6 +173,8 @@ WRITES: tuple[Write, ...] = (
     Write(method="POST", path="/v1/orders/{order}/holds", command=PlaceHold, created="", if_match="version"),
     Write(method="POST", path="/v1/orders/{order}/holds/release-by-rule", command=ReleaseByRule),
     Write(method="POST", path="/v1/orders/{order}/dismiss-duplicate", command=DismissDuplicate),
+    Write(method="POST", path="/v1/workflows/{order_type}/adopt", command=AdoptWorkflow),
+    Write(method="POST", path="/v1/workflows/{order_type}/return", command=ReturnWorkflow),
     Write(method="POST", path="/v1/holds/{hold}/release", command=ReleaseHold),
     Write(method="POST", path="/v1/holds/release", command=ReleaseHolds),
     Write(method="POST", path="/v1/items", command=RegisterItem, created="/v1/items/{item}"),

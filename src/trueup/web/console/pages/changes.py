@@ -19,7 +19,7 @@ from trueup.catalogue.read_quality import sample as sample_of_rows
 from trueup.core import timeline
 from trueup.core.errors import Refusal
 from trueup.core.verb import Command
-from trueup.oversight.change_impact import DAYS_MAX, kept_impact, replay_change
+from trueup.oversight.change_impact import DAYS_MAX, in_flight_of, kept_impact, replay_change
 from trueup.oversight.conflicts import change_seen
 from trueup.oversight.impact import DAYS
 from trueup.oversight.watch import watched
@@ -167,6 +167,7 @@ async def _page(
         entries = await timeline.about(connection, change, 0, 200)
         kept = await kept_impact(connection, change, found.change.digest)
         control = visit.standing.policies.get(ChangeControl)
+        flying = await in_flight_of(connection, found.change.edits)
         sample = await sample_of_rows(connection, found.change.digest, found.change.edits)
         watching = await watched(connection, found.change, visit.now, control.watch_hours)
     return await visit.show(
@@ -182,6 +183,7 @@ async def _page(
         entries=entries,
         kept=kept,
         sample=sample,
+        flying=flying,
         watching=watching,
         days_max=DAYS_MAX,
         mine=found.change.asker == visit.actor.id,
