@@ -194,6 +194,8 @@ async def test_what_the_rule_would_refuse_is_told_before_the_vote(company: Compa
     assert outcome.refusal is not None
     assert await company.refused(company.Lea, proposal(order_of(MUG=1))) == "authority.not_governed"
     assert await company.refused(company.Lea, proposal(published("holds"))) == "authority.changes_nothing"
+    unread = published("exposure", correction_cost="ten")
+    assert await company.refused(company.Lea, proposal(unread)) == "policy.invalid"
     assert await company.refused(company.Lea, proposal(BERLIN, LISBON)) == "authority.edited_twice"
 
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 from datetime import timedelta
 from decimal import Decimal
 
+import msgspec
+import pytest
 from tests.conftest import START, stocked
 from tests.requests import order_of
 
 from trueup.authority.standing import SYSTEM
+from trueup.core import json
 from trueup.core.clock import TurnedClock
 from trueup.core.database import connect
 from trueup.core.door import Door
@@ -53,3 +56,8 @@ async def test_orders_per_day_are_measured_over_the_last_days_that_had_any(
     assert (now.value, now.basis) == (Decimal("2.00"), "measured")
     assert a_year_later.value == Decimal("2.00"), "a migrated history ends when its export was made"
     assert (entered.value, entered.basis) == (Decimal(900), "entered")
+
+
+def test_orders_per_day_are_measured_over_a_day_at_least():
+    with pytest.raises(msgspec.ValidationError):
+        json.from_plain({"days": 0}, ExposurePolicy)

@@ -204,6 +204,10 @@ def _planned(state: State, edits: tuple[Carried, ...], verbs: Verbs, context: Co
     if isinstance(found, Refusal):
         return found
     if not found.objects:
+        # What cannot be read changes nothing, either: its own rule says what is wrong with it.
+        unread = carry_out(state, found, context)
+        if isinstance(unread, Refusal):
+            return unread
         return Refusal("authority.changes_nothing", "What is proposed is what stands already.",
                        "Change something, or leave it as it is.", "edits")  # fmt: skip
     rights = context.policies.get(Rights)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
 
@@ -20,7 +20,7 @@ Basis = Literal["measured", "entered", "default"]
 
 
 class ExposurePolicy(Policy, frozen=True, kw_only=True):
-    """What the formula takes from people. correction_cost: of putting one error right, in `currency`.
+    """What wrong data costs per order it touches. correction_cost: of putting one error right, in `currency`.
 
     orders_per_day: entered where the own orders are no measure yet. days: over which orders per day are measured.
     """
@@ -30,7 +30,7 @@ class ExposurePolicy(Policy, frozen=True, kw_only=True):
     correction_cost: Decimal = Decimal("10.00")
     currency: str = "EUR"
     orders_per_day: Decimal | None = None
-    days: int = 28
+    days: Annotated[int, msgspec.Meta(ge=1, le=366)] = 28
 
 
 class Input(msgspec.Struct, frozen=True):
