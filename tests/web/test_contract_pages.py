@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tests.board import declared
 from tests.catalogue.breaches import DAY, case_of, items_contract, notice, publish
 from tests.catalogue.test_contract_odcs import ITEM, REAL_LOOKING, document_of
 from tests.conftest import stocked
@@ -36,6 +37,20 @@ async def test_a_contract_is_imported_shown_and_exported(door: Door, url: str, c
         assert "/contracts/items" in (await visitor.get("/contracts")).links()
         for path in ("/contracts/none", "/contracts/none/odcs.yaml", "/breaches/case_none"):
             assert (await visitor.get(path)).status == 404
+
+
+async def test_where_governance_is_declared_a_contract_is_proposed_on_its_page(
+    door: Door, url: str, clock: TurnedClock
+):
+    await declared(door)
+    steward = await person(door, "Steward", "Data Steward")
+    async with console(url, clock) as address, signed_in(url, clock, address, steward) as visitor:
+        assert "Propose it as a change" in (await visitor.get("/contracts")).text
+        fields = {"name": "items", "reason": "agreed with the shop", "document": READY, "as": "change"}
+        shown = await visitor.fill_in("/contracts", "/contracts/import", **fields)
+        assert (shown.status, shown.address.rpartition("/")[0]) == (200, "/changes"), shown.text
+        assert "Contract items" in shown.text
+    assert await rows(url, "select * from policy where kind = 'contract'") == []
 
 
 async def test_a_document_that_is_none_is_shown_with_place_and_fix_and_kept(door: Door, url: str, clock: TurnedClock):

@@ -7,6 +7,7 @@ from typing import Any
 from litestar import Request, Response, get, post
 from litestar.params import FromPath
 
+from trueup.authority.propose import ProposeChange
 from trueup.cases import read as cases
 from trueup.catalogue import breach_read
 from trueup.catalogue.breach_read import BreachQuery
@@ -27,13 +28,20 @@ async def list_contracts(request: Request[Any, Any, Any]) -> Response[Any]:
 
 @post("/contracts/import")
 async def import_contract(request: Request[Any, Any, Any]) -> Response[Any]:
-    """Import a contract from the text of an ODCS document."""
+    """Import a contract from the text of an ODCS document; where governance is declared, propose that."""
     visit = await enter(request)
     form = await visit.form()
     body = {name: form.get(name, "").strip() for name in ("name", "document", "reason")}
-    outcome = await visit.submit(ImportContract, body, form)
+    if form.get("as") == "change":
+        edit = {"verb": "catalogue.import_contract", "command": body}
+        change = {"title": f"Contract {body['name']}"[:120], "reason": body["reason"], "edits": [edit]}
+        outcome = await visit.submit(ProposeChange, change, form)
+    else:
+        outcome = await visit.submit(ImportContract, body, form)
     if outcome.refusal is not None:
         return await _list_page(visit, outcome.refusal, form)
+    if "change" in outcome.result:
+        return visit.done(visit.path_of("changes", str(outcome.result["change"])), form)
     return visit.done(visit.path_of("contracts", body["name"]), form)
 
 
@@ -103,6 +111,7 @@ async def _list_page(
         section="/items",
         title="Data contracts",
         contracts=found,
+        declared=visit.standing.declared,
         refusal=refusal,
         entered=entered or {},
     )
