@@ -123,6 +123,7 @@ async def test_the_audit_shows_exports_and_verifies(door: Door, url: str, clock:
         assert "Who could have and did not" in behind.text
         assert (await visitor.get("/audit/ovr_none")).status == 404
         sent = await visitor.get("/audit/export?format=csv&verb=authority")
+        assert sent.headers["content-type"] == "text/csv; charset=utf-8"
         assert sent.text.startswith("position,at,actor,name,kind,verb,subject,events")
         assert "stock.receive" not in sent.text
 

@@ -208,8 +208,8 @@ def _planned(state: State, edits: tuple[Carried, ...], verbs: Verbs, context: Co
         unread = carry_out(state, found, context)
         if isinstance(unread, Refusal):
             return unread
-        return Refusal("authority.changes_nothing", "What is proposed is what stands already.",
-                       "Change something, or leave it as it is.", "edits")  # fmt: skip
+        return Refusal("authority.changes_nothing", "Of what is governed, what is proposed is what stands already.",
+                       "Change something that is governed; what is not, is done directly.", "edits")  # fmt: skip
     rights = context.policies.get(Rights)
     beside = [verb for verb in found.idle if context.actor.roles.isdisjoint({"System", *roles_that_may(rights, verb)})]
     if beside:

@@ -86,7 +86,7 @@ async def file_of(site: Site, query: ExportQuery) -> ASGIStreamingResponse:
         verified = await journal.verify(connection)
     return ASGIStreamingResponse(
         iterator=text_of(site, query, verified),
-        media_type="text/csv; charset=utf-8" if query.format == "csv" else "application/json",
+        media_type="text/csv" if query.format == "csv" else "application/json",
         headers={
             "content-disposition": f'attachment; filename="audit.{query.format}"',
             "trueup-journal": summary(verified),
