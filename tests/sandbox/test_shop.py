@@ -78,9 +78,12 @@ async def test_it_opens_several_places_where_orders_are_sourced_picked_up_and_re
     shop = Shop(door, SYSTEM, offers, seed=5, stores=premises.STORES, warehouses=warehouses)
     assert shop.backroom is not None
     work = shop.backroom.work
+    outcomes: set[str] = set()
     for number in range(ACTS_MAX):
-        if number > 200 and all(getattr(work, name) for name in work.__struct_fields__):
-            break
+        if number > 200 and number % 20 == 0 and all(getattr(work, name) for name in work.__struct_fields__):
+            outcomes = {outcome for (outcome,) in await rows(url, "select distinct outcome from sourcing_decision")}
+            if outcomes >= {"assigned", "queued", "backordered"}:
+                break
         await shop.act()
         await shop.backroom.act()
         clock.turn(timedelta(seconds=20))
@@ -90,8 +93,7 @@ async def test_it_opens_several_places_where_orders_are_sourced_picked_up_and_re
     assert min(trade.pickups, trade.placed, trade.quoted, trade.confirmed, trade.baskets, trade.cancelled) > 0, trade
     assert not trade.unanswered
     assert {name for name in work.__struct_fields__ if not getattr(work, name)} == set(), "all of it is traded"
-    outcomes = {outcome for (outcome,) in await rows(url, "select distinct outcome from sourcing_decision")}
-    assert {"assigned", "queued", "backordered"} <= outcomes, "something waits, and something is owed"
+    assert outcomes >= {"assigned", "queued", "backordered"}, "something waits, and something is owed"
     picked = await rows(url, """select distinct l.code from orders o join fulfilment_order f on f.order_id = o.id
         join location l on l.id = f.location where o.delivery = 'pickup'""")  # fmt: skip
     assert {code for (code,) in picked} <= {*premises.STORES}

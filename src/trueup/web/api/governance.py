@@ -60,9 +60,7 @@ READS: tuple[Read, ...] = (
         path="/v1/changes/{change}",
         summary="Get one change: what differs, whose yes is missing, and what stands in its way",
         returns=change_read.ChangeDetail,
-        answer=lambda connection, asked: change_seen(
-            connection, asked.path["change"], asked.policies, asked.now
-        ),
+        answer=lambda connection, asked: change_seen(connection, asked.path["change"], asked.policies, asked.now),
     ),
     Read(
         path="/v1/changes/{change}/impact",

@@ -186,11 +186,22 @@ async def _page(
         flying=flying,
         watching=watching,
         days_max=DAYS_MAX,
+        said=any(approval.actor == visit.actor.id for approval in found.change.counted()),
+        holders=_holders(visit),
         mine=found.change.asker == visit.actor.id,
         refusal=refusal,
         entered=entered or {},
         opened=opened,
     )
+
+
+def _holders(visit: Visit) -> dict[str, list[str]]:
+    """Return who holds each role now, by name."""
+    found: dict[str, list[str]] = {}
+    for actor in visit.standing.at(visit.now).actors.values():
+        for role in actor.roles if actor.kind == "person" else ():
+            found.setdefault(role, []).append(actor.name)
+    return {role: sorted(names) for role, names in found.items()}
 
 
 routes = [list_changes, show_change, edit, replay, act, decisions]

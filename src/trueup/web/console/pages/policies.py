@@ -141,7 +141,7 @@ def _first_name(kind: type[Policy] | None, versions: Sequence[PolicyVersion]) ->
     """Return the name that a new version most likely has; empty where nobody can know."""
     if kind is not None and kind.names:
         return kind.names[0]
-    return versions[0].name if versions else ""
+    return versions[0].name if versions else "default"
 
 
 def _about(kind: type[Policy] | None) -> str:
