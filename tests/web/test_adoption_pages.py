@@ -32,6 +32,7 @@ async def test_the_page_says_how_many_orders_in_flight_a_change_migrates(door: D
     async with console(url, clock) as address, at(url, clock, address, company.Olga) as olga:
         page = await olga.get(f"/changes/{change[0]}")
         assert "1 order in flight</strong> would walk by this version" in page.text
+        assert "orders in flight follow in batches" in page.text
         await acted(olga, change[0], "apply")
         await settled(door, url, house.build())
         page = await olga.get(f"/changes/{change[0]}")
