@@ -8,7 +8,8 @@ from typing import Any
 import msgspec
 from tests.authority.test_overrides import asked, banded, granted, operate, staff
 from tests.authority.test_writers import systems, web
-from tests.conftest import START, stocked
+from tests.board import declared, published
+from tests.conftest import START, expect_all, stocked
 from tests.proof import prove
 from tests.requests import order_of, person, rows
 from tests.web.conftest import Client
@@ -160,3 +161,14 @@ async def test_over_the_api_everything_is_asked_answered_and_tried(client: Clien
 
 def _plain(command: Any) -> Any:
     return msgspec.json.decode(msgspec.json.encode({k: v for k, v in msgspec.structs.asdict(command).items() if v}))
+
+
+async def test_where_governance_is_declared_a_writer_is_proposed_on_its_page(door: Door, url: str, clock: TurnedClock):
+    expect_all([await door.submit(SYSTEM, published("writers", systems={"erp": {"title": "ERP"}}), "systems")])
+    company = await declared(door)
+    async with console(url, clock) as address, signed_in(url, clock, address, company.Ingo.id) as visitor:
+        assert "Propose it as a change" in (await visitor.get("/writers")).text
+        fields = {"entity": "order", "channel": "web", "system": "erp", "reason": "cut over", "as": "change"}
+        page = await visitor.fill_in("/writers", "/writers/assign", **fields)
+    assert page.address.startswith("/changes/chg_"), page.text
+    assert await rows(url, "select status, title from change") == [("proposed", "Who writes order: erp")]

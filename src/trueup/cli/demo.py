@@ -93,7 +93,7 @@ def demo(
 class Told(msgspec.Struct, frozen=True):
     """What the story came to. planted, found: rows by kind of fault; matched: row by row, none missed or invented.
 
-    links: tokens to sign in as the planner and as who decides about operations.
+    links: tokens to sign in as the planner, as who decides about operations, and as one of the board.
     """
 
     report: Report
@@ -101,7 +101,7 @@ class Told(msgspec.Struct, frozen=True):
     found: dict[str, int]
     missed: tuple[str, ...]
     invented: tuple[str, ...]
-    links: tuple[str, str]
+    links: tuple[str, ...]
     crew: tuple[Actor, Actor, Actor]
 
     @property
@@ -171,10 +171,10 @@ async def _tell(settings: Settings, url: str, seed: int, dialect: str, *, quiet:
             means = Means(door, url, settings.home / "demo", price_of=price_of, tick=tick)
             report = await run_migration(means, [export], None)
         await _accept(door, premises.everything(CHANNEL, datetime.now(UTC).date()), "opening")
-        decider = await _govern(door, url, Actor(people[0], "person", PEOPLE[0][0]))
+        deciders = await _govern(door, url, Actor(people[0], "person", PEOPLE[0][0]))
     reported = await _reported(url, report.run)
     planted = _planted(key)
-    links = (await make_link(url, people[0]), await make_link(url, decider))
+    links = tuple([await make_link(url, id_) for id_ in (people[0], deciders[0], deciders[2])])
     return Told(
         report,
         dict(sorted(Counter(kind for _, _, kind in planted).items())),
@@ -193,8 +193,8 @@ async def _register_people(door: Door) -> list[str]:
     return [outcome.result["actor"] for outcome in await _accept(door, [*people, *services], "people")]
 
 
-async def _govern(door: Door, url: str, planner: Actor) -> str:
-    """Register who decides, declare governance, and let the planner ask for changes; return the id of who decides."""
+async def _govern(door: Door, url: str, planner: Actor) -> list[str]:
+    """Register who decides, declare governance, and let the planner ask for changes; return the ids of who decides."""
     people = [RegisterActor(name=name, email=email, roles=roles) for name, email, roles in board.PEOPLE]
     ids = [outcome.result["actor"] for outcome in await _accept(door, people, "board")]
     await _accept(door, [board.DECLARED], "governance")
@@ -208,7 +208,7 @@ async def _govern(door: Door, url: str, planner: Actor) -> str:
     await _accept(
         door, board.voted(first["change"], first["digest"]), "vote", Actor(ids[0], "person", board.PEOPLE[0][0])
     )
-    return str(ids[0])
+    return ids
 
 
 async def _accept(door: Door, commands: Sequence[Command], what: str, who: Actor = SYSTEM) -> list[Outcome]:
@@ -268,7 +268,8 @@ def _serve(settings: Settings, url: str, seed: int, told: Told) -> None:
     def ready(address: str) -> None:
         typer.echo(f"\nThe shop goes on trading. Console and API: {address}")
         typer.secho(f"Sign in (once, within 15 minutes): {address}/sign-in/{told.links[0]}", bold=True)
-        typer.echo(f"Or as {board.PEOPLE[0][0]}, who decides what was proposed: {address}/sign-in/{told.links[1]}")
+        for (name, _, roles), link in zip((board.PEOPLE[0], board.PEOPLE[2]), told.links[1:], strict=True):
+            typer.echo(f"Or as {name}, {roles[0]}, who decides: {address}/sign-in/{link}")
         typer.echo("Stop with Ctrl-C; `trueup demo` starts the story over.")
 
     serve_all(settings, url, beside=(trading,), on_ready=ready)

@@ -11,6 +11,7 @@ from litestar import MediaType, Request, Response
 from litestar.response import Redirect
 from markupsafe import Markup
 
+from trueup.authority.propose import ProposeChange
 from trueup.authority.standing import Scope, Standing, outside, require
 from trueup.core import json
 from trueup.core.database import Connection
@@ -102,6 +103,12 @@ class Visit:
             return Outcome("refused", refusal=Refusal("form.invalid", f"{what}.", fix, where.strip(".`")))
         outcome = await self.site.door.submit(self.actor, command, f"console/{form['key']}")
         return outcome if outcome.refusal is None else await explained(self.site, command, outcome)
+
+    async def propose(self, verb: str, body: dict[str, Any], title: str, form: dict[str, str]) -> Outcome:
+        """Propose a change that carries what a form says: where governance is declared, what it governs goes so."""
+        command = {name: value for name, value in body.items() if value != ""}
+        edit = {"verb": verb, "command": json.to_plain(command)}
+        return await self.submit(ProposeChange, {"title": title[:120], "reason": body["reason"], "edits": [edit]}, form)
 
     def done(self, path: str, form: dict[str, str], **params: str) -> Response[Any]:
         """Send the browser on to the page that shows how a form ended, so that reloading does not send it again."""

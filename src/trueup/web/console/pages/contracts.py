@@ -7,7 +7,6 @@ from typing import Any
 from litestar import Request, Response, get, post
 from litestar.params import FromPath
 
-from trueup.authority.propose import ProposeChange
 from trueup.cases import read as cases
 from trueup.catalogue import breach_read
 from trueup.catalogue.breach_read import BreachQuery
@@ -33,9 +32,7 @@ async def import_contract(request: Request[Any, Any, Any]) -> Response[Any]:
     form = await visit.form()
     body = {name: form.get(name, "").strip() for name in ("name", "document", "reason")}
     if form.get("as") == "change":
-        edit = {"verb": "catalogue.import_contract", "command": body}
-        change = {"title": f"Contract {body['name']}"[:120], "reason": body["reason"], "edits": [edit]}
-        outcome = await visit.submit(ProposeChange, change, form)
+        outcome = await visit.propose("catalogue.import_contract", body, f"Contract {body['name']}", form)
     else:
         outcome = await visit.submit(ImportContract, body, form)
     if outcome.refusal is not None:

@@ -11,6 +11,7 @@ from trueup.authority.writers import AssignWriter, EndWriter
 from trueup.authority.writers_policy import WritingSystems
 from trueup.authority.writers_read import WhoWrites, WriterQuery, who_writes, writers
 from trueup.core.errors import Refusal
+from trueup.core.verb import Command
 from trueup.web.console.entered import utc
 from trueup.web.console.visit import Visit, enter
 
@@ -30,8 +31,7 @@ async def assign(request: Request[Any, Any, Any]) -> Response[Any]:
     form = await visit.form()
     body: dict[str, Any] = {name: form.get(name, "").strip() for name in ("entity", "system", "reason")}
     body |= {name: utc(form.get(name, "")) for name in ("from_at", "until_at")}
-    outcome = await visit.submit(AssignWriter, {**body, "cohort": _cohort(form)}, form)
-    return await _page(visit, outcome.refusal, form) if outcome.refusal is not None else visit.done("/writers", form)
+    return await _put(visit, AssignWriter, {**body, "cohort": _cohort(form)}, form)
 
 
 @post("/writers/end")
@@ -40,8 +40,21 @@ async def end(request: Request[Any, Any, Any]) -> Response[Any]:
     visit = await enter(request)
     form = await visit.form()
     body = {"entity": form.get("entity", ""), "reason": form.get("reason", "").strip(), "cohort": _cohort(form)}
-    outcome = await visit.submit(EndWriter, body, form)
-    return await _page(visit, outcome.refusal, form) if outcome.refusal is not None else visit.done("/writers", form)
+    return await _put(visit, EndWriter, body, form)
+
+
+async def _put(visit: Visit, kind: type[Command], body: dict[str, Any], form: dict[str, str]) -> Response[Any]:
+    """Put it through, or propose it where the form says so."""
+    if form.get("as") == "change":
+        verb = visit.site.house.verbs[kind].name
+        outcome = await visit.propose(verb, body, f"Who writes {body['entity']}: {form.get('system', 'an end')}", form)
+    else:
+        outcome = await visit.submit(kind, body, form)
+    if outcome.refusal is not None:
+        return await _page(visit, outcome.refusal, form)
+    if "change" in outcome.result:
+        return visit.done(visit.path_of("changes", str(outcome.result["change"])), form)
+    return visit.done("/writers", form)
 
 
 async def _page(visit: Visit, refusal: Refusal | None = None, entered: dict[str, str] | None = None) -> Response[Any]:
@@ -67,6 +80,7 @@ async def _page(visit: Visit, refusal: Refusal | None = None, entered: dict[str,
         names=NAMES,
         asked=asked,
         answer=now,
+        declared=visit.standing.declared,
         filtered=any(visit.params.get(name) for name in ("entity", "live")),
         refusal=refusal,
         entered=entered or {},
