@@ -187,6 +187,7 @@ POLICY_KINDS: dict[str, type[Policy]] = {
     )
 }
 
+
 @cache
 def by_name() -> dict[str, Verb[Any]]:
     """Return the verbs by name with their bare rules: an approved change has asked everybody who has to be asked."""

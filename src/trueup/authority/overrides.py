@@ -235,9 +235,7 @@ def decline_override(state: State, command: DeclineOverride, context: Context) -
         if refusal is not None:
             return refusal
     role = decider(override, _open(state), context.policies.get(Overriding), context.now)
-    event = OverrideDeclined(
-        override=override.id, role=role, words=command.reason, by=context.actor.id, at=context.now
-    )
+    event = OverrideDeclined(override=override.id, role=role, words=command.reason, by=context.actor.id, at=context.now)
     return Accepted([event], override.id, {"override": override.id, "life": "declined"})
 
 
