@@ -22,7 +22,7 @@ from trueup.sandbox import premises
 from trueup.sandbox.shop import Offer, Shop, Warehouses
 from trueup.storyline import settled
 
-ACTS_MAX = 600
+ACTS_MAX = 2000
 
 
 async def test_it_places_cancels_reserves_and_receives(door: Door, url: str) -> None:

@@ -83,7 +83,14 @@ async def _load_and_report(
     known = Known(await read.known_items(connection, run.source), await read.known_customers(connection, run.source))
     with stopwatch.measure("load"):
         books = await load(
-            means.door, run.staging, naming, known, means.clock.now(), actor=means.actor, tick=means.tick
+            # A count without a time of its own has that of the run: loaded again, it is the same command.
+            means.door,
+            run.staging,
+            naming,
+            known,
+            run.started_at,
+            actor=means.actor,
+            tick=means.tick,
         )
     with stopwatch.measure("books"):
         await close_books(connection, run, books, means.clock.now())
