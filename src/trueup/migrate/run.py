@@ -83,12 +83,13 @@ async def _load_and_report(
     known = Known(await read.known_items(connection, run.source), await read.known_customers(connection, run.source))
     with stopwatch.measure("load"):
         books = await load(
-            # A count without a time of its own has that of the run: loaded again, it is the same command.
+            # A count without a time of its own has that of the run: loaded again, it is the same command. After an undo
+            # it is now, since what the undo moved does not stay on top of it.
             means.door,
             run.staging,
             naming,
             known,
-            run.started_at,
+            run.started_at if run.attempt <= 1 else means.clock.now(),
             actor=means.actor,
             tick=means.tick,
         )
