@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from trueup.authority.approve import then_wants_edits, wants_change
+from trueup.authority.approve import AboutChange, about_change
 from trueup.authority.change_control import ChangeControl
 from trueup.authority.changes import (
     Plan,
@@ -21,102 +21,78 @@ from trueup.authority.changes import (
 from trueup.authority.changes_state import Change, ChangeApplied, ChangeEnded, ChangeEscalated, ChangeReverted
 from trueup.authority.decision_rights import BOARD, DecisionRights, may_decide
 from trueup.authority.propose import Reason, uncovered
-from trueup.authority.register import touches_authority
 from trueup.authority.standing import SYSTEM
 from trueup.cases.open import case_events
 from trueup.cases.state import CaseSubject
+from trueup.core import carry
 from trueup.core.carry import Verbs
 from trueup.core.errors import Refusal
-from trueup.core.verb import Accepted, Command, Context, Decision, Event, State, Verb
+from trueup.core.verb import Accepted, Context, Decision, Event, State, Verb
 
 
-class ApplyChange(Command, frozen=True, kw_only=True):
+class ApplyChange(AboutChange, frozen=True, kw_only=True):
     """Carry a change out that was approved, or a standard one."""
 
-    change: str
 
-
-class RevertChange(Command, frozen=True, kw_only=True):
+class RevertChange(AboutChange, frozen=True, kw_only=True):
     """Put back, in one step, what stood before a change was applied."""
 
-    change: str
     reason: Reason
 
 
-class EscalateChange(Command, frozen=True, kw_only=True):
+class EscalateChange(AboutChange, frozen=True, kw_only=True):
     """Leave an emergency change that nobody reviewed in force, at a price. reason: what reverting it would harm."""
 
-    change: str
     reason: Reason
+
+
+def apply_change(verbs: Verbs, state: State, command: ApplyChange, context: Context) -> Decision:
+    """Carry it out. Refuses what is not approved by all who must, stale, too early, or stopped by a blackout.
+
+    A standard change whose command is refused has failed: its template loses the approval.
+    """
+    change = find_proposed(state, command.change)
+    if isinstance(change, Refusal):
+        return change
+    found = plan(state, context.policies, verbs, change.edits)
+    if isinstance(found, Refusal):
+        return _failed(change, found, context)
+    refusal = _not_approved(state, change, found, context) or stopped(change, state, context)
+    if refusal is not None:
+        return refusal
+    carried = stale(change, found) or carry_out(state, found, context)
+    if isinstance(carried, Refusal):
+        return _failed(change, carried, context)
+    applied = ChangeApplied(change=change.id, inverse=found.inverse, by=context.actor.id, at=context.now)
+    return Accepted([*carried, applied], change.id, {"change": change.id, "applied": True})
+
+
+def revert_change(verbs: Verbs, state: State, command: RevertChange, context: Context) -> Decision:
+    """Roll it back. Refuses what was not applied, what somebody changed since, and who decides nothing of it."""
+    change = find(state, command.change)
+    if isinstance(change, Refusal):
+        return change
+    if change.applied_at is None or change.reverted_at is not None or change.inverse is None:
+        return Refusal("authority.not_applied", f"The change {change.id} is not in force.",
+                       "Only what was applied is rolled back.", "change", change.id)  # fmt: skip
+    refusal = _may_not_revert(state, change, context) or _moved_since(verbs, state, change, context)
+    if refusal is not None:
+        return refusal
+    back = plan(state, context.policies, verbs, change.inverse)
+    carried = back if isinstance(back, Refusal) else carry_out(state, back, context)
+    if isinstance(carried, Refusal):
+        return carried
+    event = ChangeReverted(change=change.id, why=command.reason, by=context.actor.id, at=context.now)
+    return Accepted([*carried, event], change.id, {"change": change.id, "reverted": True})
 
 
 def applying(verbs: Verbs) -> tuple[Verb[ApplyChange], Verb[RevertChange], Verb[EscalateChange]]:
     """Return the verbs that carry out and roll back changes which carry commands of these verbs."""
-
-    def apply_change(state: State, command: ApplyChange, context: Context) -> Decision:
-        """Carry it out. Refuses what is not approved by all who must, stale, too early, or stopped by a blackout.
-
-        A standard change whose command is refused has failed: its template loses the approval.
-        """
-        change = find_proposed(state, command.change)
-        if isinstance(change, Refusal):
-            return change
-        found = plan(state, context.policies, verbs, change.edits)
-        if not isinstance(found, Refusal):
-            refusal = _not_approved(state, change, found, context) or stopped(change, state, context)
-            if refusal is not None:
-                return refusal
-        refusal = found if isinstance(found, Refusal) else stale(change, found)
-        if refusal is not None and change.template is None:
-            return refusal
-        carried = refusal or carry_out(state, found, context)  # type: ignore[arg-type]
-        if isinstance(carried, Refusal):
-            return _failed(change, carried, context)
-        assert isinstance(found, Plan)
-        applied = ChangeApplied(change=change.id, inverse=found.inverse, by=context.actor.id, at=context.now)
-        return Accepted([*carried, applied], change.id, {"change": change.id, "applied": True})
-
-    def revert_change(state: State, command: RevertChange, context: Context) -> Decision:
-        """Roll it back. Refuses what was not applied, what somebody changed since, and who decides nothing of it."""
-        change = find(state, command.change)
-        if isinstance(change, Refusal):
-            return change
-        if change.applied_at is None or change.reverted_at is not None or change.inverse is None:
-            return Refusal("authority.not_applied", f"The change {change.id} is not in force.",
-                           "Only what was applied is rolled back.", "change", change.id)  # fmt: skip
-        refusal = _may_not_revert(state, change, context) or _moved_since(state, change, context)
-        if refusal is not None:
-            return refusal
-        back = plan(state, context.policies, verbs, change.inverse)
-        carried = back if isinstance(back, Refusal) else carry_out(state, back, context)
-        if isinstance(carried, Refusal):
-            return carried
-        event = ChangeReverted(change=change.id, why=command.reason, by=context.actor.id, at=context.now)
-        return Accepted([*carried, event], change.id, {"change": change.id, "reverted": True})
-
-    def _moved_since(state: State, change: Change, context: Context) -> Refusal | None:
-        """Refuse where what the change wrote is not what stands: putting its edits through again would change it."""
-        again = plan(state, context.policies, verbs, change.edits)
-        if isinstance(again, Plan) and again.objects:
-            return Refusal("authority.changed_since", f"{again.objects[0].object} was changed again since.",
-                           "Roll the later change back first, or propose a change.", "change", change.id)  # fmt: skip
-        return None
-
-    def carrier(name: str, command: type[Command], decide: object) -> Verb[Command]:
-        return Verb(
-            name=name,
-            command=command,
-            decide=decide,  # type: ignore[arg-type]
-            wants=wants_change,
-            then_wants=lambda state, command, policies: then_wants_edits(state, command.change, verbs, policies),  # type: ignore[attr-defined]
-            touches=touches_authority,
-        )
-
     return (
-        carrier("authority.apply_change", ApplyChange, apply_change),
-        carrier("authority.revert_change", RevertChange, revert_change),
-        carrier("authority.escalate_change", EscalateChange, escalate_change),
-    )  # type: ignore[return-value]
+        about_change(verbs, "authority.apply_change", ApplyChange, carry.bound(apply_change, verbs)),
+        about_change(verbs, "authority.revert_change", RevertChange, carry.bound(revert_change, verbs)),
+        about_change(verbs, "authority.escalate_change", EscalateChange, escalate_change),
+    )
 
 
 def escalate_change(state: State, command: EscalateChange, context: Context) -> Decision:
@@ -173,6 +149,15 @@ def _failed(change: Change, refusal: Refusal, context: Context) -> Decision:
         return refusal
     event = ChangeEnded(change=change.id, how="failed", why=refusal.what, by=context.actor.id, at=context.now)
     return Accepted([event], change.id, {"change": change.id, "applied": False, "failed": refusal.what})
+
+
+def _moved_since(verbs: Verbs, state: State, change: Change, context: Context) -> Refusal | None:
+    """Refuse where what the change wrote is not what stands: putting its edits through again would change it."""
+    again = plan(state, context.policies, verbs, change.edits)
+    if isinstance(again, Plan) and again.objects:
+        return Refusal("authority.changed_since", f"{again.objects[0].object} was changed again since.",
+                       "Roll the later change back first, or propose a change.", "change", change.id)  # fmt: skip
+    return None
 
 
 def _may_not_revert(state: State, change: Change, context: Context) -> Refusal | None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import msgspec
 
@@ -38,21 +38,28 @@ from trueup.core.policy import Policies
 from trueup.core.verb import Accepted, Command, Context, Decision, Event, State, Verb
 
 
-class ApproveChange(Command, frozen=True, kw_only=True):
+class AboutChange(Command, frozen=True, kw_only=True):
+    """What somebody does about a change that is there."""
+
+    change: str
+
+
+A = TypeVar("A", bound=AboutChange)
+
+
+class ApproveChange(AboutChange, frozen=True, kw_only=True):
     """Say yes to a change. digest: of the content one read; another means that it was edited since.
 
     An emergency change that was applied is reviewed by the same act.
     """
 
-    change: str
     digest: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$")]
     note: Annotated[str, msgspec.Meta(max_length=2000)] = ""
 
 
-class RejectChange(Command, frozen=True, kw_only=True):
+class RejectChange(AboutChange, frozen=True, kw_only=True):
     """Say no to a change; it stays as a record, with the reason."""
 
-    change: str
     reason: Reason
 
 
@@ -63,11 +70,10 @@ def approve_change(verbs: Verbs, state: State, command: ApproveChange, context: 
     of what it touches.
     """
     change = find(state, command.change)
+    reviewing = isinstance(change, Change) and _waits_for_review(change)
+    change = change if reviewing else find_proposed(state, command.change)
     if isinstance(change, Refusal):
         return change
-    reviewing = change.type == "emergency" and change.applied_at is not None and change.reverted_at is None
-    if change.ended() and not reviewing:
-        return find_proposed(state, command.change)  # type: ignore[return-value]
     if command.digest != change.digest:
         return Refusal("authority.edited_since", "The change is not what you read: it was edited since.",
                        "Read it again, and approve what it says now.", "digest", command.digest)  # fmt: skip
@@ -112,32 +118,29 @@ def reject_change(verbs: Verbs, state: State, command: RejectChange, context: Co
 
 def approving(verbs: Verbs) -> tuple[Verb[ApproveChange], Verb[RejectChange]]:
     """Return the verbs that approve and reject changes which carry commands of these verbs."""
+    return (
+        about_change(verbs, "authority.approve_change", ApproveChange, carry.bound(approve_change, verbs)),
+        about_change(verbs, "authority.reject_change", RejectChange, carry.bound(reject_change, verbs)),
+    )
 
-    approve = Verb(
-        name="authority.approve_change",
-        command=ApproveChange,
-        decide=carry.bound(approve_change, verbs),
+
+def about_change(verbs: Verbs, name: str, command: type[A], decide: Callable[[State, A, Context], Decision]) -> Verb[A]:
+    """Return a verb about a change: it sees the change, who there is, and the rows that its own commands want."""
+    return Verb(
+        name=name,
+        command=command,
+        decide=decide,
         wants=wants_change,
         then_wants=lambda state, command, policies: then_wants_edits(state, command.change, verbs, policies),
         touches=touches_authority,
     )
-    reject = Verb(
-        name="authority.reject_change",
-        command=RejectChange,
-        decide=carry.bound(reject_change, verbs),
-        wants=wants_change,
-        then_wants=lambda state, command, policies: then_wants_edits(state, command.change, verbs, policies),
-        touches=touches_authority,
-    )
-    return approve, reject
 
 
-def wants_change(state: State, command: Command, policies: Policies) -> None:
+def wants_change(state: State, command: AboutChange, policies: Policies) -> None:
     """Ask for the change a command names, for who there is, and for the case that may be opened about it."""
-    change: str = command.change  # type: ignore[attr-defined]
     want_people(state)
-    state.of(Changes).want(change)
-    state.of(Cases).want_cause(cause_of(change))
+    state.of(Changes).want(command.change)
+    state.of(Cases).want_cause(cause_of(command.change))
 
 
 def then_wants_edits(state: State, change: str, verbs: Verbs, policies: Policies) -> None:
@@ -145,6 +148,10 @@ def then_wants_edits(state: State, change: str, verbs: Verbs, policies: Policies
     known = state.of(Changes).changes.get(change)
     if known is not None:
         carry.want(verbs(), (*known.edits, *(known.inverse or ())), state, policies)
+
+
+def _waits_for_review(change: Change) -> bool:
+    return change.type == "emergency" and change.applied_at is not None and change.reverted_at is None
 
 
 def _needs(
