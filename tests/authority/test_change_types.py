@@ -86,6 +86,17 @@ async def test_an_emergency_acts_now_and_is_reviewed_by_others(door: Door, url: 
     await prove(url)
 
 
+async def test_an_emergency_that_cannot_be_replayed_needs_the_higher_quorum_of_its_review(door: Door, url: str):
+    """How much a count may differ is no past command's doing: its review needs two, like the vote it stands for."""
+    company = await declared(door, Otto="Operations Process Owner")
+    change = await company.propose(company.Olga, published("count", tolerance_units="7"), type="emergency")
+    await company.approve(change, company.Otto)
+    assert await rows(url, "select reviewed_at is null from change") == [(True,)], "one is not enough"
+    await company.approve(change, company.Bea)
+    assert await rows(url, "select reviewed_at is null from change") == [(False,)]
+    await prove(url)
+
+
 async def test_an_emergency_nobody_reviewed_can_be_left_in_force_at_a_price(door: Door, url: str, clock: TurnedClock):
     company = await declared(door)
     change = await company.propose(company.Olga, BERLIN, type="emergency")

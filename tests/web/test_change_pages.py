@@ -8,9 +8,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
+from tests.authority.staff import appointed
 from tests.board import Company, declared, published
 from tests.conftest import stocked
-from tests.requests import rows
+from tests.requests import person, rows
 from tests.web.console_visitor import Page, Visitor, console, signed_in
 
 from trueup.core.clock import TurnedClock
@@ -152,9 +153,17 @@ async def test_who_decides_has_an_answer_for_every_setting(door: Door, url: str,
         assert "Finn" in found.text
 
 
-async def test_before_governance_the_page_publishes_as_ever(door: Door, url: str, clock: TurnedClock):
-    from tests.requests import person
+async def test_who_decides_names_who_was_appointed_too(door: Door, url: str, clock: TurnedClock):
+    company = await declared(door)
+    dan = await person(door, "Dan")
+    await appointed(door, dan, "Finance")
+    async with console(url, clock) as address, at(url, clock, address, company.Lea) as lea:
+        found = await lea.get("/decisions?q=tax.entries")
+        assert "Finn" in found.text
+        assert "Dan" in found.text
 
+
+async def test_before_governance_the_page_publishes_as_ever(door: Door, url: str, clock: TurnedClock):
     admin = await person(door, "Adam", "Administrator")
     async with console(url, clock) as address, at(url, clock, address, admin) as adam:
         assert "Publish another version" in (await adam.get("/policies/holds")).text

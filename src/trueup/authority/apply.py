@@ -133,7 +133,7 @@ def _not_approved(state: State, change: Change, found: Plan, context: Context) -
     if change.template is not None:
         template = context.policies.get(ChangeControl).template(change.template)
         return uncovered(state, template, change.template, found, context)
-    asked = needed(state, context.policies, found, overdue=context.now > change.due_at)
+    asked = needed(state, context.policies, change.edits, found.objects, overdue=context.now > change.due_at)
     if isinstance(asked, Refusal):
         return asked
     left = missing(asked, change, state)

@@ -9,7 +9,6 @@ from typing import Annotated, TypeVar
 import msgspec
 
 from trueup.authority.changes import (
-    Plan,
     cause_of,
     decided,
     find,
@@ -35,7 +34,7 @@ from trueup.core import carry
 from trueup.core.carry import Verbs
 from trueup.core.errors import Refusal
 from trueup.core.policy import Policies
-from trueup.core.verb import Accepted, Command, Context, Decision, Event, State, Verb
+from trueup.core.verb import Accepted, Command, Context, Decision, Event, Governed, State, Verb
 
 
 class AboutChange(Command, frozen=True, kw_only=True):
@@ -106,8 +105,7 @@ def reject_change(verbs: Verbs, state: State, command: RejectChange, context: Co
     if isinstance(change, Refusal):
         return change
     found = plan(state, context.policies, verbs, change.edits)
-    overdue = context.now > change.due_at
-    asked = found if isinstance(found, Refusal) else needed(state, context.policies, found, overdue=overdue)
+    asked = found if isinstance(found, Refusal) else _asked(state, change, found.objects, context)
     # What is stale, or cannot even be read any more, can still be rejected by anybody on the board.
     refusal = None if isinstance(asked, Refusal) else _may_not(state, change, asked, context)
     if refusal is not None:
@@ -159,11 +157,15 @@ def _needs(
 ) -> Sequence[Need] | Refusal:
     """Return whose yes it needs; a change that is applied already rests on nothing that could still move."""
     if reviewing:
-        return needed(state, context.policies, Plan((), change.objects, ()), overdue=context.now > change.due_at)
+        return _asked(state, change, change.objects, context)
     found = plan(state, context.policies, verbs, change.edits)
     if isinstance(found, Refusal):
         return found
-    return stale(change, found) or needed(state, context.policies, found, overdue=context.now > change.due_at)
+    return stale(change, found) or _asked(state, change, found.objects, context)
+
+
+def _asked(state: State, change: Change, objects: Sequence[Governed], context: Context) -> tuple[Need, ...] | Refusal:
+    return needed(state, context.policies, change.edits, objects, overdue=context.now > change.due_at)
 
 
 def _may_not(state: State, change: Change, asked: Sequence[Need], context: Context) -> Refusal | None:

@@ -8,9 +8,10 @@ from typing import Any, Literal
 import msgspec
 
 from trueup.authority.change_control import ChangeControl
-from trueup.authority.changes import REPLAYED
+from trueup.authority.changes import unreplayed
 from trueup.authority.changes_state import Approval, Change, changes_of, columns
 from trueup.authority.decision_rights import Decision, DecisionRights, Need, needs, small_holds
+from trueup.authority.people_read import people_now
 from trueup.core import json
 from trueup.core.carry import Carried
 from trueup.core.database import Connection
@@ -180,13 +181,13 @@ async def change_detail(
     if known is None:
         return None
     found, status = known
-    unreplayed = tuple(sorted(_unreplayed(found, policies)))
+    reasons = unreplayed(policies.kinds, found.edits)
     control = policies.get(ChangeControl)
     small = await _is_small(connection)
     asked = needs(
         policies.get(DecisionRights),
         found.objects,
-        unreplayed=bool(unreplayed),
+        unreplayed=bool(reasons),
         small=small,
         overdue=now > found.due_at,
     )
@@ -201,27 +202,29 @@ async def change_detail(
         edits=tuple([await _edited(connection, edit, found, policies) for edit in found.edits]),
         votes=() if isinstance(asked, Refusal) or found.template else tuple(_vote(need, said) for need in asked),
         conflicts=tuple(await _conflicts(connection, found, control, now)) if open_still else (),
-        unreplayed=unreplayed,
+        unreplayed=reasons,
         next_free=control.next_free(found.objects, found.effective_at or now),
         review_due=applied + timedelta(hours=control.review_hours) if applied and found.type == "emergency" else None,
         watched_until=applied + timedelta(hours=control.watch_hours) if applied and found.indicators else None,
     )
 
 
-async def who_decides(connection: Connection, policies: Policies, key: str | None = None) -> tuple[DecidedBy, ...]:
+async def who_decides(
+    connection: Connection, policies: Policies, now: datetime, key: str | None = None
+) -> tuple[DecidedBy, ...]:
     """Return who decides every governed key, or one; refined entries stand beside what they refine.
+
+    holders: by their own role, an appointment over all or a part, as a deputy, or by a delegation, at the moment.
 
     A key that the register does not map is listed with no decider: nobody may change it.
     """
     register = policies.get(DecisionRights)
     mapped = {entry for decision in register.decisions for entry in decision.keys}
     keys = [key] if key is not None else sorted(keys_of(policies.kinds) | mapped)
-    rows = await connection.execute(
-        """select id, unnest(roles) from actor where active and kind = 'person' order by name, id"""
-    )
     holders: dict[str, list[str]] = {}
-    for actor, role in await rows.fetchall():
-        holders.setdefault(role, []).append(actor)
+    for actor in await people_now(connection, now):
+        for role in actor.roles:
+            holders.setdefault(role, []).append(actor.id)
     rows = await connection.execute(
         """select o.key, c.id from change_object o join change c on c.id = o.change
         where c.status in ('proposed', 'approved') order by c.asked_at limit 1000"""
@@ -274,18 +277,6 @@ async def _said(connection: Connection, change: Change) -> list[Approval]:
 def _vote(need: Need, said: list[Approval]) -> Vote:
     people = {approval.actor for approval in said if need.met_by(approval.roles)}
     return Vote(need.roles, need.count, need.why, len(people), need.over)
-
-
-def _unreplayed(change: Change, policies: Policies) -> set[str]:
-    found = set()
-    for edit in change.edits:
-        if edit.verb not in REPLAYED:
-            found.add(f"{edit.verb}: only policies are replayed")
-            continue
-        kind = policies.kinds.get(str(edit.command.get("policy_kind")))
-        if kind is not None and kind.unreplayed:
-            found.add(f"{kind.kind}: {kind.unreplayed}")
-    return found
 
 
 async def _edited(connection: Connection, edit: Carried, change: Change, policies: Policies) -> Edited:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 import msgspec
@@ -11,7 +11,6 @@ import msgspec
 from trueup.authority.change_control import ChangeControl
 from trueup.authority.changes_state import BUDGET_DAYS, Change, Changes
 from trueup.authority.decision_rights import DecisionRights, Need, needs, small_holds
-from trueup.authority.publish import PublishPolicy
 from trueup.authority.state import Authority, PolicyPublished
 from trueup.cases.case import CaseActed
 from trueup.cases.ladder import CARRIERS
@@ -19,7 +18,7 @@ from trueup.cases.state import Cases
 from trueup.core import json
 from trueup.core.carry import Carried, Opened, Verbs, opened
 from trueup.core.errors import Refusal
-from trueup.core.policy import Policies
+from trueup.core.policy import Policies, Policy
 from trueup.core.verb import Accepted, Context, Event, Governed, State
 
 EDITS_MAX = 50
@@ -121,17 +120,17 @@ def _knowing(context: Context, events: Sequence[Event]) -> Context:
     return context
 
 
-def unreplayed(policies: Policies, found: Plan) -> dict[str, str]:
-    """Return why the effect of edits cannot be replayed beforehand, by what cannot: empty where all of it can."""
-    reasons: dict[str, str] = {}
-    for part in found.opened:
-        if not isinstance(part.command, PublishPolicy):
-            reasons |= {} if part.verb.name in REPLAYED else {part.verb.name: "only policies are replayed"}
+def unreplayed(kinds: Mapping[str, type[Policy]], edits: Sequence[Carried]) -> tuple[str, ...]:
+    """Return why the effect of edits cannot be replayed beforehand, by verb and kind; () where it can."""
+    found: list[str] = []
+    for edit in edits:
+        if edit.verb not in REPLAYED:
+            found.append(f"{edit.verb}: only policies are replayed")
             continue
-        kind = policies.kinds.get(part.command.policy_kind)
+        kind = kinds.get(str(edit.command.get("policy_kind")))
         if kind is not None and kind.unreplayed:
-            reasons[kind.kind] = kind.unreplayed
-    return reasons
+            found.append(f"{kind.kind}: {kind.unreplayed}")
+    return tuple(sorted(set(found)))
 
 
 def is_small(state: State) -> bool:
@@ -141,12 +140,14 @@ def is_small(state: State) -> bool:
     return authority.declared is not None and small_holds(authority.declared.mode, len(people))
 
 
-def needed(state: State, policies: Policies, found: Plan, *, overdue: bool) -> tuple[Need, ...] | Refusal:
-    """Return whose yes the plan needs; see `decision_rights.needs`."""
+def needed(
+    state: State, policies: Policies, edits: Sequence[Carried], objects: Sequence[Governed], *, overdue: bool
+) -> tuple[Need, ...] | Refusal:
+    """Return whose yes edits of these objects need; see `decision_rights.needs`."""
     return needs(
         policies.get(DecisionRights),
-        found.objects,
-        unreplayed=bool(unreplayed(policies, found)),
+        objects,
+        unreplayed=bool(unreplayed(policies.kinds, edits)),
         small=is_small(state),
         overdue=overdue,
     )

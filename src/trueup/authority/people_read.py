@@ -20,11 +20,14 @@ from trueup.authority.people_state import (
     employment_of,
 )
 from trueup.authority.separation import clashes
+from trueup.authority.tenure import Tenure, actors_at
 from trueup.core.database import Connection
 from trueup.core.paging import Limit
 from trueup.core.policy import Policies
+from trueup.core.verb import Actor
 
 Stands = Literal["to accept", "to come", "holds"]
+Accepts = Literal["none", "to accept", "accepted"]
 
 
 class PeopleQuery(msgspec.Struct, frozen=True):
@@ -45,7 +48,7 @@ class AppointmentDetail(msgspec.Struct, frozen=True, kw_only=True):
     over: str | None
     deputy: str | None
     status: Stands
-    deputy_status: Literal["none", "to accept", "accepted"]
+    deputy_status: Accepts
     from_at: datetime
     until_at: datetime | None
     by: str
@@ -84,6 +87,23 @@ class NotTogether(msgspec.Struct, frozen=True, kw_only=True):
     because_of: str
     why: str
     held_already: bool
+
+
+async def people_now(connection: Connection, now: datetime) -> tuple[Actor, ...]:
+    """Return the people who may act at a moment with all roles they hold then, by name."""
+    rows = await connection.execute(
+        "select id, name, roles from actor where active and kind = 'person' order by name, id"
+    )
+    own = {id_: Actor(id_, "person", name, frozenset(roles)) for id_, name, roles in await rows.fetchall()}
+    appointed = await (await connection.execute(f"{APPOINTMENTS} where ended_at is null")).fetchall()
+    lent = await (await connection.execute(f"{DELEGATIONS} where ended_at is null")).fetchall()
+    employed = await (await connection.execute(EMPLOYMENTS)).fetchall()
+    tenure = Tenure(
+        tuple(appointment_of(row) for row in appointed),
+        tuple(delegation_of(row) for row in lent),
+        {row[0]: employment_of(row) for row in employed},
+    )
+    return tuple(actors_at(own, tenure, now, lambda roles, right: False).values())
 
 
 async def appointments(connection: Connection, query: PeopleQuery, now: datetime) -> tuple[AppointmentDetail, ...]:
@@ -152,7 +172,9 @@ def not_together(policies: Policies, roles: frozenset[str]) -> tuple[NotTogether
 
 def _appointment(found: Appointment, now: datetime) -> AppointmentDetail:
     offered = found.accepted_at is None
-    deputy = "none" if found.deputy is None else "to accept" if found.deputy_accepted_at is None else "accepted"
+    deputy: Accepts = "none"
+    if found.deputy is not None:
+        deputy = "to accept" if found.deputy_accepted_at is None else "accepted"
     return AppointmentDetail(
         id=found.id,
         actor=found.actor,
@@ -160,7 +182,7 @@ def _appointment(found: Appointment, now: datetime) -> AppointmentDetail:
         over=found.over,
         deputy=found.deputy,
         status="to accept" if offered else "holds" if found.holds(now) else "to come",
-        deputy_status=deputy,  # type: ignore[arg-type]
+        deputy_status=deputy,
         from_at=found.from_at,
         until_at=found.until_at,
         by=found.by,

@@ -224,7 +224,7 @@ def _planned(state: State, edits: tuple[Carried, ...], verbs: Verbs, context: Co
     tried = carry_out(state, found, context)
     if isinstance(tried, Refusal):
         return tried
-    asked = needed(state, context.policies, found, overdue=False)
+    asked = needed(state, context.policies, edits, found.objects, overdue=False)
     return asked if isinstance(asked, Refusal) else found
 
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from trueup.authority.changes import unreplayed
 from trueup.authority.changes_state import Change
 from trueup.authority.publish import PublishPolicy
 from trueup.core import json
@@ -43,18 +44,17 @@ class Replacing(msgspec.Struct, frozen=True):
 
 def replacing(house: House, edits: Sequence[Carried]) -> Replacing | str:
     """Return what edits put in force; or why their effect cannot be replayed."""
+    reasons = unreplayed(house.kinds, edits)
+    if reasons:
+        return "; ".join(reasons)
     found: dict[tuple[str, str], Policy] = {}
     adopting: list[Adoption] = []
     for edit in edits:
         if edit.verb == _ADOPT:
             adopting.append(_adoption(json.from_plain(edit.command, AdoptWorkflow)))
             continue
-        if house.verbs.get(PublishPolicy) is None or edit.verb != house.verbs[PublishPolicy].name:
-            return f"{edit.verb}: only policies are replayed"
         command = json.from_plain(edit.command, PublishPolicy)
         kind = house.kinds[command.policy_kind]
-        if kind.unreplayed:
-            return f"{kind.kind}: {kind.unreplayed}"
         found[kind.kind, command.policy_name] = json.from_plain(command.document, kind)
     return Replacing(found, tuple(adopting))
 

@@ -79,7 +79,9 @@ READS: tuple[Read, ...] = (
         summary="Say who decides each setting, governed field and role",
         query=KeyQuery,
         returns=Listed[change_read.DecidedBy],
-        answer=lambda connection, asked: listed(change_read.who_decides(connection, asked.policies, asked.query.key)),
+        answer=lambda connection, asked: listed(
+            change_read.who_decides(connection, asked.policies, asked.now, asked.query.key)
+        ),
     ),
     Read(
         path="/v1/drift",

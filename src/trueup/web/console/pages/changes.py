@@ -141,7 +141,7 @@ async def decisions(request: Request[Any, Any, Any]) -> Response[Any]:
     visit = await enter(request)
     wanted = visit.params.get("q", "").lower()
     async with visit.reading() as connection:
-        found = await change_read.who_decides(connection, visit.standing.policies)
+        found = await change_read.who_decides(connection, visit.standing.policies, visit.now)
     rows = [row for row in found if wanted in f"{row.key} {row.decider} {row.domain}".lower()]
     return await visit.show(
         "decisions.html",
