@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 from tests.requests import rows
 
@@ -33,3 +34,14 @@ async def caught(url: str) -> AsyncIterator[None]:
         raise AssertionError("nobody noticed that a rule is broken")
     crashed = "select name, error from quarantined_command where error not like '%% violates %% constraint %%'"
     assert await rows(url, crashed) == [], "a command crashed"
+
+
+def asked_of(proof: Callable[..., Any], there: dict[str, Any]) -> dict[str, Any]:
+    """Return, of what is there, what a test asks for by the names of its parameters."""
+    return {name: there[name] for name in proof.__code__.co_varnames[: proof.__code__.co_argcount]}
+
+
+async def noticed(proof: Callable[..., Awaitable[None]], **there: Any) -> None:
+    """Run a test on what is there, its `url` among it, and pass only where it notices that a rule is broken."""
+    async with caught(there["url"]):
+        await proof(**asked_of(proof, there))

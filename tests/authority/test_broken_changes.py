@@ -13,7 +13,7 @@ from tests.authority import test_changes as changes
 from tests.authority import test_separated as separated
 from tests.authority import test_stalemate as stalemate
 from tests.board import declared
-from tests.catching import caught
+from tests.catching import noticed
 from tests.oversight import test_after_changes as after
 
 from trueup.authority import apply, approve, change_due, changes_state, propose, publish
@@ -171,9 +171,6 @@ async def test_a_broken_variant_is_caught(
     monkeypatch: pytest.MonkeyPatch,
 ):
     broken(monkeypatch)
-    wanted = proof.__code__.co_varnames[: proof.__code__.co_argcount]
-    there = {"door": door, "url": url, "clock": clock, **more}
-    if "company" in wanted:
-        there["company"] = await declared(door)
-    async with caught(url):
-        await proof(**{name: there[name] for name in wanted})
+    if "company" in proof.__code__.co_varnames[: proof.__code__.co_argcount]:
+        more = {**more, "company": await declared(door)}
+    await noticed(proof, door=door, url=url, clock=clock, **more)

@@ -10,7 +10,7 @@ import pytest
 from tests.authority import test_limits as limits
 from tests.authority import test_people as people
 from tests.authority import test_separation as apart
-from tests.catching import caught
+from tests.catching import noticed
 
 from trueup.authority import appoint, confirm, delegate, employ, passing, people_policy, register, separation, tenure
 from trueup.authority import limits as amounts
@@ -190,7 +190,4 @@ async def test_a_broken_variant_is_caught(
     monkeypatch: pytest.MonkeyPatch,
 ):
     broken(monkeypatch)
-    wanted = proof.__code__.co_varnames[: proof.__code__.co_argcount]
-    there = {"door": door, "url": url, "clock": clock}
-    async with caught(url):
-        await proof(**{name: there[name] for name in wanted})
+    await noticed(proof, door=door, url=url, clock=clock)

@@ -12,7 +12,7 @@ from tests.cases import test_for_case as rights
 from tests.cases import test_ladder as rules
 from tests.cases import test_notices as told
 from tests.cases.conftest import Mailbox
-from tests.catching import caught
+from tests.catching import noticed
 
 from trueup.authority import for_case
 from trueup.cases import act, case, ladder, merge, notices, pause, standing
@@ -228,7 +228,4 @@ async def test_a_broken_variant_is_caught(
     monkeypatch: pytest.MonkeyPatch,
 ):
     broken(monkeypatch)
-    wanted = proof.__code__.co_varnames[: proof.__code__.co_argcount]
-    there = {"door": door, "url": url, "clock": clock, "mail": mail, "mailbox": mailbox, **more}
-    async with caught(url):
-        await proof(**{name: there[name] for name in wanted})
+    await noticed(proof, door=door, url=url, clock=clock, mail=mail, mailbox=mailbox, **more)

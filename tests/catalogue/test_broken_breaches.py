@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 from tests.catalogue import test_breach as breaches
-from tests.catching import caught
+from tests.catching import noticed
 
 from trueup.cases.case import CaseActed, CaseCommented
 from trueup.catalogue import breach, breach_state, quarantine
@@ -127,7 +127,4 @@ async def test_a_broken_variant_is_caught(
     monkeypatch: pytest.MonkeyPatch,
 ):
     broken(monkeypatch)
-    wanted = proof.__code__.co_varnames[: proof.__code__.co_argcount]
-    there = {"door": door, "url": url, "clock": clock}
-    async with caught(url):
-        await proof(**{name: there[name] for name in wanted})
+    await noticed(proof, door=door, url=url, clock=clock)

@@ -10,7 +10,7 @@ import pytest
 from tests.catalogue import test_amend as amending
 from tests.catalogue import test_master_data_changes as changes
 from tests.catalogue import test_ownership as owning
-from tests.catching import caught
+from tests.catching import noticed
 from tests.sourcing import test_readiness as sourcing
 
 from trueup.catalogue import amend, apply_amendment, bulk_amend, governed, gtin, owned, ownership, state
@@ -142,7 +142,4 @@ async def test_a_broken_variant_is_caught(
     monkeypatch: pytest.MonkeyPatch,
 ):
     broken(monkeypatch)
-    wanted = proof.__code__.co_varnames[: proof.__code__.co_argcount]
-    there = {"door": door, "url": url, "clock": clock, **more}
-    async with caught(url):
-        await proof(**{name: there[name] for name in wanted})
+    await noticed(proof, door=door, url=url, clock=clock, **more)

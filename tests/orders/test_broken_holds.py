@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from tests.catching import caught
+from tests.catching import noticed
 from tests.orders import test_duplicates as duplicates
 from tests.orders import test_holds as holds
 from tests.orders import test_holds_advance as advancing
@@ -142,7 +142,4 @@ async def test_a_broken_variant_is_caught(
     monkeypatch: pytest.MonkeyPatch,
 ):
     broken(monkeypatch)
-    wanted = proof.__code__.co_varnames[: proof.__code__.co_argcount]
-    there = {"door": door, "url": url, "clock": clock, **more}
-    async with caught(url):
-        await proof(**{name: there[name] for name in wanted})
+    await noticed(proof, door=door, url=url, clock=clock, **more)
