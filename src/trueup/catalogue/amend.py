@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import date
 from decimal import Decimal
 from typing import Annotated, Any, Generic, TypeVar
@@ -24,7 +24,7 @@ from trueup.catalogue.ownership import (
     start_of,
 )
 from trueup.catalogue.sound import unsound_item
-from trueup.catalogue.state import Catalogue, Item, ItemRegistered, findings_of
+from trueup.catalogue.state import Catalogue, Item, ItemRegistered, Location, findings_of
 from trueup.core import json
 from trueup.core.errors import Refusal, RefusalDetail
 from trueup.core.fields import CustomFields, checked
@@ -89,14 +89,14 @@ class AmendItems(Command, frozen=True, kw_only=True):
     reason: Reason = ""
 
 
-P = TypeVar("P")
+R = TypeVar("R", Item, Location)
 
 
-class Amendment(msgspec.Struct, Generic[P], frozen=True):
+class Amendment(msgspec.Struct, Generic[R], frozen=True):
     """What one row comes to: the record before and after, and the plans of these fields that it takes back."""
 
-    before: P
-    after: P
+    before: R
+    after: R
     given: dict[str, Any]
     withdrawn: tuple[Planned, ...] = ()
 
@@ -277,23 +277,44 @@ def refused_rows(refused: Sequence[Refusal]) -> Refusal:
     return msgspec.structs.replace(first, what=f"{len(refused)} rows cannot be: {first.what}", details=details)
 
 
-def _objects(state: State, command: AmendItems, policies: Policies) -> tuple[Governed, ...]:
-    """Return what the rows would change together; of a row that cannot be, every governed field that it names."""
+def touched_by_rows(
+    state: State,
+    entity: Entity,
+    rows: Sequence[Any],
+    find: Callable[[Any], R | None],
+    amended: Callable[[Any, str, dict[str, R]], Amendment[R] | Refusal],
+    policies: Policies,
+) -> tuple[Governed, ...]:
+    """Return what rows would change together; of a row that cannot be, every governed field that it names.
+
+    find: the record of a row. amended: what a row makes of it, given what earlier rows have made of records, by id.
+    """
     found: dict[str, Governed] = {}
-    rows: dict[str, Item] = {}
-    for number, row in enumerate(command.rows):
-        known = state.of(Catalogue).item(row.sku)
-        made = amended_item(state, row, f"rows[{number}]", policies, rows)
+    together: dict[str, R] = {}
+    for number, row in enumerate(rows):
+        known = find(row)
         if known is None:
             continue
+        made = amended(row, f"rows[{number}]", together)
         if isinstance(made, Refusal):
-            touched = named_fields(state, "item", known, given_of(row.fields), policies)
+            touched = named_fields(state, entity, known, given_of(row.fields), policies)
         else:
-            touched = governed_fields(state, "item", known, made.after, policies, made.withdrawn)
+            touched = governed_fields(state, entity, known, made.after, policies, made.withdrawn)
             if row.effective_from is None:
-                rows[known.id] = made.after
+                together[known.id] = made.after
         found |= {one.object: one for one in touched}
     return tuple(found[name] for name in sorted(found))
+
+
+def _objects(state: State, command: AmendItems, policies: Policies) -> tuple[Governed, ...]:
+    return touched_by_rows(
+        state,
+        "item",
+        command.rows,
+        lambda row: state.of(Catalogue).item(row.sku),
+        lambda row, where, rows: amended_item(state, row, where, policies, rows),
+        policies,
+    )
 
 
 def _undo(state: State, command: AmendItems, policies: Policies) -> AmendItems | Refusal:

@@ -21,11 +21,11 @@ from trueup.catalogue.amend import (
     refused_rows,
     started,
     taken_back,
+    touched_by_rows,
     withdrawals,
 )
 from trueup.catalogue.amendments import AmendmentPlanned, Amendments
 from trueup.catalogue.given import Days, Name, Text
-from trueup.catalogue.governed import governed_fields, named_fields
 from trueup.catalogue.ownership import KEYS, differences
 from trueup.catalogue.sound import unsound_location
 from trueup.catalogue.state import Catalogue, Location, LocationKind, LocationRegistered
@@ -156,22 +156,14 @@ def patched_location(before: Location, patch: LocationFields, policies: Policies
 
 
 def _objects(state: State, command: AmendLocations, policies: Policies) -> tuple[Governed, ...]:
-    """Return what the rows would change together; of a row that cannot be, every governed field that it names."""
-    found: dict[str, Governed] = {}
-    rows: dict[str, Location] = {}
-    for number, row in enumerate(command.rows):
-        known = state.of(Catalogue).location(row.code)
-        made = amended_location(state, row, f"rows[{number}]", policies, rows)
-        if known is None:
-            continue
-        if isinstance(made, Refusal):
-            touched = named_fields(state, "location", known, given_of(row.fields), policies)
-        else:
-            touched = governed_fields(state, "location", known, made.after, policies, made.withdrawn)
-            if row.effective_from is None:
-                rows[known.id] = made.after
-        found |= {one.object: one for one in touched}
-    return tuple(found[name] for name in sorted(found))
+    return touched_by_rows(
+        state,
+        "location",
+        command.rows,
+        lambda row: state.of(Catalogue).location(row.code),
+        lambda row, where, rows: amended_location(state, row, where, policies, rows),
+        policies,
+    )
 
 
 def _undo(state: State, command: AmendLocations, policies: Policies) -> AmendLocations | Refusal:

@@ -115,17 +115,19 @@ def _all_proposed(touched: Sequence[Governed], policies: Policies) -> bool:
 
 def _written(state: State, event: Event, ownership: FieldOwnership, context: Context) -> list[Written]:
     entity: Entity
+    before: Row | None
+    row: Row
     match event:
         case ItemRegistered(item=after):
             entity, before, row = "item", state.of(Catalogue).items.get(after.id), after
         case LocationRegistered(location=place):
-            entity, before, row = "location", state.of(Catalogue).locations.get(place.id), place  # type: ignore[assignment]
+            entity, before, row = "location", state.of(Catalogue).locations.get(place.id), place
         case AmendmentPlanned(amendment=plan):
             known = state.of(Catalogue)
-            before = known.items.get(plan.object) or known.locations.get(plan.object)  # type: ignore[assignment]
+            before = known.items.get(plan.object) or known.locations.get(plan.object)
             assert before is not None, "what is amended was asked for"
             made = _as_planned(before, plan.fields, context.policies)
-            entity, row = plan.entity, made  # type: ignore[assignment]
+            entity, row = plan.entity, made
         case _:
             return []
     found = []

@@ -18,8 +18,8 @@ DAYS_LOOKED_AHEAD_MAX = 4000
 """More than the longest row of closed days a calendar can hold: all exceptions, and public holidays, on one weekday."""
 EXCEPTIONS_MAX = 500
 BREAKS_MAX = 12
-NAMES = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
+NAMES: tuple[Weekday, ...] = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 ClockTime = Annotated[str, msgspec.Meta(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
 Label = Annotated[str, msgspec.Meta(min_length=1, max_length=120)]
 
@@ -107,7 +107,7 @@ def hours_on(day: date, calendar: WorkCalendar) -> Hours | None:
         return calendar.worked[day]
     if _holiday(day, calendar) is not None:
         return None
-    return calendar.week.get(NAMES[day.weekday()])  # type: ignore[call-overload,no-any-return]
+    return calendar.week.get(NAMES[day.weekday()])
 
 
 def is_working(day: date, calendar: WorkCalendar) -> bool:

@@ -114,11 +114,10 @@ class OrdersPast:
 
     def took(self, event: Event) -> None:
         """Note an order, its end, a hold, a customer."""
-        kind = type(event)
-        if kind is OrderPlaced:
-            self._placed(event)  # type: ignore[arg-type]
-        elif kind is OrderCancelled:
-            self._cancelled(event)  # type: ignore[arg-type]
+        if isinstance(event, OrderPlaced):
+            self._placed(event)
+        elif isinstance(event, OrderCancelled):
+            self._cancelled(event)
         elif isinstance(event, HoldPlaced):
             self._known(event.hold.id, event.hold.order)
         elif isinstance(event, CustomerRecorded):

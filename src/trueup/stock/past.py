@@ -66,10 +66,9 @@ class StockPast:
 
     def took(self, event: Event) -> None:
         """Note a claim that ends, a supply, a transfer."""
-        kind = type(event)
-        if kind is StockReserved:
-            if event.expires_at is not None:  # type: ignore[attr-defined]
-                heapq.heappush(self._ends, (event.expires_at, event.holder))  # type: ignore[attr-defined]
+        if isinstance(event, StockReserved):
+            if event.expires_at is not None:
+                heapq.heappush(self._ends, (event.expires_at, event.holder))
         elif isinstance(event, SupplyExpected):
             self._place(event.supply.id, event.supply.item, event.supply.location)
         elif isinstance(event, TransferShipped):
