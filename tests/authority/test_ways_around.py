@@ -270,3 +270,17 @@ async def test_who_gives_a_role_that_decides_is_seen_by_the_sponsor(door: Door, 
         ("Who decides changed: Operations Process Owner was given to somebody", "Sponsor", 2),
     ]
     await prove(url)
+
+
+async def test_writing_down_what_is_shipped_moves_no_base(door: Door, url: str):
+    """It changes nothing, so it needs no change; but an open change rests on what is in force, and would be stale."""
+    company = await declared(door)
+    change = await company.propose(company.Lea, BERLIN)
+    for document in (published("holds"), published("exposure")):
+        outcome = await company.act(company.Adam, document)
+        assert outcome.status == "merged"
+    assert await rows(url, "select count(*) from policy") == [(0,)]
+    await company.approve(change, company.Olga)
+    await company.apply(company.Ivan, change)
+    assert await zone_of(url) == "Europe/Berlin"
+    await prove(url)

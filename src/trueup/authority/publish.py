@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Annotated, Any
 
 import msgspec
@@ -14,6 +15,7 @@ from trueup.core.errors import Refusal
 from trueup.core.policy import Known, Policies, Policy, digest, keys_of, read_document
 from trueup.core.verb import Accepted, Command, Context, Decision, Governance, Governed, State, Verb
 
+Kinds = dict[str, type[Policy]]
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=80)]
 
 
@@ -26,7 +28,7 @@ class PublishPolicy(Command, frozen=True, kw_only=True):
     reason: Annotated[str, msgspec.Meta(min_length=1, max_length=1000)]
 
 
-def publishing(kinds: dict[str, type[Policy]], known: Callable[[], Known]) -> Verb[PublishPolicy]:
+def publishing(kinds: Kinds, known: Callable[[], Known]) -> Verb[PublishPolicy]:
     """Return the verb that publishes documents of these kinds; `known` tells what they may refer to."""
 
     def publish_policy(state: State, command: PublishPolicy, context: Context) -> Decision:
@@ -46,7 +48,11 @@ def publishing(kinds: dict[str, type[Policy]], known: Callable[[], Known]) -> Ve
         sealed = digest(body).hex()
         subject = f"{command.policy_kind}/{command.policy_name}"
         version, current = state.of(Authority).versions.get((command.policy_kind, command.policy_name), (0, ""))
-        if current == sealed:
+        as_shipped = (
+            version == 0 and document == type(document)() and _is_read_as_shipped(document, command.policy_name)
+        )
+        # Once changes rest on what is in force, writing down what is shipped would move their base and change nothing.
+        if current == sealed or (as_shipped and state.of(Authority).declared is not None):
             return Accepted((), subject, {"version": version, "digest": sealed}, "merged")
         event = PolicyPublished(
             policy_kind=command.policy_kind,
@@ -60,40 +66,49 @@ def publishing(kinds: dict[str, type[Policy]], known: Callable[[], Known]) -> Ve
         )
         return Accepted([event], subject, {"version": version + 1, "digest": sealed})
 
-    def objects(state: State, command: PublishPolicy, policies: Policies) -> tuple[Governed, ...]:
-        """Return the fields that would be another; all of them rest on the document that is in force as a whole."""
-        proposed = read_document(kinds, command.policy_kind, command.document)
-        if isinstance(proposed, Refusal):
-            return ()
-        kind = kinds[command.policy_kind]
-        present = policies.find(kind, command.policy_name)
-        _, base = state.of(Authority).versions.get((command.policy_kind, command.policy_name), (0, ""))
-        name = f"policy/{command.policy_kind}/{command.policy_name}"
-        over = (f"integration:{command.policy_name}",)
-        keys = differing(present or kind(), proposed)
-        if present is None and not keys and not kind.names and command.policy_name != "default":
-            keys = sorted(keys_of({kind.kind: kind}))  # what is read until now need not be what is shipped
-        return tuple(Governed(key, f"{name}#{key.partition('.')[2]}", base, over) for key in keys)
-
-    def undo(state: State, command: PublishPolicy, policies: Policies) -> Command | Refusal:
-        """Return the command that publishes what is in force now; where nothing was published, what is shipped."""
-        kind = kinds[command.policy_kind]
-        present = policies.find(kind, command.policy_name) or kind()
-        return PublishPolicy(
-            policy_kind=command.policy_kind,
-            policy_name=command.policy_name,
-            document=json.to_plain(present),
-            reason="rolled back",
-        )
-
     return Verb(
         name="authority.publish_policy",
         command=PublishPolicy,
         decide=publish_policy,
         wants=wants_authority,
         touches=touches_authority,
-        governance=Governance(keys=tuple(sorted(keys_of(kinds))), objects=objects, undo=undo),
+        governance=Governance(
+            keys=tuple(sorted(keys_of(kinds))), objects=partial(_objects, kinds), undo=partial(_undo, kinds)
+        ),
     )
+
+
+def _objects(kinds: Kinds, state: State, command: PublishPolicy, policies: Policies) -> tuple[Governed, ...]:
+    """Return the fields that would be another; all of them rest on the document that is in force as a whole."""
+    proposed = read_document(kinds, command.policy_kind, command.document)
+    if isinstance(proposed, Refusal):
+        return ()
+    kind = kinds[command.policy_kind]
+    present = policies.find(kind, command.policy_name)
+    _, base = state.of(Authority).versions.get((command.policy_kind, command.policy_name), (0, ""))
+    name = f"policy/{command.policy_kind}/{command.policy_name}"
+    over = (f"integration:{command.policy_name}",)
+    keys = differing(present or kind(), proposed)
+    if present is None and not keys and not _is_read_as_shipped(kind, command.policy_name):
+        keys = sorted(keys_of({kind.kind: kind}))  # what is read until now need not be what is shipped
+    return tuple(Governed(key, f"{name}#{key.partition('.')[2]}", base, over) for key in keys)
+
+
+def _undo(kinds: Kinds, state: State, command: PublishPolicy, policies: Policies) -> Command | Refusal:
+    """Return the command that publishes what is in force now; where nothing was published, what is shipped."""
+    kind = kinds[command.policy_kind]
+    present = policies.find(kind, command.policy_name) or kind()
+    return PublishPolicy(
+        policy_kind=command.policy_kind,
+        policy_name=command.policy_name,
+        document=json.to_plain(present),
+        reason="rolled back",
+    )
+
+
+def _is_read_as_shipped(kind: Policy | type[Policy], name: str) -> bool:
+    """Tell whether what is shipped is in force under a name that nobody published; others may fall back elsewhere."""
+    return bool(kind.names) or name == "default"
 
 
 def differing(present: Policy, proposed: Policy) -> list[str]:
