@@ -29,7 +29,7 @@ from trueup.core.calendars import (
 )
 
 WEEK = WorkCalendar()
-EVERY_DAY = WorkCalendar(week={name: Hours() for name in NAMES})  # type: ignore[misc]
+EVERY_DAY = WorkCalendar(week={name: Hours() for name in NAMES})
 BERLIN = "Europe/Berlin"
 
 

@@ -31,7 +31,7 @@ from trueup.stock.promise import (
 )
 
 WEEK = WorkCalendar()
-SEVEN_DAYS = WorkCalendar(week={name: Hours() for name in NAMES})  # type: ignore[misc]
+SEVEN_DAYS = WorkCalendar(week={name: Hours() for name in NAMES})
 TUESDAY = datetime(2026, 3, 3, 9, 0, tzinfo=UTC)
 PARCEL = Method(name="parcel", carrier="Post", lanes=(Lane(days=2),))
 POLICY = PromisePolicy()
