@@ -392,6 +392,7 @@ PAST = Rooms(
     as_recorded=_as_recorded,
     pasts=(stock_past.StockPast, orders_past.OrdersPast, sourcing_past.SourcingPast),
     following=storyline.InMemory,
+    follow_ups=storyline.follow_ups,
     followed=storyline.is_follow_up,
     few=FEW,
     shared=("stock.pool_set", "stock.freeze_started"),

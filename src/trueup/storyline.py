@@ -52,6 +52,7 @@ ROWS_MAX = 1000
 POLL_SECONDS = 1.0
 GATHERING_SECONDS = 0.03
 GATHERED_ROWS = 64
+_ASSIGN, _SHORTAGE = "sourcing.assign", "sourcing.release_shortage"
 log = structlog.get_logger("trueup.storyline")
 
 
@@ -131,14 +132,17 @@ def _freed(freed: ClaimsReleased) -> list[str]:
     return sorted({claim.item for claim in freed.claims})
 
 
+def follow_ups(policies: Policies) -> frozenset[str]:
+    """Return the names of the verbs that can follow something by themselves, rather than a person or a clock."""
+    edges = (edge for workflow in policies.all(Workflow).values() for edge in workflow.transitions)
+    return frozenset({_ASSIGN, _SHORTAGE, *(edge.submit.command for edge in edges if edge.submit is not None)})
+
+
 def is_follow_up(verb: str, command: Command, policies: Policies) -> bool:
     """Tell whether a command of Trueup's own follows something by itself, rather than a person or a clock."""
     if isinstance(command, AssignOrder):
         return command.mode in ("placement", "rejection", "receipt")
-    if isinstance(command, ReleaseShortage):
-        return True
-    edges = (edge for workflow in policies.all(Workflow).values() for edge in workflow.transitions)
-    return any(edge.submit is not None and edge.submit.command == verb for edge in edges)
+    return verb in follow_ups(policies)
 
 
 class InMemory:

@@ -63,7 +63,8 @@ class Rooms(msgspec.Struct, frozen=True):
     system: who submits what follows by itself. standing: who may what, of the state and the policies; it is asked anew
     after an event of `standing_events`. as_recorded: names of verbs whose events are taken in as they were. pasts: see
     `Past`. following: given those, what follows an event by itself. unread: events that nothing in a replay needs
-    to read. followed: tells whether the system's own command of a verb is one that follows something by itself.
+    to read. follow_ups: the names of verbs that can follow something by themselves. followed: tells whether the system's
+    own command of such a verb does.
     few: tells in SQL, of a row `journal`, that it is an event of those that are few and all needed: an index serves it.
     shared: of those, events that took figures from all claims there were: where there is one, all is folded.
     watched: how the ids of what is compared begin.
@@ -75,6 +76,7 @@ class Rooms(msgspec.Struct, frozen=True):
     as_recorded: Callable[[str], bool]
     pasts: tuple[Callable[[], Past], ...]
     following: Callable[[Sequence[Past]], Following]
+    follow_ups: Callable[[Policies], frozenset[str]]
     followed: Callable[[str, Command, Policies], bool]
     few: str
     shared: tuple[str, ...]

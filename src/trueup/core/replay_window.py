@@ -75,13 +75,16 @@ async def _position_at(connection: Connection, moment: datetime, head: int) -> i
 
 async def follows_of(connection: Connection, house: House, rooms: Rooms, window: Window, policies: Policies) -> Follows:
     """Return which follow-ups the window's journal has: those that came about, and those that were refused."""
+    names = sorted(rooms.follow_ups(policies))
     rows = await connection.execute(
         """select name, body, count(*)::int from (
-            select name, body from journal where position > %s and position <= %s and kind = 'c' and actor = %s
+            select name, body from journal
+                where position > %s and position <= %s and kind = 'c' and actor = %s and name = any(%s::text[])
             union all
-            select verb, body from refused_command where at >= %s and at <= %s and actor = %s and ended = 'refused') f
+            select verb, body from refused_command
+                where at >= %s and at <= %s and actor = %s and ended = 'refused' and verb = any(%s::text[])) f
         group by name, body""",
-        [window.after, window.upto, rooms.system.id, window.since, window.until, rooms.system.id],
+        [window.after, window.upto, rooms.system.id, names, window.since, window.until, rooms.system.id, names],
     )
     decoders = {verb.name: json.decoder(verb.command) for verb in house.verbs.values()}
     found: dict[tuple[str, bytes], int] = {}
