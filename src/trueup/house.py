@@ -22,6 +22,7 @@ from trueup.authority import (
     governed,
     lent,
     organisation,
+    overridable,
     overrides,
     overrides_state,
     pending_state,
@@ -158,7 +159,7 @@ POLICY_KINDS: dict[str, type[Policy]] = {
         amounts.AmountLimits,
         people_policy.Separation,
         writers_policy.WritingSystems,
-        overrides.Overriding,
+        overridable.Overriding,
         refusals.GuardModes,
         CustomFields,
         ladder.Ladder,
@@ -412,7 +413,7 @@ def _watched(verb: Verb[Any], *, limited: bool = True) -> Verb[Any]:
     """
     still = breach.while_failing(freeze.under_freezes(verb))
     apart = separation.apart(confirm.under_limits(still) if limited else still)
-    return ready.under_readiness(owned.under_owners(apart, by_name))
+    return overridable.telling(ready.under_readiness(owned.under_owners(apart, by_name)))
 
 
 def build() -> House:

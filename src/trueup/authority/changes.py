@@ -180,18 +180,22 @@ def stale(change: Change, found: Plan) -> Refusal | None:
 
 
 def stopped(change: Change, state: State, context: Context) -> Refusal | None:
-    """Return what stops a change from being applied now: its time, a blackout, or the window's budget."""
+    """Return what stops a change from being applied now: its time, a blackout, or the window's budget.
+
+    An override lets either of the latter two pass, for as long as it lasts.
+    """
     control = context.policies.get(ChangeControl)
     if change.effective_at is not None and context.now < change.effective_at:
         return Refusal("authority.not_yet", f"The change is to take effect at {change.effective_at.isoformat()}.",
                        "It is applied then by itself.", "effective_at", change.effective_at.isoformat())  # fmt: skip
     blackout = control.blackout(change.objects, context.now)
-    if blackout is not None:
+    if blackout is not None and not context.excuses("authority.blackout", change.id):
         free = control.next_free(change.objects, context.now)
         until = blackout.until.isoformat()
         return Refusal("authority.blackout", f"The blackout {blackout.name!r} lasts until {until}.",
                        f"The next free moment is {free.isoformat()}.", "change", change.id)  # fmt: skip
-    if in_window(state, context.now) and len(state.of(Changes).applied) >= control.window_budget:
+    spent = in_window(state, context.now) and len(state.of(Changes).applied) >= control.window_budget
+    if spent and not context.excuses("authority.budget", change.id):
         free = min(state.of(Changes).applied, default=context.now) + timedelta(days=BUDGET_DAYS)
         return Refusal("authority.budget", f"{control.window_budget} changes were applied within seven days, which is "
                        "all that the stabilisation window allows.",

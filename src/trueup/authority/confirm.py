@@ -9,8 +9,11 @@ from typing import Annotated, Any
 import msgspec
 
 from trueup.authority.limits import AmountLimits, Exceeded, exceeded
+from trueup.authority.overridable import AMOUNTS, hint_of
+from trueup.authority.overrides_state import Overrides
 from trueup.authority.passing import mode_in, roll_of, want_people
 from trueup.authority.pending_state import ActHeld, ActSettled, PendingAct, PendingActs
+from trueup.authority.refusals import borrowed
 from trueup.authority.separation import is_self_approval, may_approve
 from trueup.authority.tenure import Roll
 from trueup.cases.open import case_events
@@ -20,6 +23,7 @@ from trueup.core.carry import Carried, Opened, Verbs, opened, readable
 from trueup.core.errors import Refusal
 from trueup.core.policy import Policies
 from trueup.core.quantity import plain
+from trueup.core.refused import RULE, Stop, subject_of
 from trueup.core.verb import Accepted, Actor, Command, Concerns, Context, Decision, Event, Movement, State, Verb
 
 Why = Annotated[str, msgspec.Meta(min_length=1, max_length=500)]
@@ -41,7 +45,8 @@ class DeclineAct(Command, frozen=True, kw_only=True):
 def under_limits(verb: Verb[Any]) -> Verb[Any]:
     """Return a verb whose act, beyond what its actor may do alone, waits for a second person instead of happening.
 
-    What its rule refuses is refused at once; and what waits has been decided by the rule as if it happened.
+    What its rule refuses is refused at once; and what waits has been decided by the rule as if it happened. An override
+    of `limits.amount` lets it happen, and says so.
     """
     worth = verb.worth
     if worth is None:
@@ -53,6 +58,7 @@ def under_limits(verb: Verb[Any]) -> Verb[Any]:
         limits = policies.find(AmountLimits, "default")
         if (limits is not None and limits.about(verb.name)) or _bound(verb, command, policies) is not None:
             state.of(Cases).want_cause(_cause(verb.name))
+            state.of(Overrides).want_open()
 
     def deciding(state: State, command: Any, context: Context) -> Decision:
         decision = decide(state, command, context)
@@ -63,13 +69,26 @@ def under_limits(verb: Verb[Any]) -> Verb[Any]:
             return decision
         amounts = worth(state, command, decision.events)
         over = exceeded(context.policies, verb.name, context.actor.roles, amounts, bound)
-        return decision if over is None else _held(state, verb.name, command, over, context)
+        if over is None:
+            return decision
+        stop = Stop(RULE, _beyond(verb.name, command, over), context.actor, verb, command, context.now, state)
+        used = borrowed(state.of(Overrides).overrides.values(), stop)
+        if used is not None:
+            return msgspec.structs.replace(decision, events=(used, *decision.events))
+        return _held(state, verb.name, command, over, context)
 
     return msgspec.structs.replace(verb, wants=wanting, decide=deciding)
 
 
 def _bound(verb: Verb[Any], command: Any, policies: Policies) -> Any:
     return verb.bound(command, policies) if verb.bound is not None else None
+
+
+def _beyond(verb: str, command: Command, over: Exceeded) -> Refusal:
+    """Return what an override would let pass, as a refusal of the order, item or else the act that it is about."""
+    what = f"{plain(over.amount)} {over.unit} is above {plain(over.limit)}."
+    about = subject_of(command) or getattr(command, "sku", "") or verb
+    return Refusal(AMOUNTS, what, "A second person confirms it.", "", about)
 
 
 def _held(state: State, verb: str, command: Command, over: Exceeded, context: Context) -> Decision:
@@ -95,7 +114,8 @@ def _held(state: State, verb: str, command: Command, over: Exceeded, context: Co
         owner_role=over.roles[0],
         subjects=[CaseSubject("pending_act", act.id, what)],
     )
-    result = {"pending": act.id, "limit": plain(over.limit), "unit": over.unit, "confirmed_by": list(over.roles)}
+    result = {"pending": act.id, "limit": plain(over.limit), "unit": over.unit, "confirmed_by": list(over.roles),
+              "override": hint_of(AMOUNTS, "", context.policies)}  # fmt: skip
     return Accepted([ActHeld(act=act), *case], act.id, result, "pending_approval")
 
 

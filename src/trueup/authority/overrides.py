@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any
 
 import msgspec
 
+from trueup.authority.overridable import OVERRIDABLE, SPONSOR, Name, Overriding
 from trueup.authority.overrides_state import (
     Override,
     OverrideAsked,
@@ -19,104 +20,31 @@ from trueup.authority.overrides_state import (
     Overrides,
 )
 from trueup.authority.register import wants_authority
-from trueup.authority.standing import ROLES
 from trueup.cases.open import case_events
 from trueup.cases.state import Cases, CaseSubject
 from trueup.core.database import Connection
 from trueup.core.errors import Refusal
-from trueup.core.money import Amount, is_currency
-from trueup.core.policy import Fault, Known, Policies, Policy
+from trueup.core.money import Amount
+from trueup.core.policy import Policies
 from trueup.core.quantity import ZERO
 from trueup.core.verb import Accepted, Command, Context, Decision, Event, State, Verb
 
-SPONSOR = "Sponsor"
 Reason = Annotated[str, msgspec.Meta(min_length=1, max_length=1000)]
-Name = Annotated[str, msgspec.Meta(min_length=1, max_length=120)]
 Names = Annotated[tuple[Name, ...], msgspec.Meta(max_length=200)]
-Days = Annotated[int, msgspec.Meta(ge=1, le=365)]
-
-
-class Overridable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A rule that can be overridden. days_max: for how long at most. price_min: per day, at least; zero is no price."""
-
-    days_max: Days
-    price_min: Amount = Amount(1)
-
-
-class Bearer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A department that bears risks. role: who decides for it. debt_max: what its open overrides may cost until they
-    expire, all together. days_max: how long one may be. Above either the Sponsor decides."""
-
-    role: Name
-    debt_max: Amount
-    days_max: Days
-
-
-def _rules() -> dict[str, Overridable]:
-    return {
-        "stock.frozen": Overridable(3, Amount(50)),
-        "catalogue.outside_band": Overridable(14, Amount(10)),
-        "catalogue.not_sellable": Overridable(7, Amount(20)),
-        "catalogue.not_shippable": Overridable(7, Amount(20)),
-    }
-
-
-def _bearers() -> dict[str, Bearer]:
-    return {
-        "operations": Bearer("Operations Process Owner", Amount(5000), 14),
-        "fulfilment": Bearer("Fulfilment Lead", Amount(1000), 7),
-        "it": Bearer("IT Process Owner", Amount(5000), 14),
-        "finance": Bearer("Finance", Amount(5000), 14),
-    }
-
-
-class Overriding(Policy, frozen=True, kw_only=True):
-    """Which rules can be overridden, who bears that, and when an end is noticed beforehand.
-
-    rules: by the code of the refusal; what is not there cannot be overridden. bearers: department -> its limits.
-    """
-
-    kind: ClassVar[str] = "overriding"
-    names: ClassVar[tuple[str, ...]] = ("default",)
-    unreplayed: ClassVar[str] = "It decides which overrides can be granted; commands of the past ask for none."
-    rules: dict[str, Overridable] = msgspec.field(default_factory=_rules)
-    bearers: dict[str, Bearer] = msgspec.field(default_factory=_bearers)
-    currency: str = "EUR"
-    notice_hours: Annotated[int, msgspec.Meta(ge=1, le=240)] = 24
-
-    def faults(self, known: Known) -> list[Fault]:
-        """Return rules that guard who decides, roles there are not, prices that are none, and an unknown currency."""
-        found = [
-            Fault(f"rules.{rule}", rule, "who may decide cannot be overridden")
-            for rule in self.rules
-            if rule.startswith(("authority.", "door.", "carry."))
-        ]
-        found += [
-            Fault(f"rules.{rule}.price_min", str(terms.price_min), "a loan has a price")
-            for rule, terms in self.rules.items()
-            if Decimal(terms.price_min) <= 0
-        ]
-        for name, bearer in self.bearers.items():
-            if bearer.role not in ROLES or bearer.role == "Administrator":
-                found.append(Fault(f"bearers.{name}.role", bearer.role, "no role that decides"))
-            if Decimal(bearer.debt_max) < 0:
-                found.append(Fault(f"bearers.{name}.debt_max", str(bearer.debt_max), "zero or more"))
-        if not is_currency(self.currency):
-            found.append(Fault("currency", self.currency, "no currency"))
-        return found
 
 
 class AskOverride(Command, frozen=True, kw_only=True):
     """Ask to be let past a rule for a while.
 
     rule: code of the refusal. verb: only this act; "" for any. objects: ids, SKUs or site codes it is for. sites,
-    channels: where alone. department: who bears the risk. price_per_day: in the policy's currency; None is the least.
+    channels: where alone. department: who bears the risk; "" is who does by default. price_per_day: in the policy's
+    currency; None is the least.
     """
 
     rule: Name
     reason: Reason
     expires_at: datetime
-    department: Name
+    department: Annotated[str, msgspec.Meta(max_length=120)] = ""
     verb: Annotated[str, msgspec.Meta(max_length=80)] = ""
     objects: Names = ()
     sites: Names = ()
@@ -154,21 +82,24 @@ def ask_override(state: State, command: AskOverride, context: Context) -> Decisi
     """Ask for it; it holds nothing yet.
 
     Refuses a rule that cannot be overridden, no scope, a scope that is only an act, an expiry that is past, without a
-    zone or beyond the rule's maximum, an unknown department, and a price below the rule's.
+    zone or beyond the rule's maximum, a department that does not bear this rule, and a price below the rule's.
     """
     policy = context.policies.get(Overriding)
-    terms = policy.rules.get(command.rule)
+    terms = policy.rules.get(command.rule) if command.rule in OVERRIDABLE else None
     if terms is None:
+        can = ", ".join(sorted(policy.rules.keys() & OVERRIDABLE.keys()))
         return Refusal("authority.not_overridable", f"{command.rule} cannot be overridden.",
-                       f"The policy overriding lists what can: {', '.join(sorted(policy.rules)) or 'nothing'}.",
-                       "rule", command.rule)  # fmt: skip
+                       f"The policy overriding lists what can: {can or 'nothing'}.", "rule",
+                       command.rule)  # fmt: skip
     if not (command.objects or command.sites or command.channels):
         return Refusal("authority.override_scope", "An override is for something: it names objects, sites or channels.",
                        "Name what it is for in `objects`, or where in `sites` or `channels`.", "objects")  # fmt: skip
-    if command.department not in policy.bearers:
-        return Refusal("authority.unknown_department", f"No department {command.department!r} bears risks.",
-                       f"Use one of: {', '.join(sorted(policy.bearers))}.", "department",
-                       command.department)  # fmt: skip
+    bearing = policy.bearing(command.rule)
+    department = command.department or next(iter(bearing), "")
+    if department not in bearing:
+        return Refusal("authority.unknown_department", f"No department {department!r} bears overrides of "
+                       f"{command.rule}.", f"Use one of: {', '.join(bearing)}.", "department",
+                       department)  # fmt: skip
     refusal = _bad_expiry(command.expires_at, context.now, terms.days_max)
     if refusal is not None:
         return refusal
@@ -184,7 +115,7 @@ def ask_override(state: State, command: AskOverride, context: Context) -> Decisi
         sites=tuple(sorted(set(command.sites))),
         channels=tuple(sorted(set(command.channels))),
         reason=command.reason,
-        department=command.department,
+        department=department,
         price_per_day=price,
         currency=policy.currency,
         expires_at=command.expires_at,

@@ -8,7 +8,8 @@ from typing import Annotated, Any
 
 import msgspec
 
-from trueup.authority.overrides import Overriding, decider
+from trueup.authority.overridable import Overriding
+from trueup.authority.overrides import decider
 from trueup.authority.overrides_state import READ, Life, Override, override_of
 from trueup.core import json
 from trueup.core.database import Connection

@@ -169,6 +169,10 @@ class Overrides(Slice):
         self._wanted.add(override)
         self._open = True
 
+    def want_open(self) -> None:
+        """Ask for all that are open, where a rule looks for one itself instead of refusing."""
+        self._open = True
+
     def override(self, override: str) -> Override | None:
         """Return the override of this id."""
         return self.overrides.get(override)

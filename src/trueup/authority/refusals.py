@@ -5,10 +5,12 @@ A guard's refusal is looked at here only once it is there, so that nothing of th
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import ClassVar, Literal
 
 import msgspec
 
+from trueup.authority.overridable import OVERRIDABLE
 from trueup.authority.overrides_state import Override, OverrideUsed
 from trueup.authority.standing import Standing
 from trueup.core.policy import Fault, Known, Policy
@@ -72,10 +74,17 @@ def judge(standing: Standing, stop: Stop) -> Verdict:
     mode = standing.policies.get(GuardModes).modes.get(stop.guard, "enforced")
     if guard is not None and mode != "enforced" and mode in guard.modes:
         return Verdict("off" if mode == "off" else "would_refuse")
-    override = covering(standing, stop)
+    used = borrowed(standing.overrides, stop)
+    return Verdict(stop.ended) if used is None else Verdict("overridden", (used,))
+
+
+def borrowed(overrides: Iterable[Override], stop: Stop) -> OverrideUsed | None:
+    """Return the use of the override that covers a stop now, the first to expire of those that do; None without one."""
+    found = [override for override in overrides if _covers(override, stop)]
+    override = min(found, key=lambda override: (override.expires_at, override.id), default=None)
     if override is None:
-        return Verdict(stop.ended)
-    used = OverrideUsed(
+        return None
+    return OverrideUsed(
         override=override.id,
         rule=override.rule,
         verb=stop.verb.name,
@@ -83,23 +92,18 @@ def judge(standing: Standing, stop: Stop) -> Verdict:
         by=stop.actor.id,
         at=stop.now,
     )
-    return Verdict("overridden", (used,))
-
-
-def covering(standing: Standing, stop: Stop) -> Override | None:
-    """Return the override that covers a stop now: the first to expire of those that do."""
-    found = [override for override in standing.overrides if _covers(override, stop)]
-    return min(found, key=lambda override: (override.expires_at, override.id), default=None)
 
 
 def _covers(override: Override, stop: Stop) -> bool:
     """Tell whether an override covers a stop: rule, verb, object, and every site and channel the command concerns.
 
     Of a guard that named a site, every other site of the command must be named, too, since the guard is passed whole.
+    A rule that nobody lends is covered by nothing: an old document cannot lend what decides who may.
     """
     guard = GUARDS.get(stop.guard)
     rules = {stop.rule, guard.rule if guard is not None and stop.ended == "queued" else stop.rule}
-    if override.rule not in rules or override.life(stop.now) != "active":
+    known = OVERRIDABLE.get(override.rule)
+    if known is None or override.rule not in rules or override.life(stop.now) != "active":
         return False
     if override.verb not in ("", stop.verb.name):
         return False
@@ -114,6 +118,8 @@ def _covers(override: Override, stop: Stop) -> bool:
     if not override.objects:
         return True
     about = {stop.subject, subject_of(stop.command), *(sites if stop.ended == "queued" or stop.guard == RULE else ())}
-    if not about & set(override.objects):
+    about |= {*stop.subject.rpartition("#")[::2]} if known.split else set()
+    about |= stop.actor.roles if "role" in known.takes else set()
+    if not (about - {""}) & set(override.objects):
         return False
     return stop.guard == RULE or not sites & set(override.objects) or sites <= {*override.objects, *override.sites}

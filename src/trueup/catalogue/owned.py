@@ -45,6 +45,11 @@ class Written(msgspec.Struct, frozen=True):
 
 
 def under_owners(verb: Verb[Any], verbs: Verbs) -> Verb[Any]:
+    @property
+    def name(self) -> str:
+        """Which field of which record: `MUG#item.tax_class`."""
+        return f"{_key(self.row)}#{self.entity}.{self.change.field}"
+
     """Return a verb whose decisions are asked about owned fields before they stand.
 
     It looks at what a decision would write, not at the command, so that no verb can forget it. A field whose owner
@@ -150,9 +155,7 @@ def _as_planned(before: Row, fields: dict[str, Any], policies: Policies) -> Row:
 
 
 def _settled(decision: Accepted, written: Sequence[Written], context: Context) -> Decision:
-    refused = [
-        one for one in written if one.owner.mode != "accept_and_log" and not context.excuses(RULE, one.change.field)
-    ]
+    refused = [one for one in written if one.owner.mode != "accept_and_log" and not context.excuses(RULE, one.name)]
     if refused:
         return _refusal(refused, context)
     logged = [_overwritten(one, context) for one in written]
@@ -175,7 +178,7 @@ def _refusal(refused: Sequence[Written], context: Context) -> Refusal:
         f"{first.entity}.{first.change.field} belongs to {owner}; {context.actor.name} may not write it.",
         f"Leave it out, or ask {who}; the policy `field_ownership` says who owns a field.",
         first.change.field,
-        first.change.field,
+        first.name,
         details,
     )
 

@@ -59,7 +59,7 @@ def advance_order(state: State, command: AdvanceOrder, context: Context) -> Deci
     refusal = _own_event(command) or allows(row, command.event, context.policies) or _bad_reason(row, command, context)
     if refusal is not None:
         return refusal
-    held = blocking(state, row, command.event)
+    held = blocking(state, row, command.event, context)
     if held:
         return held_refusal(row, held, context.policies)
     events: list[Event] = [*advance(row, command.event, context, command.reason)]

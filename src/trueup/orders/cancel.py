@@ -63,7 +63,7 @@ def cancel_order(state: State, command: CancelOrder, context: Context) -> Decisi
         return refusal
     chosen = [*chosen, *_parts(row, chosen)]
     cancelled = [*chosen, *orphaned_charges(row, chosen)]
-    held = blocking(state, row, "cancelled", {c.line for c in cancelled})
+    held = blocking(state, row, "cancelled", context, {c.line for c in cancelled})
     if held:
         return held_refusal(row, held, context.policies)
     events = cancelling(state, row, cancelled, context, "cancelled", command.reason)
@@ -144,6 +144,8 @@ def _tax_given_back(state: State, row: OrderRow, lines: Sequence[Line], context:
 def _too_late(row: OrderRow, context: Context) -> Refusal | None:
     window = cancellable_until(row, context.policies)
     if window is None or context.now <= row.captured.recorded_at + window:
+        return None
+    if context.excuses("orders.cancellation_window", row.captured.id):
         return None
     until = row.captured.recorded_at + window
     return Refusal("orders.cancellation_window", f"The order could be cancelled until {until:%Y-%m-%d %H:%M} UTC.",

@@ -281,7 +281,9 @@ def stands(state: State, row: OrderRow, hold: Hold, policies: Policies) -> bool:
     return matched is not None and (hold.line is None or hold.line in matched)
 
 
-def blocking(state: State, row: OrderRow, event: str, lines: Collection[int] | None = None) -> tuple[Hold, ...]:
+def blocking(
+    state: State, row: OrderRow, event: str, context: Context, lines: Collection[int] | None = None
+) -> tuple[Hold, ...]:
     """Return the open holds that stop this event of an order, or of these lines of it; None is the whole order.
 
     A hold on a kit's line stops its parts, and one on the order stops every line. The verb must have asked for the
@@ -291,7 +293,23 @@ def blocking(state: State, row: OrderRow, event: str, lines: Collection[int] | N
         return ()
     found = state.of(Holds).open_on(row.captured.id)
     assert len(found) == row.holds, f"the verb did not ask for the holds of {row.captured.id}"
-    return tuple(hold for hold in found if event in hold.blocks and _concerns(hold, row, lines))
+    stopping = (hold for hold in found if event in hold.blocks and _concerns(hold, row, lines))
+    return tuple(hold for hold in stopping if not _lent(row, hold, context))
+
+
+HELD, DECIDED_BY_ROLE = "orders.held", "orders.held_by_role"
+
+
+def _rule_of(row: OrderRow, hold: Hold, policies: Policies) -> str:
+    return DECIDED_BY_ROLE if releasers(row, hold, policies) else HELD
+
+
+def _lent(row: OrderRow, hold: Hold, context: Context) -> bool:
+    return context.excuses(HELD, _named(hold)) and _rule_of(row, hold, context.policies) == HELD
+
+
+def _named(hold: Hold) -> str:
+    return f"{hold.order}#{hold.type}"
 
 
 def _concerns(hold: Hold, row: OrderRow, lines: Collection[int] | None) -> bool:
@@ -310,11 +328,11 @@ def held_refusal(row: OrderRow, holds: Sequence[Hold], policies: Policies) -> Re
     ]
     more = f", and {len(holds) - 1} more" if len(holds) > 1 else ""
     return Refusal(
-        "orders.held",
+        _rule_of(row, first, policies),
         f"A {first.type} hold on {_where(first)} stops this: {first.reason}{more}.",
         f"Settle what it is about; then it is released by {may[0]}.",
         "order",
-        first.order,
+        _named(first),
         tuple(details),
     )
 

@@ -90,7 +90,7 @@ def allocate_units(state: State, command: AllocateUnits, context: Context) -> De
     line = row.line(command.line)
     if line is None or line.item is None or line.kind != "good":
         return no_line(command.line)
-    held = blocking(state, row, "sourced", (line.line,))
+    held = blocking(state, row, "sourced", context, (line.line,))
     if held:
         return held_refusal(row, held, context.policies)
     kept = barred(state, [line.item], context.now)

@@ -85,7 +85,7 @@ def assign_order(state: State, command: AssignOrder, context: Context) -> Decisi
     refusal = allows(row, "sourced", context.policies) or overdue(row, context.now)
     if refusal is not None:
         return refusal
-    needs, held = unheld(state, row, needs_of(state, row))
+    needs, held = unheld(state, row, needs_of(state, row), context)
     if held and not needs:
         return held_refusal(row, held, context.policies)
     kept = barred(state, [need.item for need in needs], context.now)
@@ -277,12 +277,12 @@ def overdue(row: OrderRow, now: datetime) -> Refusal | None:
                    "Take a new order.", "order", row.captured.id)  # fmt: skip
 
 
-def unheld(state: State, row: OrderRow, needs: list[Need]) -> tuple[list[Need], tuple[Hold, ...]]:
+def unheld(state: State, row: OrderRow, needs: list[Need], context: Context) -> tuple[list[Need], tuple[Hold, ...]]:
     """Return the needs that no hold keeps from being sourced, and the holds that keep the others."""
-    held = blocking(state, row, "sourced")
+    held = blocking(state, row, "sourced", context)
     if not held:
         return needs, ()
-    return [need for need in needs if not blocking(state, row, "sourced", (need.line,))], held
+    return [need for need in needs if not blocking(state, row, "sourced", context, (need.line,))], held
 
 
 def needs_of(state: State, row: OrderRow) -> list[Need]:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
 
+from trueup.authority.overridable import told
 from trueup.authority.standing import Standing
 from trueup.catalogue.state import Catalogue
 from trueup.core import json
@@ -241,7 +242,7 @@ def freeze_guard(
     for freeze, movement in stopped:
         policy = freezing(standing.policies, freeze.site)
         if (policy.facts if movement.fact else policy.requests) == "refuse":
-            return _frozen(freeze, movement, standing)
+            return told(_frozen(freeze, movement, standing), standing.policies)
     freeze, _ = max(stopped, key=lambda pair: (pair[0].to_at, pair[0].id))
     intent = Intent(
         freeze=freeze.id,

@@ -8,7 +8,8 @@ from litestar import Request, Response, get, post
 from litestar.params import FromPath
 
 from trueup.authority.audit import accountable
-from trueup.authority.overrides import AskOverride, DeclineOverride, EndOverride, GrantOverride, Overriding
+from trueup.authority.overridable import Overriding
+from trueup.authority.overrides import AskOverride, DeclineOverride, EndOverride, GrantOverride
 from trueup.authority.overrides_read import DebtQuery, OverrideQuery, debts, override, overrides
 from trueup.core.errors import Refusal
 from trueup.core.verb import Command
