@@ -183,7 +183,7 @@ async def change_detail(
     found, status = known
     reasons = unreplayed(policies.kinds, found.edits)
     control = policies.get(ChangeControl)
-    small = await _is_small(connection)
+    small = await is_small(connection)
     asked = needs(
         policies.get(DecisionRights),
         found.objects,
@@ -200,7 +200,7 @@ async def change_detail(
         status=status,
         change=found,
         edits=tuple([await _edited(connection, edit, found, policies) for edit in found.edits]),
-        votes=() if isinstance(asked, Refusal) or found.template else tuple(_vote(need, said) for need in asked),
+        votes=() if isinstance(asked, Refusal) or found.template else tuple(vote_of(need, said) for need in asked),
         conflicts=tuple(await _conflicts(connection, found, control, now)) if open_still else (),
         unreplayed=reasons,
         next_free=control.next_free(found.objects, found.effective_at or now),
@@ -256,7 +256,8 @@ async def pending_on(connection: Connection, beginning: str, now: datetime) -> t
     return page.items
 
 
-async def _is_small(connection: Connection) -> bool:
+async def is_small(connection: Connection) -> bool:
+    """Tell whether the small mode holds now."""
     cursor = await connection.execute(
         "select mode, (select count(*) from actor where active and kind = 'person') from governance"
     )
@@ -274,7 +275,8 @@ async def _said(connection: Connection, change: Change) -> list[Approval]:
     return [one for one in counted if one.actor in acting]
 
 
-def _vote(need: Need, said: list[Approval]) -> Vote:
+def vote_of(need: Need, said: list[Approval]) -> Vote:
+    """Return a need with how many of these approvals meet it."""
     people = {approval.actor for approval in said if need.met_by(approval.roles)}
     return Vote(need.roles, need.count, need.why, len(people), need.over)
 

@@ -30,13 +30,24 @@ PLACES = (
     ("/cases", "Cases"),
     ("/migrations", "Migrations"),
     ("/journal", "Journal"),
-    ("/actors", "Actors"),
+    ("/governance", "Governance"),
+)
+
+# What stands below "Governance": who decides what, and what was decided.
+GOVERNANCE = (
+    ("/governance", "For you"),
     ("/changes", "Changes"),
+    ("/decisions", "Who decides"),
     ("/policies", "Policies"),
+    ("/actors", "People"),
+    ("/overrides", "Overrides"),
+    ("/guards", "Guards"),
+    ("/writers", "Writers"),
+    ("/audit", "Audit"),
 )
 
 # Pages about the whole organisation, which are closed to who is confined to a part of it.
-ABOUT_ALL = frozenset({"/", "/cases", "/migrations", "/journal", "/actors", "/changes", "/policies"})
+ABOUT_ALL = frozenset({"/", "/cases", "/migrations", "/journal", "/governance"})
 
 
 @cache
@@ -130,8 +141,8 @@ def environment() -> Environment:
     )  # fmt: skip
     made.globals.update(
         asset=asset, word=words.word, severities=words.SEVERITY, flags_explained=words.FLAGS, navigation=PLACES,
-        about_all=ABOUT_ALL, findings_explained=words.FINDINGS, root_causes=words.ROOT_CAUSES, overdue=overdue,
-        fresh_key=lambda: uuid4().hex, zip=zip,
+        governance=GOVERNANCE, about_all=ABOUT_ALL, findings_explained=words.FINDINGS, root_causes=words.ROOT_CAUSES,
+        overdue=overdue, fresh_key=lambda: uuid4().hex, zip=zip,
     )  # fmt: skip
     return made
 

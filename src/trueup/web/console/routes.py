@@ -20,6 +20,7 @@ from trueup.web.console.pages import (
     data_quality,
     feeds,
     freezes,
+    governance,
     guards,
     holds,
     items,
@@ -51,7 +52,7 @@ _PAGES = (
     overview, order_entry, orders, holds, sourcing, brokering, stock, freezes, feeds, transfers, counts, items,
     data_quality, contracts, cases, stock_item, lots, supplies, pools, promises,
     migrations, journal, actors, people, changes, organisation, policies,
-    guards, overrides, writers, audit,
+    governance, guards, overrides, writers, audit,
 )  # fmt: skip
 
 router: list[ControllerRouterHandler] = [

@@ -26,7 +26,7 @@ async def show_audit(request: Request[Any, Any, Any]) -> Response[Any]:
         verified = await journal.verify(connection) if visit.flag("verify") else None
     return await visit.show(
         "audit.html",
-        section="/journal",
+        section="/audit",
         title="Audit",
         acts=page.items,
         next=page.next,
@@ -55,7 +55,7 @@ async def show_accountable(request: Request[Any, Any, Any], subject: FromPath[st
     if found is None:
         raise unknown(f"There is no change or override {subject!r}.")
     return await visit.show(
-        "accountable.html", section="/journal", title="Who decided", found=found, of_subject=of_subject
+        "accountable.html", section="/audit", title="Who decided", found=found, of_subject=of_subject
     )
 
 

@@ -145,7 +145,7 @@ async def decisions(request: Request[Any, Any, Any]) -> Response[Any]:
     rows = [row for row in found if wanted in f"{row.key} {row.decider} {row.domain}".lower()]
     return await visit.show(
         "decisions.html",
-        section="/changes",
+        section="/decisions",
         title="Who decides this?",
         rows=rows,
         known=len(found),

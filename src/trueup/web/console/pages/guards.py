@@ -24,7 +24,7 @@ async def show_guards(request: Request[Any, Any, Any]) -> Response[Any]:
         costs = await guard_costs(connection, days, visit.now)
     return await visit.show(
         "guards.html",
-        section="/policies",
+        section="/guards",
         title="What the guards cost",
         days=days,
         choices=[(one, f"the last {one} days" if one != "1" else "the last day") for one in DAYS],
@@ -51,7 +51,7 @@ async def show_stops(request: Request[Any, Any, Any]) -> Response[Any]:
         page = await stops(connection, query, visit.now)
     return await visit.show(
         "guard_stops.html",
-        section="/policies",
+        section="/guards",
         title="Stopped acts",
         stops=page.items,
         next=page.next,

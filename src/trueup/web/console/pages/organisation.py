@@ -67,7 +67,7 @@ async def _page(visit: Visit, refusal: Refusal | None = None, form: dict[str, st
             scoped.setdefault(code, []).append(actor.name)
     return await visit.show(
         "organisation.html",
-        section="/organisation",
+        section="/actors",
         title="Organisation",
         tree=_tree(nodes, scoped, codes),
         parents=[node for node in nodes if node.kind not in ("site", "channel")],

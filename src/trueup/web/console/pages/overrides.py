@@ -81,7 +81,7 @@ async def _list_page(
         owed = await debts(connection, visit.standing.policies, DebtQuery(), visit.now)
     return await visit.show(
         "overrides.html",
-        section="/policies",
+        section="/overrides",
         title="Overrides",
         overrides=page.items,
         next=page.next,
@@ -103,7 +103,7 @@ async def _page(
         behind = await accountable(connection, id_, visit.now)
     return await visit.show(
         "override.html",
-        section="/policies",
+        section="/overrides",
         title=f"Override of {detail.row.override.rule}",
         detail=detail,
         one=detail.row.override,

@@ -71,7 +71,7 @@ async def _page(visit: Visit, refusal: Refusal | None = None, entered: dict[str,
         now = await who_writes(connection, policies, asked, visit.now) if asked is not None else None
     return await visit.show(
         "writers.html",
-        section="/policies",
+        section="/writers",
         title="Who writes what",
         writers=page.items,
         next=page.next,
