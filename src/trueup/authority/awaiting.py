@@ -10,7 +10,8 @@ from trueup.authority.change_read import Vote, is_small, vote_of
 from trueup.authority.changes import unreplayed
 from trueup.authority.changes_state import Change, changes_of, columns
 from trueup.authority.decision_rights import DecisionRights, needs
-from trueup.authority.overrides import Overriding, decider
+from trueup.authority.overridable import Overriding
+from trueup.authority.overrides import decider
 from trueup.authority.overrides_state import READ, Override, override_of
 from trueup.authority.pending_state import PendingAct
 from trueup.authority.people_read import AppointmentDetail, PeopleQuery, appointments, pending_acts
