@@ -224,6 +224,7 @@ VERBS: tuple[Verb[Any], ...] = (
     *confirm.confirming(lambda: confirmed_by_name()),
     *organisation.VERBS,
     publish.publishing(POLICY_KINDS, lambda: known()),
+    publish.withdrawing(POLICY_KINDS),
     *writers.VERBS,
     *overrides.VERBS,
     *declare.VERBS,

@@ -17,7 +17,7 @@ import psycopg
 import structlog
 
 from trueup.authority.standing import SYSTEM
-from trueup.authority.state import PolicyPublished
+from trueup.authority.state import PolicyPublished, PolicyWithdrawn
 from trueup.catalogue import breach_read
 from trueup.catalogue.breach import KEYS_MAX, CheckContract
 from trueup.catalogue.breach_state import ContainmentReleased, RuleFired, RulePassed
@@ -198,7 +198,7 @@ async def _checks(scene: Scene, entity: EntityName, id_: str) -> list[Command]:
 
 
 async def check_everything(row: Recorded, scene: Scene) -> Sequence[Command]:
-    """Run a contract on everything once a version of it is in force."""
+    """Run a contract on everything once a version of it is in force, or none any more."""
     kind, _, name = row.subject.partition("/")
     if kind != Contract.kind:
         return ()
@@ -246,6 +246,7 @@ STORY: dict[str, tuple[Follow, ...]] = {
     LocationRegistered.name: (check_the_location,),
     SiteOperated.name: (check_the_location,),
     PolicyPublished.name: (check_everything,),
+    PolicyWithdrawn.name: (check_everything,),
     RuleFired.name: (price_the_breach,),
     RulePassed.name: (price_the_breach, source_what_waited),
     ContainmentReleased.name: (source_what_waited,),

@@ -117,7 +117,7 @@ async def test_a_standard_change_is_asked_about_its_template_again_when_it_is_ap
     await company.approve(again, company.Sue, company.Olga, company.Ivan, company.Bea)
     await company.apply(company.Bea, again)
     assert await company.refused(company.Ivan, late) == "authority.unknown_template"
-    assert await zone_of(url) == "UTC"
+    assert await zone_of(url) == "shipped"
     await prove(url)
 
 

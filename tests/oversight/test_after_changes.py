@@ -41,7 +41,7 @@ async def test_an_unreviewed_emergency_is_reverted_at_24_hours_and_a_minute(door
     clock.turn(timedelta(minutes=1))
     assert await settled(door, url) == 1
     assert await rows(url, STATUS) == [("reverted", False)]
-    assert await zone_of(url) == "UTC"
+    assert await zone_of(url) == "shipped"
     assert await settled(door, url) == 0
     await prove(url)
 

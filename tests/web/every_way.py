@@ -20,7 +20,7 @@ from tests.web.console_visitor import Visitor
 from trueup import house
 from trueup.authority.appoint import Appoint
 from trueup.authority.cohorts import Cohort
-from trueup.authority.publish import PublishPolicy
+from trueup.authority.publish import PublishPolicy, WithdrawPolicy
 from trueup.authority.register import RegisterActor
 from trueup.authority.standing import SYSTEM, Rights
 from trueup.authority.writers import AssignWriter, EndWriter
@@ -152,12 +152,16 @@ def policies() -> Iterator[Thing]:
         def publish(policy: str, document: dict[str, Any], kind: str = name) -> Make:
             return lambda _: PublishPolicy(policy_kind=kind, policy_name=policy, document=document, reason="held")
 
+        def withdraw(policy: str, kind: str = name) -> Make:
+            return lambda _: WithdrawPolicy(policy_kind=kind, policy_name=policy, reason="held")
+
         yield Thing(
             name=f"policy {name}",
             keys=frozenset(f"{name}.{field}" for field in kind.__struct_fields__),
             tables=("policy", "policy_active"),
             create=_first_then(publish(called, first), publish(other, first)),
             update=publish(called, second),
+            delete=withdraw(called),
         )
 
 
@@ -380,6 +384,9 @@ def _form_of(command: Command) -> tuple[str, Any] | None:
             document = json.encode(command.document).decode()
             return f"/policies/{command.policy_kind}", {
                 "name": command.policy_name, "document": document, "reason": command.reason}  # fmt: skip
+        case WithdrawPolicy():
+            return f"/policies/{command.policy_kind}/withdraw", {
+                "name": command.policy_name, "reason": command.reason}  # fmt: skip
         case ImportContract():
             return "/contracts/import", {f: getattr(command, f) for f in command.__struct_fields__}
         case AssignWriter() | EndWriter():

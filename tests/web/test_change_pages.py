@@ -10,10 +10,11 @@ from datetime import timedelta
 
 from tests.authority.staff import appointed
 from tests.board import Company, declared, published
-from tests.conftest import stocked
+from tests.conftest import expect_all, stocked
 from tests.requests import person, rows
 from tests.web.console_visitor import Page, Visitor, console, signed_in
 
+from trueup.authority.standing import SYSTEM
 from trueup.core.clock import TurnedClock
 from trueup.core.door import Door
 from trueup.core.verb import Actor
@@ -68,7 +69,7 @@ async def test_a_rule_is_proposed_voted_on_applied_and_rolled_back(door: Door, u
             assert (await rows(url, "select status from change")) == [("applied",)]
             page = await acted(olga, change, "revert", reason="too early")
             assert "Rolled back by Olga: too early" in page.text
-    assert (await rows(url, "select version from policy_active where kind = 'holds'")) == [(2,)]
+    assert (await rows(url, "select version from policy_active where kind = 'holds'")) == [(None,)]
 
 
 async def test_refusals_are_shown_with_the_form_as_it_was_entered(door: Door, url: str, clock: TurnedClock):
@@ -168,3 +169,25 @@ async def test_before_governance_the_page_publishes_as_ever(door: Door, url: str
     async with console(url, clock) as address, at(url, clock, address, admin) as adam:
         assert "Publish another version" in (await adam.get("/policies/holds")).text
         assert "Governance is not declared yet" in (await adam.get("/changes")).text
+
+
+async def test_a_document_is_withdrawn_from_its_page(door: Door, url: str, clock: TurnedClock):
+    expect_all([await door.submit(SYSTEM, published("holds", "webshop", timezone="Europe/Rome"), "own")])
+    company = await declared(door)
+    async with console(url, clock) as address:
+        async with at(url, clock, address, company.Lea) as lea:
+            assert "is read as" in (await lea.get("/policies/holds")).text
+            page = await lea.fill_in(
+                "/policies/holds", "/policies/holds/propose-withdrawal", name="webshop", reason="one shop less"
+            )
+            assert "Withdraw policy" in page.text
+            assert "Europe/Rome" in page.text
+            change = await change_of(url)
+        async with at(url, clock, address, company.Olga) as olga:
+            await acted(olga, change, "approve")
+            await acted(olga, change, "apply")
+            page = await olga.get("/policies/holds")
+            assert "was withdrawn" in page.text
+            assert "rolled" not in page.text
+            assert "one shop less" in page.text
+    assert await rows(url, "select version from policy_active where name = 'webshop'") == [(None,)]

@@ -29,7 +29,7 @@ from trueup.authority.drift import due_drifts
 from trueup.authority.register import IssueKey, RegisterActor
 from trueup.authority.separation import may_hold
 from trueup.authority.standing import ROLES, SYSTEM, Standing
-from trueup.authority.state import Authority, PolicyPublished
+from trueup.authority.state import Authority, PolicyPublished, PolicyWithdrawn
 from trueup.authority.writers_state import WriterAssigned, WriterEnded, Writers
 from trueup.catalogue.amendments import AmendmentPlanned, Amendments
 from trueup.catalogue.register import RegisterItem
@@ -273,6 +273,7 @@ async def test_what_the_owner_of_the_database_writes_is_recorded_and_a_policy_is
 
 DECIDED: dict[type[Event], str] = {
     PolicyPublished: "a document in force",
+    PolicyWithdrawn: "a document in force",
     ItemRegistered: "an item",
     LocationRegistered: "a location",
     AmendmentPlanned: "what an item or a location will be",

@@ -283,13 +283,15 @@ def vote_of(need: Need, said: list[Approval]) -> Vote:
 
 async def _edited(connection: Connection, edit: Carried, change: Change, policies: Policies) -> Edited:
     """Return an edit with what differs; of an applied change, from what stood before it."""
-    if edit.verb != "authority.publish_policy":
+    if edit.verb not in _DOCUMENTS:
         return Edited(verb=edit.verb, what=edit.verb, command=edit.command, differences=())
     kind, name = str(edit.command["policy_kind"]), str(edit.command["policy_name"])
+    known = policies.kinds.get(kind)
+    without = json.to_plain(policies.read_as(known, name)) if known is not None else {}
     before: Any = None
     if change.inverse is not None:
         back = [undo.command for undo in change.inverse if undo.command.get("policy_kind") == kind]
-        before = next((undo["document"] for undo in back if undo.get("policy_name") == name), None)
+        before = next((undo.get("document") for undo in back if undo.get("policy_name") == name), None)
     else:
         cursor = await connection.execute(
             """select document from policy join policy_active using (kind, name, version)
@@ -297,17 +299,20 @@ async def _edited(connection: Connection, edit: Carried, change: Change, policie
             [kind, name],
         )
         row = await cursor.fetchone()
-        known = policies.kinds.get(kind)
-        before = msgspec.json.decode(bytes(row[0])) if row else json.to_plain(known()) if known is not None else {}
-    after = edit.command["document"]
-    known_kind = policies.kinds.get(kind)
-    if known_kind is not None:
+        before = msgspec.json.decode(bytes(row[0])) if row else None
+    # Where there was no document, or will be none, what is read is what others fall back to.
+    before = without if before is None else before
+    after = edit.command.get("document", without)
+    if known is not None:
         # What is left out of a document stands as shipped: both sides are read by the struct before they are compared.
-        after = msgspec.json.decode(json.encode(json.from_plain(after, known_kind)))
-        before = msgspec.json.decode(json.encode(json.from_plain(before, known_kind)))
+        after = msgspec.json.decode(json.encode(json.from_plain(after, known)))
+        before = msgspec.json.decode(json.encode(json.from_plain(before, known)))
     return Edited(
         verb=edit.verb, what=f"{kind}/{name}", command=edit.command, differences=tuple(differences(before, after))
     )
+
+
+_DOCUMENTS = ("authority.publish_policy", "authority.withdraw_policy")
 
 
 async def _conflicts(connection: Connection, change: Change, control: ChangeControl, now: datetime) -> list[Conflict]:
@@ -334,7 +339,11 @@ async def _conflicts(connection: Connection, change: Change, control: ChangeCont
             on o.object like 'policy/%%' and a.kind = split_part(split_part(o.object, '#', 1), '/', 2)
             and a.name = split_part(split_part(o.object, '#', 1), '/', 3)
         left join policy p on p.kind = a.kind and p.name = a.name and p.version = a.version
-        where o.change = %s and o.object like 'policy/%%' and coalesce(encode(p.digest, 'hex'), '') <> o.base
+        left join policy_active da on da.kind = split_part(split_part(o.object, '#', 1), '/', 2) and da.name = 'default'
+        left join policy d on d.kind = da.kind and d.name = da.name and d.version = da.version
+        where o.change = %s and o.object like 'policy/%%'
+            and (coalesce(encode(p.digest, 'hex'), '') <> split_part(o.base, '+', 1)
+                or o.base like '%%+%%' and coalesce(encode(d.digest, 'hex'), '') <> split_part(o.base, '+', 2))
         limit 1""",
         [change.id],
     )

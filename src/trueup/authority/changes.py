@@ -22,7 +22,7 @@ from trueup.core.policy import Policies, Policy
 from trueup.core.verb import Accepted, Context, Event, Governed, State
 
 EDITS_MAX = 50
-REPLAYED = ("authority.publish_policy", "orders.adopt_workflow")
+REPLAYED = ("authority.publish_policy", "authority.withdraw_policy", "orders.adopt_workflow")
 """What an impact replay can show of a change: policies, and which orders in flight walk by them."""
 
 

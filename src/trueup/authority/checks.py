@@ -23,11 +23,21 @@ CHECKS: tuple[Check, ...] = (
     ),
     promise(
         "authority.policies_are_active",
-        "Every policy that was published has a version in force, and its versions have no gap.",
+        "Every policy that was published has a version in force or was withdrawn, and its versions have no gap.",
         """select 'policy', p.kind || '/' || p.name, count(*) || ' versions up to ' || max(p.version)
         from policy p left join policy_active a on a.kind = p.kind and a.name = p.name where {changed}
-        group by p.kind, p.name having count(*) <> max(p.version) or count(a.version) = 0""",
+        group by p.kind, p.name having count(*) <> max(p.version) or count(a.kind) = 0""",
         f"p.kind || '/' || p.name {CHANGED}",
+    ),
+    promise(
+        "authority.withdrawn_by_an_act",
+        "No policy is out of force but by an act: the last that the journal says of it is that it was withdrawn.",
+        """select 'policy', a.kind || '/' || a.name, 'nothing is in force' from policy_active a cross join lateral (
+            select j.name as said from journal j where j.subject = a.kind || '/' || a.name and j.kind = 'e'
+                and j.name in ('authority.policy_published', 'authority.policy_withdrawn')
+            order by j.position desc limit 1
+        ) last where a.version is null and last.said <> 'authority.policy_withdrawn' and {changed}""",
+        f"a.kind || '/' || a.name {CHANGED}",
     ),
     promise(
         "authority.one_writer",

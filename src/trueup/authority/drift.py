@@ -22,9 +22,10 @@ Text = Annotated[str, msgspec.Meta(min_length=1, max_length=300)]
 
 
 class Drift(msgspec.Struct, frozen=True):
-    """A document in force that is not what was published. found: digest of what is there, in hex; expected: of what
+    """A document in force that is not what was published.
 
-    should be, "" where nothing was published. login, at: who last wrote policies past the door, where that is recorded.
+    found: digest of what is there, in hex, "" for nothing; expected: of what should be, "" where nothing was published,
+    or it was withdrawn. login, at: who last wrote policies past the door, where that is recorded.
     """
 
     policy_kind: str
@@ -42,7 +43,7 @@ class ReportDrift(Command, frozen=True, kw_only=True):
     policy_kind: Text
     policy_name: Text
     version: int
-    found: Text
+    found: Annotated[str, msgspec.Meta(max_length=64)]
     expected: Annotated[str, msgspec.Meta(max_length=64)] = ""
     login: Annotated[str, msgspec.Meta(max_length=200)] | None = None
     at: datetime | None = None
@@ -56,7 +57,8 @@ def report_drift(state: State, command: ReportDrift, context: Context) -> Decisi
         if command.login and command.at
         else ("by nobody that the database recorded")
     )
-    detail = f"version {command.version} in force is {command.found[:16]}, published was {command.expected[:16] or '-'}"
+    in_force = f"version {command.version} in force is {command.found[:16]}" if command.found else "nothing is in force"
+    detail = f"{in_force}, published was {command.expected[:16] or '-'}"
     events = case_events(
         state,
         context,
@@ -71,23 +73,29 @@ def report_drift(state: State, command: ReportDrift, context: Context) -> Decisi
 
 
 async def drifts(connection: Connection) -> tuple[Drift, ...]:
-    """Return every document in force whose bytes, digest or version is not what the journal published last."""
+    """Return every document in force whose bytes, digest or version is not what the journal said last.
+
+    So is one that is out of force though nobody withdrew it.
+    """
     rows = await connection.execute(
-        """select a.kind, a.name, a.version, encode(sha256(p.document), 'hex'), coalesce(said.digest, ''), b.login, b.at
-        from policy_active a join policy p using (kind, name, version)
+        """select k.kind, k.name, coalesce(a.version, 0), coalesce(encode(sha256(p.document), 'hex'), ''),
+            coalesce(said.digest, ''), b.login, b.at
+        from (select kind, name from policy_active union select kind, name from policy) k
+        left join policy_active a using (kind, name) left join policy p using (kind, name, version)
         left join lateral (
             select convert_from(j.body, 'UTF8')::jsonb ->> 'digest' as digest,
-                (convert_from(j.body, 'UTF8')::jsonb ->> 'version')::int as version
-            from journal j where j.subject = a.kind || '/' || a.name and j.kind = 'e'
-                and j.name = 'authority.policy_published'
+                case j.name when 'authority.policy_published'
+                    then (convert_from(j.body, 'UTF8')::jsonb ->> 'version')::int end as version
+            from journal j where j.subject = k.kind || '/' || k.name and j.kind = 'e'
+                and j.name in ('authority.policy_published', 'authority.policy_withdrawn')
             order by j.position desc limit 1
         ) said on true
         left join lateral (
             select login, at from bypass where relation in ('policy', 'policy_active') order by at desc limit 1
         ) b on true
-        where said.digest is null or said.version <> a.version or said.digest <> encode(sha256(p.document), 'hex')
-            or encode(p.digest, 'hex') <> said.digest
-        order by a.kind, a.name limit 100"""
+        where said.version is distinct from a.version or said.digest is distinct from encode(sha256(p.document), 'hex')
+            or said.digest is distinct from encode(p.digest, 'hex')
+        order by k.kind, k.name limit 100"""
     )
     return tuple(Drift(*row) for row in await rows.fetchall())
 

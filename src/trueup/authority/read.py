@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from trueup.authority.state import Node
+from trueup.authority.state import Node, PolicyWithdrawn
 from trueup.core import json
 from trueup.core.database import Connection
 from trueup.core.paging import bounded
@@ -52,6 +52,16 @@ class PolicyVersion(msgspec.Struct, frozen=True):
     active: bool
 
 
+class PolicyWithdrawal(msgspec.Struct, frozen=True):
+    """That a name has no document in force any more. version: the one that was, until then."""
+
+    name: str
+    version: int
+    reason: str
+    by_actor: str
+    at: datetime
+
+
 class PolicyInForce(msgspec.Struct, frozen=True):
     """The version of a policy document that is in force. What nobody published is as shipped, and not listed."""
 
@@ -63,12 +73,15 @@ class PolicyInForce(msgspec.Struct, frozen=True):
 class PolicyKind(msgspec.Struct, frozen=True):
     """One kind of policy documents. shipped: what holds where nothing was published; None for a kind that is gone.
 
-    versions: by name, the newest first.
+    versions: by name, the newest first. withdrawn: by name, those that none is in force of any more. falls_back: a name
+    without a document is read as `default`.
     """
 
     kind: str
     shipped: Any
     versions: tuple[PolicyVersion, ...]
+    withdrawn: tuple[PolicyWithdrawal, ...] = ()
+    falls_back: bool = False
 
 
 _ACTOR = ", ".join(ActorDetail.__struct_fields__)
@@ -128,7 +141,9 @@ async def version_in_force(connection: Connection, kind: type[P], name: str = "d
 
 async def policies(connection: Connection) -> tuple[PolicyInForce, ...]:
     """Return the documents in force, by kind and name."""
-    rows = await connection.execute("select kind, name, version from policy_active order by kind, name limit 1000")
+    rows = await connection.execute(
+        "select kind, name, version from policy_active where version is not null order by kind, name limit 1000"
+    )
     return tuple(PolicyInForce(*row) for row in await rows.fetchall())
 
 
@@ -152,4 +167,18 @@ async def policy_kind(connection: Connection, kind: str, known: type[Policy] | N
     if known is None and not versions:
         return None
     shipped = msgspec.json.decode(json.encode(known())) if known is not None else None
-    return PolicyKind(kind, shipped, versions)
+    falls_back = known is not None and known.falls_back
+    return PolicyKind(kind, shipped, versions, await _withdrawn(connection, kind), falls_back)
+
+
+async def _withdrawn(connection: Connection, kind: str) -> tuple[PolicyWithdrawal, ...]:
+    """Return the names of a kind whose documents were withdrawn, with what the journal says of it."""
+    rows = await connection.execute(
+        """select said.body from policy_active a cross join lateral (
+            select body from journal j where j.subject = a.kind || '/' || a.name and j.kind = 'e'
+                and j.name = 'authority.policy_withdrawn' order by position desc limit 1
+        ) said where a.kind = %s and a.version is null order by a.name limit 100""",
+        [kind],
+    )
+    events = [json.decode(bytes(body), PolicyWithdrawn) for (body,) in await rows.fetchall()]
+    return tuple(PolicyWithdrawal(e.policy_name, e.version, e.reason, e.by, e.at) for e in events)

@@ -88,6 +88,23 @@ class PolicyPublished(Event, frozen=True, kw_only=True):
         return f"{self.policy_kind}/{self.policy_name}"
 
 
+class PolicyWithdrawn(Event, frozen=True, kw_only=True):
+    """A document is out of force: its name is read as if none were there. version: which one it was."""
+
+    name = "authority.policy_withdrawn"
+    policy_kind: str
+    policy_name: str
+    version: int
+    reason: str
+    by: str
+    at: datetime
+
+    @property
+    def subject(self) -> str:
+        """Kind and name of the document."""
+        return f"{self.policy_kind}/{self.policy_name}"
+
+
 class NodeSet(Event, frozen=True, kw_only=True):
     """A part of the organisation exists, or is now this."""
 
@@ -128,7 +145,9 @@ class GovernanceDeclared(Event, frozen=True, kw_only=True):
         return "governance"
 
 
-EVENTS = (ActorRegistered, KeyIssued, KeyRevoked, PolicyPublished, NodeSet, NodeRemoved, GovernanceDeclared)
+EVENTS = (
+    ActorRegistered, KeyIssued, KeyRevoked, PolicyPublished, PolicyWithdrawn, NodeSet, NodeRemoved, GovernanceDeclared,
+)  # fmt: skip
 
 
 class Authority(Slice):
@@ -142,12 +161,17 @@ class Authority(Slice):
         self.nodes: dict[str, Node] = {}
         self.digests: set[str] = set()
         self.versions: dict[tuple[str, str], tuple[int, str]] = {}
+        self.withdrawn: dict[tuple[str, str], int] = {}
         self.declared: Declared | None = None
         self._events: list[Event] = []
 
     def want(self) -> None:
         """Ask for all of it."""
         self._wanted = True
+
+    def last_version(self, kind: str, name: str) -> int:
+        """Return the number of the last version published, in force or withdrawn since; 0 where there is none."""
+        return self.versions.get((kind, name), (self.withdrawn.get((kind, name), 0), ""))[0]
 
     def load(self, *, lock: bool, now: datetime) -> Loading:
         """Lock the epoch, then read who there is."""
@@ -165,6 +189,7 @@ class Authority(Slice):
             Statement("select encode(digest, 'hex') from api_key"),
             Statement("select code, name, kind, parent from org_node"),
             Statement("select mode, declared_at, window_until from governance"),
+            Statement(_WITHDRAWN),
         ]
         for id_, kind, name, roles, email, active, scope in answers[1]:
             self.actors[id_] = ActorRow(
@@ -176,6 +201,7 @@ class Authority(Slice):
         self.digests = {digest for (digest,) in answers[4]}
         self.nodes = {columns[0]: Node(*columns) for columns in answers[5]}
         self.declared = Declared(*answers[6][0]) if answers[6] else None
+        self.withdrawn = {(kind, name): version for kind, name, version in answers[7]}
 
     def takes(self) -> Takes:
         """Take an actor, a key, a policy or a part of the organisation in."""
@@ -184,6 +210,7 @@ class Authority(Slice):
             KeyIssued: self._issued,
             KeyRevoked: self._revoked,
             PolicyPublished: self._published,
+            PolicyWithdrawn: self._withdraw,
             NodeSet: self._set,
             NodeRemoved: self._removed,
             GovernanceDeclared: self._declared,
@@ -206,6 +233,12 @@ class Authority(Slice):
 
     def _published(self, event: PolicyPublished) -> None:
         self.versions[event.policy_kind, event.policy_name] = (event.version, event.digest)
+        self.withdrawn.pop((event.policy_kind, event.policy_name), None)
+        self._events.append(event)
+
+    def _withdraw(self, event: PolicyWithdrawn) -> None:
+        self.versions.pop((event.policy_kind, event.policy_name), None)
+        self.withdrawn[event.policy_kind, event.policy_name] = event.version
         self._events.append(event)
 
     def _set(self, event: NodeSet) -> None:
@@ -249,6 +282,7 @@ class Authority(Slice):
                 from policy_active join policy using (kind, name, version)""",
                 dict(self.versions.items()),
             ),
+            Rebuilt("policy, withdrawn", _WITHDRAWN, {key: (last,) for key, last in self.withdrawn.items()}),
         ]
 
     def write(self, batch: Batch) -> list[Statement]:
@@ -306,6 +340,16 @@ def _write_policy(event: PolicyPublished) -> Statement:
     )  # fmt: skip
 
 
+_WITHDRAWN = """select a.kind, a.name, max(p.version) from policy_active a join policy p using (kind, name)
+    where a.version is null group by a.kind, a.name"""
+
+
+def _withdraw(event: PolicyWithdrawn) -> Statement:
+    return Statement(
+        "update policy_active set version = null where kind = %s and name = %s", [event.policy_kind, event.policy_name]
+    )
+
+
 def _activate(event: PolicyPublished) -> Statement:
     return Statement(
         """insert into policy_active (kind, name, version) values (%s, %s, %s)
@@ -328,6 +372,7 @@ _WRITERS: dict[type[Event], Any] = {
     KeyIssued: _write_key,
     KeyRevoked: lambda event: Statement("update api_key set revoked_at = %s where id = %s", [event.at, event.key]),
     PolicyPublished: _write_policy,
+    PolicyWithdrawn: _withdraw,
     NodeSet: _write_node,
     NodeRemoved: lambda event: Statement("delete from org_node where code = %s", [event.code]),
     GovernanceDeclared: _write_declared,

@@ -107,6 +107,7 @@ class Ladder(Policy, frozen=True, kw_only=True):
     """
 
     kind: ClassVar[str] = "ladder"
+    falls_back: ClassVar[bool] = True
     pinned: ClassVar[bool] = True
     unreplayed: ClassVar[str] = "a ladder decides who may act and when, not what becomes of an order"
     severities: dict[int, Steps] = msgspec.field(default_factory=_shipped)

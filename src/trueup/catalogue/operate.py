@@ -21,6 +21,7 @@ class SiteBands(Policy, frozen=True, kw_only=True):
     """
 
     kind: ClassVar[str] = "site_bands"
+    falls_back: ClassVar[bool] = True
     unreplayed: ClassVar[str] = "how sites worked is taken as it was recorded"
     capacity_min: PerDay = 0
     capacity_max: PerDay | None = None

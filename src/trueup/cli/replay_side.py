@@ -10,6 +10,7 @@ import msgspec
 
 from trueup import house
 from trueup.core import json
+from trueup.core.policy import read_proposed
 from trueup.oversight.impact import Job, side
 
 
@@ -17,7 +18,7 @@ def main() -> None:
     """Replay the side that stdin asks for."""
     job = json.decode(sys.stdin.buffer.read(), Job)
     built = house.build()
-    documents = {(kind, name): json.decode(bytes(raw), built.kinds[kind]) for kind, name, raw in job.documents}
+    documents = {(kind, name): read_proposed(built.kinds[kind], bytes(raw)) for kind, name, raw in job.documents}
     # Rows are plain trees: counting references frees them, and looking for cycles among them only costs.
     gc.disable()
     answer = asyncio.run(side(job.url, built, job.window, documents, job.adopting))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 import msgspec
 
@@ -18,13 +18,15 @@ from trueup.core.errors import Refusal, RefusalDetail
 class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A document that steers behaviour. Subclasses name their `kind` and hold defaults a small shop can live with.
 
-    names: what documents of the kind may be called; empty where any name goes. pinned: what was captured under one
-    version keeps it, so that every version stays at hand. unreplayed: why replaying past commands cannot show what
-    another document of the kind would change, "" where it can.
+    names: what documents of the kind may be called; empty where any name goes. falls_back: a name without a document
+    is read as `default`, not as shipped. pinned: what was captured under one version keeps it, so that every version
+    stays at hand. unreplayed: why replaying past commands cannot show what another document of the kind would change,
+    "" where it can.
     """
 
     kind: ClassVar[str]
     names: ClassVar[tuple[str, ...]] = ()
+    falls_back: ClassVar[bool] = False
     pinned: ClassVar[bool] = False
     unreplayed: ClassVar[str] = ""
 
@@ -40,6 +42,13 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         if isinstance(value, tuple) and value and all(hasattr(entry, "name") for entry in value):
             return {str(entry.name): entry for entry in value}
         return {}
+
+
+class Withdrawn(Policy, frozen=True, kw_only=True):
+    """Stands for no document among documents that are proposed: the name is read as if none had been published."""
+
+    kind: ClassVar[str] = ""
+    withdrawn: Literal[True] = True
 
 
 class Fault(msgspec.Struct, frozen=True):
@@ -101,6 +110,10 @@ class Policies:
         """Return the active document of this kind and name; where none was published, the struct's defaults."""
         return self.find(kind, name) or kind()
 
+    def read_as(self, kind: type[P], name: str) -> P:
+        """Return what holds under a name that has no document of its own: `default`, or what is shipped."""
+        return (self.find(kind, "default") if kind.falls_back else None) or kind()
+
     def version(self, kind: type[P], name: str = "default") -> int:
         """Return the active version's number; 0 stands for the defaults."""
         entry = self._active.get((kind.kind, name))
@@ -127,16 +140,28 @@ class Policies:
         return {e.name: e.document for e in self._active.values() if isinstance(e.document, kind)}
 
     def with_documents(self, documents: Mapping[tuple[str, str], Policy]) -> Policies:
-        """Return these policies as they are when documents, by (kind, name), come into force as the next versions."""
+        """Return these policies as they are when documents, by (kind, name), come into force as the next versions.
+
+        `Withdrawn` takes the document of its name out of force; what is pinned to one keeps it.
+        """
         changed = Policies((), (), self.kinds)
         changed._active, changed._pinned = dict(self._active), dict(self._pinned)
         for (kind, name), document in documents.items():
-            before = self._active.get((kind, name))
-            version = before.version + 1 if before else 1
+            before = changed._active.pop((kind, name), None)
+            if isinstance(document, Withdrawn):
+                continue
+            known = [v for k, n, v in self._pinned if (k, n) == (kind, name)]
+            version = max(known, default=before.version if before else 0) + 1
             changed._active[kind, name] = Active(name, version, digest(json.encode(document)), document)
             if document.pinned:
                 changed._pinned[kind, name, version] = document
         return changed
+
+
+def read_proposed(kind: type[Policy], document: bytes) -> Policy:
+    """Return a document of a kind that is proposed, or `Withdrawn`, from its JSON."""
+    withdrawn = json.encode(Withdrawn())
+    return Withdrawn() if document == withdrawn else json.decode(document, kind)
 
 
 def keys_of(kinds: Mapping[str, type[Policy]]) -> frozenset[str]:

@@ -99,6 +99,7 @@ class HoldRules(Policy, frozen=True, kw_only=True, dict=True):
     """Which holds there are, and which rules place them. timezone: IANA name; the zone `order.hour` is read in."""
 
     kind: ClassVar[str] = "holds"
+    falls_back: ClassVar[bool] = True
     types: tuple[HoldType, ...] = TYPES
     tables: Annotated[tuple[DecisionTable, ...], msgspec.Meta(max_length=50)] = ()
     timezone: str = "UTC"

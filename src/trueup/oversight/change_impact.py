@@ -9,12 +9,12 @@ import msgspec
 
 from trueup.authority.changes import unreplayed
 from trueup.authority.changes_state import Change
-from trueup.authority.publish import PublishPolicy
+from trueup.authority.publish import PublishPolicy, WithdrawPolicy
 from trueup.core import json
 from trueup.core.batch import House
 from trueup.core.carry import Carried
 from trueup.core.database import Connection, connect
-from trueup.core.policy import Policy
+from trueup.core.policy import Policy, Withdrawn
 from trueup.core.replay_window import window_of
 from trueup.orders import adopt
 from trueup.orders.adopt import AdoptWorkflow
@@ -36,7 +36,10 @@ class KeptImpact(msgspec.Struct, frozen=True):
 
 
 class Replacing(msgspec.Struct, frozen=True):
-    """What edits put in force: documents by kind and name, and which orders in flight walk by another version."""
+    """What edits put in force: documents by kind and name, and which orders in flight walk by another version.
+
+    `Withdrawn` among the documents takes one out of force.
+    """
 
     documents: dict[tuple[str, str], Policy]
     adopting: tuple[Adoption, ...]
@@ -52,6 +55,10 @@ def replacing(house: House, edits: Sequence[Carried]) -> Replacing | str:
     for edit in edits:
         if edit.verb == _ADOPT:
             adopting.append(_adoption(json.from_plain(edit.command, AdoptWorkflow)))
+            continue
+        if edit.verb == _WITHDRAW:
+            gone = json.from_plain(edit.command, WithdrawPolicy)
+            found[gone.policy_kind, gone.policy_name] = Withdrawn()
             continue
         command = json.from_plain(edit.command, PublishPolicy)
         kind = house.kinds[command.policy_kind]
@@ -69,13 +76,18 @@ async def in_flight_of(connection: Connection, edits: Sequence[Carried]) -> tupl
         coming = [
             json.from_plain(other.command["document"], Workflow)
             for other in edits
-            if (other.command.get("policy_kind"), other.command.get("policy_name")) == (Workflow.kind, asked.order_type)
+            if "document" in other.command
+            and (other.command.get("policy_kind"), other.command.get("policy_name"))
+            == (Workflow.kind, asked.order_type)
         ]
         found.append(await in_flight(connection, asked, coming[0] if coming else None))
     return tuple(found)
 
 
 _ADOPT = next(verb.name for verb in adopt.VERBS if verb.command is AdoptWorkflow)
+
+
+_WITHDRAW = "authority.withdraw_policy"
 
 
 def _adoption(asked: AdoptWorkflow) -> Adoption:

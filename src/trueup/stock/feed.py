@@ -47,6 +47,7 @@ class Feeding(Policy, frozen=True, kw_only=True):
     """
 
     kind: ClassVar[str] = "feed"
+    falls_back: ClassVar[bool] = True
     unreplayed: ClassVar[str] = "what feeds posted is taken as it was recorded"
     includes_reserved: bool = True
     includes_allocated: bool = True

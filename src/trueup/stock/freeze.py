@@ -58,6 +58,7 @@ class Freezing(Policy, frozen=True, kw_only=True):
     """
 
     kind: ClassVar[str] = "freeze"
+    falls_back: ClassVar[bool] = True
     unreplayed: ClassVar[str] = "which freezes there were is taken as it was recorded"
     requests: Meanwhile = "refuse"
     facts: Meanwhile = "queue"

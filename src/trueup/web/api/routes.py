@@ -8,7 +8,7 @@ import msgspec
 
 from trueup.authority import read as authority
 from trueup.authority.organisation import RemoveNode, SetNode
-from trueup.authority.publish import PublishPolicy
+from trueup.authority.publish import PublishPolicy, WithdrawPolicy
 from trueup.authority.register import IssueKey, RegisterActor, RevokeKey
 from trueup.authority.state import Node
 from trueup.cases import read as cases
@@ -204,6 +204,7 @@ WRITES: tuple[Write, ...] = (
     Write(method="PUT", path="/v1/organisation/{node}", command=SetNode, fills={"node": "code"}),
     Write(method="DELETE", path="/v1/organisation/{node}", command=RemoveNode, fills={"node": "code"}),
     Write(method="POST", path="/v1/policies", command=PublishPolicy, created=""),
+    Write(method="POST", path="/v1/policies/withdraw", command=WithdrawPolicy),
     *case_rows.WRITES,
     *governance.WRITES,
     *guards.WRITES,

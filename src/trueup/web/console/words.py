@@ -333,6 +333,7 @@ EVENTS = {
     "authority.key_issued": "API key issued",
     "authority.key_revoked": "API key revoked",
     "authority.policy_published": "Policy published",
+    "authority.policy_withdrawn": "Policy withdrawn",
     "authority.appointed": "Appointed to a role; it counts once accepted",
     "authority.appointment_accepted": "Appointment accepted",
     "authority.appointment_ended": "Appointment ended",

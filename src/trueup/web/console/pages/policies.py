@@ -16,7 +16,7 @@ from trueup.authority.change_control import INDICATORS, ChangeControl
 from trueup.authority.decision_rights import DecisionRights
 from trueup.authority.drift import drifts
 from trueup.authority.propose import ProposeChange
-from trueup.authority.publish import PublishPolicy
+from trueup.authority.publish import PublishPolicy, WithdrawPolicy
 from trueup.authority.read import PolicyVersion
 from trueup.core.errors import Refusal, RefusalDetail
 from trueup.core.policy import Policy
@@ -70,6 +70,36 @@ async def publish(request: Request[Any, Any, Any], kind: FromPath[str]) -> Respo
     return visit.done(visit.path_of("policies", kind), form)
 
 
+@post("/policies/{kind:str}/withdraw")
+async def withdraw(request: Request[Any, Any, Any], kind: FromPath[str]) -> Response[Any]:
+    """Take a document out of force."""
+    visit = await enter(request)
+    form = await visit.form()
+    outcome = await visit.submit(WithdrawPolicy, _withdrawal(kind, form), form)
+    if outcome.refusal is not None:
+        return await _policy_page(visit, kind, outcome.refusal, form)
+    return visit.done(visit.path_of("policies", kind), form)
+
+
+@post("/policies/{kind:str}/propose-withdrawal")
+async def propose_withdrawal(request: Request[Any, Any, Any], kind: FromPath[str]) -> Response[Any]:
+    """Propose to take a document out of force."""
+    visit = await enter(request)
+    form = await visit.form()
+    command = _withdrawal(kind, form)
+    edit = {"verb": "authority.withdraw_policy", "command": command}
+    title = f"Withdraw {kind}/{command['policy_name']}"[:120]
+    body = {"title": title, "reason": command["reason"], "edits": [edit]}
+    outcome = await visit.submit(ProposeChange, body, form)
+    if outcome.refusal is not None:
+        return await _policy_page(visit, kind, outcome.refusal, form)
+    return visit.done(visit.path_of("changes", str(outcome.result["change"])), form)
+
+
+def _withdrawal(kind: str, form: dict[str, str]) -> dict[str, Any]:
+    return {"policy_kind": kind, "policy_name": form.get("name", "").strip(), "reason": form.get("reason", "").strip()}
+
+
 @post("/policies/{kind:str}/propose")
 async def propose(request: Request[Any, Any, Any], kind: FromPath[str]) -> Response[Any]:
     """Propose the document as a change; what the register and the rules say about it is told at once."""
@@ -119,6 +149,8 @@ async def _policy_page(
         kinds=sorted(visit.site.kinds),
         about=_about(known),
         versions=versions,
+        withdrawn=found.withdrawn,
+        falls_back=found.falls_back,
         default=default,
         names=known.names if known is not None else (),
         name=name,
@@ -212,4 +244,4 @@ def _deciders(visit: Visit, kind: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(decision.decider if decision else "nobody" for decision in decisions))
 
 
-routes = [list_policies, show_policy, publish, propose]
+routes = [list_policies, show_policy, publish, withdraw, propose, propose_withdrawal]
