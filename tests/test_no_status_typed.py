@@ -26,6 +26,7 @@ WHAT_IT_IS = {
     ("item", "kind"): "good, charge or kit",
     ("item", "tracking"): "by lot, by serial number or not at all",
     ("location", "kind"): "warehouse, store or supplier",
+    ("partner", "kind"): "supplier, carrier, marketplace, warehouse or payment: what it does for us",
     ("org_node", "kind"): "brand, company, region, site or channel",
     ("stock_claim", "kind"): "reservation or allocation; a claim is appended, never changed",
     ("stock_movement", "from_account"): "an account of the ledger; a movement is appended, never changed",

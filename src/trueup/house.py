@@ -50,6 +50,7 @@ from trueup.cases import state as cases
 from trueup.catalogue import (
     amend,
     amend_locations,
+    amend_partners,
     amendments,
     apply_amendment,
     breach,
@@ -61,8 +62,10 @@ from trueup.catalogue import (
     operate,
     owned,
     ownership,
+    partner_state,
     quarantine,
     readiness,
+    register_partner,
 )
 from trueup.catalogue import checks as catalogue_checks
 from trueup.catalogue import register as catalogue_register
@@ -245,6 +248,8 @@ VERBS: tuple[Verb[Any], ...] = (
     *catalogue_register.VERBS,
     *amend.VERBS,
     *amend_locations.VERBS,
+    *register_partner.VERBS,
+    *amend_partners.VERBS,
     *apply_amendment.VERBS,
     *cost.VERBS,
     *operate.VERBS,
@@ -296,6 +301,7 @@ SLICES: tuple[type[Slice], ...] = (
     separation.Acts,
     changes_state.Changes,
     catalogue.Catalogue,
+    partner_state.Partners,
     amendments.Amendments,
     cost.Costs,
     parties.Parties,
@@ -329,6 +335,7 @@ EVENTS: tuple[type[Event], ...] = (
     *changes_state.EVENTS,
     *cases.EVENTS,
     *catalogue.EVENTS,
+    *partner_state.EVENTS,
     *amendments.EVENTS,
     *cost.EVENTS,
     *breach_state.EVENTS,

@@ -18,12 +18,14 @@ import structlog
 
 from trueup.authority.standing import SYSTEM
 from trueup.authority.state import PolicyPublished, PolicyWithdrawn
-from trueup.catalogue import breach_read
+from trueup.catalogue import breach_read, lead
 from trueup.catalogue.breach import KEYS_MAX, CheckContract
 from trueup.catalogue.breach_state import ContainmentReleased, RuleFired, RulePassed
 from trueup.catalogue.contract import Contract, EntityName, contracts_on, rules_of
+from trueup.catalogue.partner_state import PartnerRegistered
+from trueup.catalogue.read_partners import leading_items
 from trueup.catalogue.readiness import ReadinessPolicy, readiness
-from trueup.catalogue.state import ItemRegistered, LocationRegistered, SiteOperated
+from trueup.catalogue.state import Item, ItemRegistered, LocationRegistered, SiteOperated
 from trueup.core import journal, json
 from trueup.core.batch import House
 from trueup.core.database import Connection, connect
@@ -223,8 +225,23 @@ async def source_when_ready(row: Recorded, scene: Scene) -> Sequence[Command]:
     policy = scene.policies.get(ReadinessPolicy)
     if not policy.enforce:
         return ()
-    item = json.decode(row.body, ItemRegistered).item
-    waiting = await waiting_orders(scene.connection, [item.id]) if readiness(item, policy).reaches("shippable") else ()
+    return await _sourced(scene, policy, [json.decode(row.body, ItemRegistered).item])
+
+
+async def source_when_supplied(row: Recorded, scene: Scene) -> Sequence[Command]:
+    """Source what waited for a lead time that an item has of its supplier by now, where readiness is enforced."""
+    policy = scene.policies.get(ReadinessPolicy)
+    partner = json.decode(row.body, PartnerRegistered).partner
+    if not policy.enforce or partner.lead_days is None:
+        return ()
+    return await _sourced(scene, policy, await leading_items(scene.connection, partner.code))
+
+
+async def _sourced(scene: Scene, policy: ReadinessPolicy, items: Sequence[Item]) -> Sequence[Command]:
+    """Return the sourcing of what waits for these items, of those that are shippable."""
+    agreed = await lead.agreed(scene.connection, items)
+    ready = [item.id for item in items if readiness(item, policy, agreed[item.id]).reaches("shippable")]
+    waiting = await waiting_orders(scene.connection, ready) if ready else ()
     return tuple(AssignOrder(order=order, mode="receipt") for order in waiting)
 
 
@@ -244,6 +261,7 @@ STORY: dict[str, tuple[Follow, ...]] = {
     ClaimsReleased.name: (give_to_who_waits,),
     ItemRegistered.name: (check_the_item, source_when_ready),
     LocationRegistered.name: (check_the_location,),
+    PartnerRegistered.name: (source_when_supplied,),
     SiteOperated.name: (check_the_location,),
     PolicyPublished.name: (check_everything,),
     PolicyWithdrawn.name: (check_everything,),

@@ -66,7 +66,7 @@ def what_failed_is_forced(patch: pytest.MonkeyPatch) -> None:
 
 
 def the_last_snapshot_wins(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(state, "_amended", lambda known, after, amended: after)
+    patch.setattr(state, "merged", lambda known, after, amended: after)
 
 
 def a_moved_base_is_not_seen(patch: pytest.MonkeyPatch) -> None:

@@ -212,7 +212,7 @@ def test_the_sample_is_the_same_for_everybody_and_moves_with_the_content():
 
 def test_the_rows_of_a_change_are_told_in_their_order():
     edits = [carried(amend(amendment("MUG", {"brand": "A"}), amendment("CUP", {"brand": "B"})))]
-    assert [key for key, _ in rows_of(edits)] == ["MUG", "CUP"]
+    assert [(entity, key) for entity, key, _ in rows_of(edits)] == [("item", "MUG"), ("item", "CUP")]
 
 
 def test_a_table_names_every_cell_that_cannot_be_read():

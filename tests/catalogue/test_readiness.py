@@ -36,18 +36,18 @@ def but(**fields: Any) -> Item:
 
 
 def lacks(item: Item, policy: ReadinessPolicy = POLICY) -> list[str]:
-    return [one.rule for one in readiness(item, policy).missing]
+    return [one.rule for one in readiness(item, policy, None).missing]
 
 
 def test_an_item_climbs_as_far_as_its_data_carries_it():
-    assert readiness(READY, POLICY).step == "returnable"
-    assert readiness(but(return_days=None), POLICY).step == "shippable"
-    assert readiness(but(weight_g=None), POLICY).step == "sellable"
-    assert readiness(but(name=" "), POLICY).step == "draft"
+    assert readiness(READY, POLICY, None).step == "returnable"
+    assert readiness(but(return_days=None), POLICY, None).step == "shippable"
+    assert readiness(but(weight_g=None), POLICY, None).step == "sellable"
+    assert readiness(but(name=" "), POLICY, None).step == "draft"
 
 
 def test_what_is_missing_is_named_at_every_step_even_below_the_one_that_fails():
-    found = readiness(but(name="", weight_g=None, return_days=None), POLICY)
+    found = readiness(but(name="", weight_g=None, return_days=None), POLICY, None)
     assert [(one.step, one.rule) for one in found.missing] == [
         ("sellable", "name"), ("shippable", "weight_known"), ("returnable", "return_terms"),
     ]  # fmt: skip
@@ -68,7 +68,7 @@ def test_each_rule_notices_what_it_is_for():
 
 def test_a_charge_and_a_phantom_kit_have_nothing_to_weigh():
     charge = Item(id="itm_2", sku="FREIGHT", name="Freight", kind="charge")
-    assert readiness(charge, POLICY).step == "returnable"
+    assert readiness(charge, POLICY, None).step == "returnable"
 
 
 def test_a_policy_with_a_band_that_holds_nothing_is_refused_with_the_place():
@@ -123,7 +123,7 @@ async def test_the_list_and_the_item_say_the_same(
         for policy in policies:
             for step in STEPS:
                 found = (await items(connection, ItemQuery(readiness=step, limit=200), readiness=policy)).items
-                told = [item.sku for item in everything if readiness(item, policy).step == step]
+                told = [item.sku for item in everything if readiness(item, policy, None).step == step]
                 assert [item.sku for item in found] == told
     finally:
         await connection.close()

@@ -41,7 +41,12 @@ SHIPPED: tuple[Row, ...] = (
         exposure.correction_cost exposure.currency exposure.orders_per_day exposure.days
         case_pricing.margin case_pricing.lost_per_day case_pricing.floor_per_order_day
     """),
+    ("joint", "Finance", ("Master Data Owner",), """
+        partner.currency partner.in_force_from partner.in_force_until partner.minimum_order partner.payment_days
+        partner.incoterm
+    """),
     ("IT", "Integration Owner", ("Data Steward",), """
+        partner.answer_within_minutes partner.order_cutoff
         feed.includes_reserved feed.includes_allocated feed.mass_share_percent feed.mass_change_percent
         feed.mass_change_units feed.mass_items_min
         mapping.source mapping.timezone mapping.currency mapping.channel mapping.decimal mapping.identical_rows
@@ -63,6 +68,8 @@ SHIPPED: tuple[Row, ...] = (
         item.name item.kind item.gtin item.weight_g item.category item.phantom item.components item.tracking
         item.expires item.lead_days item.units item.fields item.length_mm item.width_mm item.height_mm item.packs
         item.return_days item.brand item.net_content item.net_content_unit item.formulation item.certifications
+        item.supplier partner.name partner.kind partner.gln partner.country partner.timezone partner.fields
+        partner.lead_days partner.claim_days partner.returns_days
         location.name location.kind location.country location.groups location.timezone location.latitude
         location.longitude location.postcode location.calendar location.handling_days location.pickup location.fields
     """),

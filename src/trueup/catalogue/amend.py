@@ -1,17 +1,21 @@
-"""Amend items field by field: what is not named stays; now, or from a day to come."""
+"""Amend records field by field, items first: what is not named stays; now, or from a day to come.
+
+How one kind of record is amended is an `Amendable`; the mechanism is one for all kinds.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import date
 from decimal import Decimal
+from functools import partial
 from typing import Annotated, Any, Generic, TypeVar
 
 import msgspec
 
 from trueup.catalogue import gtin
 from trueup.catalogue.amendments import AmendmentEnded, AmendmentPlanned, Amendments, Planned
-from trueup.catalogue.given import Because, Days, Marks, Name, Packs, Text, Unit, packs_of
+from trueup.catalogue.given import Because, Days, Key, Marks, Name, Packs, Text, Unit, packs_of
 from trueup.catalogue.governed import governed_fields, named_fields
 from trueup.catalogue.gtin_rules import needs_no_gtin
 from trueup.catalogue.ownership import (
@@ -21,8 +25,11 @@ from trueup.catalogue.ownership import (
     Row,
     as_data,
     differences,
+    entity_of,
+    key_of,
     start_of,
 )
+from trueup.catalogue.partner_state import Partner, Partners
 from trueup.catalogue.sound import unsound_item
 from trueup.catalogue.state import Catalogue, Item, ItemRegistered, Location, findings_of
 from trueup.core import json
@@ -64,6 +71,7 @@ class ItemFields(Body, frozen=True, forbid_unknown_fields=True, kw_only=True, om
     formulation: Text | msgspec.UnsetType | None = msgspec.UNSET
     certifications: Marks | msgspec.UnsetType | None = msgspec.UNSET
     price_on_pack: Amount | msgspec.UnsetType | None = msgspec.UNSET
+    supplier: Key | msgspec.UnsetType | None = msgspec.UNSET
     fields: Patched | msgspec.UnsetType = msgspec.UNSET
 
 
@@ -89,7 +97,35 @@ class AmendItems(Command, frozen=True, kw_only=True):
     reason: Reason = ""
 
 
-R = TypeVar("R", Item, Location)
+R = TypeVar("R", Item, Location, Partner)
+
+
+class Amendable(msgspec.Struct, Generic[R], frozen=True, kw_only=True):
+    """How one kind of record is amended. key: which value of a row names its record; plural: what many are called.
+
+    find: a record by its key. held: a record by its id. unknown: refuses a key that nothing answers to. patched: a
+    record with the fields of a patch, or why it cannot be like that, the path to the fields given. allowed: what else
+    stands against it, asked of the record before and after and of the row. timezone: where its days begin. registered:
+    the event of the record as it is now.
+    """
+
+    entity: Entity
+    key: str
+    plural: str
+    rows: type[Any]
+    patch: type[Body]
+    fields: type[Body]
+    find: Callable[[State, str], R | None]
+    held: Callable[[State, str], R | None]
+    unknown: Callable[[str, str], Refusal]
+    patched: Callable[[R, Any, Policies, str], R | Refusal]
+    timezone: Callable[[R, Policies], str]
+    registered: Callable[..., Event]
+    allowed: Callable[[State, R, R, Any, str], Refusal | None] = lambda state, before, after, row, where: None
+
+    def key_in(self, row: Any) -> str:
+        """Return the key of the record that a row names."""
+        return str(getattr(row, self.key))
 
 
 class Amendment(msgspec.Struct, Generic[R], frozen=True):
@@ -105,67 +141,59 @@ def amend_items(state: State, command: AmendItems, context: Context) -> Decision
     """Amend the items, or plan it for the day it takes effect; all rows, or none of them.
 
     Refuses, naming each row and field: an item nobody knows, a field that cannot be like this (a GTIN whose check digit
-    is wrong among them), and a change that asks for a new GTIN while the old one stays without a reason; nothing is
-    written then. Rows on one item see each other. What changes nothing ends as merged.
+    is wrong and a supplier nobody registered among them), and a change that asks for a new GTIN while the old one stays
+    without a reason; nothing is written then. Rows on one item see each other. What changes nothing ends as merged.
     """
-    rows: dict[str, Item] = {}
-    kept: dict[str, list[ItemPatch]] = {}
+    return amend(ITEMS, state, command, context)
+
+
+def amend(kind: Amendable[R], state: State, command: Any, context: Context) -> Decision:
+    """Amend records of one kind, or plan it for the day it takes effect; all rows of the command, or none of them."""
+    rows: dict[str, R] = {}
+    kept: dict[str, str] = {}
     events: list[Event] = []
     refused: list[Refusal] = []
     for number, row in enumerate(command.rows):
-        found = amended_item(state, row, f"rows[{number}]", context.policies, rows)
+        found = amended(kind, state, row, f"rows[{number}]", context.policies, rows)
         if isinstance(found, Refusal):
             refused.append(found)
             continue
         events += withdrawals(found.withdrawn, context)
-        day = started(row.effective_from, context.policies.get(FieldOwnership).timezone, context)
+        day = started(row.effective_from, kind.timezone(found.before, context.policies), context)
+        because = getattr(row, "gtin_kept_because", None)
         if day is None:
             rows[found.before.id] = found.after
-            kept.setdefault(found.before.id, []).append(row)
+            kept[found.before.id] = kept.get(found.before.id) or because or ""
         elif found.after != found.before:
-            events.append(
-                planned("item", found, day, row.effective_from, command.reason, context, row.gtin_kept_because)
-            )
+            events.append(planned(kind.entity, found, day, row.effective_from, command.reason, context, because))
     if refused:
         return refused_rows(refused)
-    events += [
-        event for id_, after in rows.items() for event in _changed(state, id_, after, kept[id_], command, context)
-    ]
-    result = {"items": len(rows), "planned": sum(isinstance(event, AmendmentPlanned) for event in events)}
-    subject = next(iter(rows), None) or (events[0].subject if events else "items")
+    for id_, after in rows.items():
+        before = kind.held(state, id_)
+        if before is not None and after != before:
+            more = {"gtin_kept_because": kept[id_]} if kept[id_] else {}
+            changed = msgspec.structs.replace(after, version=before.version + 1)
+            said = {"amended": differences(before, after), "reason": command.reason or None, **more}
+            events.append(kind.registered(changed, at=context.now, **said))
+    result = {kind.plural: len(rows), "planned": sum(isinstance(event, AmendmentPlanned) for event in events)}
+    subject = next(iter(rows), None) or (events[0].subject if events else kind.plural)
     return Accepted(events, subject, result, "applied" if events else "merged")
 
 
-def _changed(
-    state: State, id_: str, after: Item, rows: Sequence[ItemPatch], command: AmendItems, context: Context
-) -> list[Event]:
-    before = state.of(Catalogue).items[id_]
-    changes = differences(before, after)
-    if not changes and before.findings == after.findings:
-        return []
-    because = next((row.gtin_kept_because for row in rows if row.gtin_kept_because), None)
-    item = msgspec.structs.replace(after, version=before.version + 1)
-    return [
-        ItemRegistered(
-            item=item, at=context.now, amended=changes, reason=command.reason or None, gtin_kept_because=because
-        )
-    ]
-
-
-def amended_item(
-    state: State, row: ItemPatch, where: str, policies: Policies, rows: dict[str, Item]
-) -> Amendment[Item] | Refusal:
-    """Return what a row makes of its item, or why it cannot. rows: what earlier rows have made of items, by id."""
-    known = state.of(Catalogue).item(row.sku)
+def amended(
+    kind: Amendable[R], state: State, row: Any, where: str, policies: Policies, rows: dict[str, R]
+) -> Amendment[R] | Refusal:
+    """Return what a row makes of its record, or why it cannot. rows: what earlier rows have made of records, by id."""
+    known = kind.find(state, kind.key_in(row))
     if known is None:
-        return _unknown(row, where)
+        return kind.unknown(kind.key_in(row), where)
     before = rows.get(known.id, known)
     at = f"{where}.fields."
     given = given_of(row.fields)
-    after = patched_item(before, row.fields, policies, at)
+    after = kind.patched(before, row.fields, policies, at)
     if isinstance(after, Refusal):
         return after
-    refusal = needs_no_gtin(before, after, row.gtin_kept_because, at)
+    refusal = kind.allowed(state, before, after, row, at)
     if refusal is not None:
         return refusal
     if is_planned(state, known.id, row.effective_from, given):
@@ -173,10 +201,10 @@ def amended_item(
     return Amendment(before, after, given, taken_back(state, known.id, given, withdraw=row.withdraw_planned))
 
 
-def _unknown(row: ItemPatch, where: str) -> Refusal:
-    return Refusal("catalogue.unknown_item", f"No item answers to {row.sku[:80]!r}.",
+def _unknown(sku: str, where: str) -> Refusal:
+    return Refusal("catalogue.unknown_item", f"No item answers to {sku[:80]!r}.",
                    "Correct it, register the item, or add this spelling as its alias.",
-                   f"{where}.sku", row.sku[:80])  # fmt: skip
+                   f"{where}.sku", sku[:80])  # fmt: skip
 
 
 def patched_item(before: Item, patch: ItemFields, policies: Policies, where: str) -> Item | Refusal:
@@ -205,9 +233,8 @@ def patched_fields(before: Row, given: dict[str, Any], policies: Policies, where
     if "fields" not in given:
         return before.fields
     merged = {**before.fields, **given["fields"]}
-    entity = "item" if isinstance(before, Item) else "location"
     kept = {name: value for name, value in merged.items() if value is not None}
-    found = checked(policies.get(CustomFields, entity), kept, before.fields)
+    found = checked(policies.get(CustomFields, entity_of(before)), kept, before.fields)
     return msgspec.structs.replace(found, where=f"{where}{found.where}") if isinstance(found, Refusal) else found
 
 
@@ -277,57 +304,42 @@ def refused_rows(refused: Sequence[Refusal]) -> Refusal:
     return msgspec.structs.replace(first, what=f"{len(refused)} rows cannot be: {first.what}", details=details)
 
 
-def touched_by_rows(
-    state: State,
-    entity: Entity,
-    rows: Sequence[Any],
-    find: Callable[[Any], R | None],
-    amended: Callable[[Any, str, dict[str, R]], Amendment[R] | Refusal],
-    policies: Policies,
-) -> tuple[Governed, ...]:
-    """Return what rows would change together; of a row that cannot be, every governed field that it names.
-
-    find: the record of a row. amended: what a row makes of it, given what earlier rows have made of records, by id.
-    """
+def touched(kind: Amendable[R], state: State, command: Any, policies: Policies) -> tuple[Governed, ...]:
+    """Return what rows would change together; of a row that cannot be, every governed field that it names."""
     found: dict[str, Governed] = {}
     together: dict[str, R] = {}
-    for number, row in enumerate(rows):
-        known = find(row)
+    for number, row in enumerate(command.rows):
+        known = kind.find(state, kind.key_in(row))
         if known is None:
             continue
-        made = amended(row, f"rows[{number}]", together)
+        made = amended(kind, state, row, f"rows[{number}]", policies, together)
         if isinstance(made, Refusal):
-            touched = named_fields(state, entity, known, given_of(row.fields), policies)
+            fields = named_fields(state, kind.entity, known, given_of(row.fields), policies)
         else:
-            touched = governed_fields(state, entity, known, made.after, policies, made.withdrawn)
+            fields = governed_fields(state, kind.entity, known, made.after, policies, made.withdrawn)
             if row.effective_from is None:
                 together[known.id] = made.after
-        found |= {one.object: one for one in touched}
+        found |= {one.object: one for one in fields}
     return tuple(found[name] for name in sorted(found))
 
 
-def _objects(state: State, command: AmendItems, policies: Policies) -> tuple[Governed, ...]:
-    return touched_by_rows(
-        state,
-        "item",
-        command.rows,
-        lambda row: state.of(Catalogue).item(row.sku),
-        lambda row, where, rows: amended_item(state, row, where, policies, rows),
-        policies,
-    )
-
-
-def _undo(state: State, command: AmendItems, policies: Policies) -> AmendItems | Refusal:
+def undone(kind: Amendable[R], state: State, command: Any, policies: Policies) -> Command | Refusal:
     """Return the amendment with what stands now; it takes back what the command would plan."""
     rows = []
     for number, row in enumerate(command.rows):
-        known = state.of(Catalogue).item(row.sku)
+        known = kind.find(state, kind.key_in(row))
         if known is None:
-            return _unknown(row, f"rows[{number}]")
-        fields = json.convert(present(known, given_of(row.fields)), ItemFields)
-        later = row.effective_from is not None
-        rows.append(ItemPatch(sku=known.sku, fields=fields, withdraw_planned=later, gtin_kept_because=PUT_BACK))
-    return AmendItems(rows=tuple(rows), reason=PUT_BACK)
+            return kind.unknown(kind.key_in(row), f"rows[{number}]")
+        fields = present(known, given_of(row.fields))
+        rows.append(put_back(kind, known, fields, withdraw_planned=row.effective_from is not None))
+    back: Command = json.convert({"rows": rows, "reason": PUT_BACK}, kind.rows)
+    return back
+
+
+def put_back(kind: Amendable[R], known: R, fields: dict[str, Any], *, withdraw_planned: bool = False) -> dict[str, Any]:
+    """Return the row that gives a record these fields again, as plain data."""
+    kept = {"gtin_kept_because": PUT_BACK} if "gtin_kept_because" in kind.patch.__struct_fields__ else {}
+    return {kind.key: key_of(known), "fields": fields, "withdraw_planned": withdraw_planned, **kept}
 
 
 PUT_BACK = "it puts back what stood before"
@@ -341,10 +353,46 @@ def present(before: Row, given: dict[str, Any]) -> dict[str, Any]:
     return standing
 
 
+def _item_allowed(state: State, before: Item, after: Item, row: ItemPatch, where: str) -> Refusal | None:
+    if after.supplier != before.supplier and (refusal := no_supplier(state, after.supplier, where)) is not None:
+        return refusal
+    return needs_no_gtin(before, after, row.gtin_kept_because, where)
+
+
+def no_supplier(state: State, code: str | None, where: str = "") -> Refusal | None:
+    """Return why a code is no supplier's, or None. where: the path to the field in the request."""
+    known = state.of(Partners).partner(code) if code is not None else None
+    if code is None or (known is not None and known.kind == "supplier"):
+        return None
+    what = f"{code[:80]!r} is a {known.kind}" if known is not None else f"There is no partner {code[:80]!r}"
+    return Refusal("catalogue.unknown_supplier", f"{what}, and goods are bought from a supplier.",
+                   "Register it as a partner of kind supplier first, or correct the code.",
+                   f"{where}supplier", code[:80])  # fmt: skip
+
+
+ITEMS: Amendable[Item] = Amendable(
+    entity="item",
+    key="sku",
+    plural="items",
+    rows=AmendItems,
+    patch=ItemPatch,
+    fields=ItemFields,
+    find=lambda state, key: state.of(Catalogue).item(key),
+    held=lambda state, id_: state.of(Catalogue).items.get(id_),
+    unknown=_unknown,
+    patched=patched_item,
+    allowed=_item_allowed,
+    timezone=lambda item, policies: policies.get(FieldOwnership).timezone,
+    registered=lambda item, **said: ItemRegistered(item=item, **said),
+)
+
+
 def _wants(state: State, command: AmendItems, policies: Policies) -> None:
     for row in command.rows:
         state.of(Catalogue).want_item(row.sku, change=True)
         state.of(Amendments).want(item=row.sku)
+        if isinstance(row.fields.supplier, str):
+            state.of(Partners).want(row.fields.supplier)
 
 
 VERBS = (
@@ -354,6 +402,6 @@ VERBS = (
         decide=amend_items,
         wants=_wants,
         touches=lambda command: tuple(f"sku:{row.sku}" for row in command.rows),
-        governance=Governance(keys=KEYS["item"], objects=_objects, undo=_undo),
+        governance=Governance(keys=KEYS["item"], objects=partial(touched, ITEMS), undo=partial(undone, ITEMS)),
     ),
 )

@@ -3,49 +3,31 @@
 from __future__ import annotations
 
 from datetime import date
+from functools import partial
 from typing import Annotated
 
 import msgspec
 
 from trueup.catalogue.amend import (
-    PUT_BACK,
     ROWS_MAX,
-    Amendment,
+    Amendable,
     Patched,
     Reason,
+    amend,
     given_of,
-    is_planned,
     patched_fields,
-    planned,
-    present,
-    refused_rows,
-    started,
-    taken_back,
-    touched_by_rows,
-    withdrawals,
+    touched,
+    undone,
 )
-from trueup.catalogue.amendments import AmendmentPlanned, Amendments
+from trueup.catalogue.amendments import Amendments
 from trueup.catalogue.given import Days, Name, Text
-from trueup.catalogue.ownership import KEYS, differences
+from trueup.catalogue.ownership import KEYS
 from trueup.catalogue.sound import unsound_location
 from trueup.catalogue.state import Catalogue, Location, LocationKind, LocationRegistered
-from trueup.core import json
 from trueup.core.errors import Refusal
 from trueup.core.policy import Policies
 from trueup.core.quantity import Quantity
-from trueup.core.verb import (
-    Accepted,
-    Body,
-    Command,
-    Concerns,
-    Context,
-    Decision,
-    Event,
-    Governance,
-    Governed,
-    State,
-    Verb,
-)
+from trueup.core.verb import Body, Command, Concerns, Context, Decision, Governance, State, Verb
 
 
 class LocationFields(Body, frozen=True, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
@@ -90,57 +72,12 @@ def amend_locations(state: State, command: AmendLocations, context: Context) -> 
     Refuses, naming each row and field, a location nobody knows and a field that cannot be like this; nothing is written
     then. What changes nothing ends as merged.
     """
-    rows: dict[str, Location] = {}
-    events: list[Event] = []
-    refused: list[Refusal] = []
-    for number, row in enumerate(command.rows):
-        found = amended_location(state, row, f"rows[{number}]", context.policies, rows)
-        if isinstance(found, Refusal):
-            refused.append(found)
-            continue
-        events += withdrawals(found.withdrawn, context)
-        day = started(row.effective_from, found.before.timezone, context)
-        if day is None:
-            rows[found.before.id] = found.after
-        elif found.after != found.before:
-            events.append(planned("location", found, day, row.effective_from, command.reason, context))
-    if refused:
-        return refused_rows(refused)
-    for id_, after in rows.items():
-        events += _changed(state.of(Catalogue).locations[id_], after, command, context)
-    result = {"locations": len(rows), "planned": sum(isinstance(event, AmendmentPlanned) for event in events)}
-    subject = next(iter(rows), None) or (events[0].subject if events else "locations")
-    return Accepted(events, subject, result, "applied" if events else "merged")
+    return amend(LOCATIONS, state, command, context)
 
 
-def _changed(before: Location, after: Location, command: AmendLocations, context: Context) -> list[Event]:
-    changes = differences(before, after)
-    if not changes:
-        return []
-    place = msgspec.structs.replace(after, version=before.version + 1)
-    return [LocationRegistered(location=place, at=context.now, amended=changes, reason=command.reason or None)]
-
-
-def amended_location(
-    state: State, row: LocationPatch, where: str, policies: Policies, rows: dict[str, Location]
-) -> Amendment[Location] | Refusal:
-    """Return what a row makes of its location, or why it cannot. rows: what earlier rows have made of them, by id."""
-    known = state.of(Catalogue).location(row.code)
-    if known is None:
-        return _unknown(row, where)
-    before = rows.get(known.id, known)
-    after = patched_location(before, row.fields, policies, f"{where}.fields.")
-    if isinstance(after, Refusal):
-        return after
-    given = given_of(row.fields)
-    if is_planned(state, known.id, row.effective_from, given):
-        after = before
-    return Amendment(before, after, given, taken_back(state, known.id, given, withdraw=row.withdraw_planned))
-
-
-def _unknown(row: LocationPatch, where: str) -> Refusal:
-    return Refusal("catalogue.unknown_location", f"There is no location {row.code[:80]!r}.",
-                   "Register it first, or correct the code.", f"{where}.code", row.code[:80])  # fmt: skip
+def _unknown(code: str, where: str) -> Refusal:
+    return Refusal("catalogue.unknown_location", f"There is no location {code[:80]!r}.",
+                   "Register it first, or correct the code.", f"{where}.code", code[:80])  # fmt: skip
 
 
 def patched_location(before: Location, patch: LocationFields, policies: Policies, where: str) -> Location | Refusal:
@@ -155,27 +92,20 @@ def patched_location(before: Location, patch: LocationFields, policies: Policies
     return unsound_location(after, where) or after
 
 
-def _objects(state: State, command: AmendLocations, policies: Policies) -> tuple[Governed, ...]:
-    return touched_by_rows(
-        state,
-        "location",
-        command.rows,
-        lambda row: state.of(Catalogue).location(row.code),
-        lambda row, where, rows: amended_location(state, row, where, policies, rows),
-        policies,
-    )
-
-
-def _undo(state: State, command: AmendLocations, policies: Policies) -> AmendLocations | Refusal:
-    """Return the amendment with what stands now; it takes back what the command would plan."""
-    rows: list[LocationPatch] = []
-    for number, row in enumerate(command.rows):
-        known = state.of(Catalogue).location(row.code)
-        if known is None:
-            return _unknown(row, f"rows[{number}]")
-        fields = json.convert(present(known, given_of(row.fields)), LocationFields)
-        rows.append(LocationPatch(code=known.code, fields=fields, withdraw_planned=row.effective_from is not None))
-    return AmendLocations(rows=tuple(rows), reason=PUT_BACK)
+LOCATIONS: Amendable[Location] = Amendable(
+    entity="location",
+    key="code",
+    plural="locations",
+    rows=AmendLocations,
+    patch=LocationPatch,
+    fields=LocationFields,
+    find=lambda state, key: state.of(Catalogue).location(key),
+    held=lambda state, id_: state.of(Catalogue).locations.get(id_),
+    unknown=_unknown,
+    patched=patched_location,
+    timezone=lambda place, policies: place.timezone,
+    registered=lambda place, **said: LocationRegistered(location=place, **said),
+)
 
 
 def _wants(state: State, command: AmendLocations, policies: Policies) -> None:
@@ -196,6 +126,8 @@ VERBS = (
         wants=_wants,
         touches=lambda command: tuple(f"location:{row.code}" for row in command.rows),
         concerns=_concerns,
-        governance=Governance(keys=KEYS["location"], objects=_objects, undo=_undo),
+        governance=Governance(
+            keys=KEYS["location"], objects=partial(touched, LOCATIONS), undo=partial(undone, LOCATIONS)
+        ),
     ),
 )

@@ -1,4 +1,4 @@
-"""Amendments of items and locations that wait for their day, and what was written over a field's owner: the rows."""
+"""Amendments of master data that wait for their day, and what was written over a field's owner: the rows."""
 
 from __future__ import annotations
 
@@ -68,7 +68,8 @@ EVENTS = (AmendmentPlanned, AmendmentEnded, FieldOverwritten)
 _PLANNED = ", ".join(f"p.{name}" for name in Planned.__struct_fields__)
 _OPEN = f"""select {_PLANNED} from planned_amendment p where p.ended_at is null and p.object in (
     select k.item from item_key k where k.key = any(%s::text[])
-    union all select l.id from location l where l.code = any(%s::text[]))"""
+    union all select l.id from location l where l.code = any(%s::text[])
+    union all select r.id from partner r where r.code = any(%s::text[]))"""
 _BY_ID = f"select {_PLANNED} from planned_amendment p where p.ended_at is null and p.id = any(%s::text[])"
 
 
@@ -78,6 +79,7 @@ class Amendments(Slice):
     def __init__(self) -> None:
         self._keys: set[str] = set()
         self._codes: set[str] = set()
+        self._partners: set[str] = set()
         self._ids: set[str] = set()
         self.open: dict[str, Planned] = {}
         self._ended: dict[str, AmendmentEnded] = {}
@@ -86,9 +88,17 @@ class Amendments(Slice):
         self._every: dict[str, Planned] = {}
         self._every_end: dict[str, AmendmentEnded] = {}
 
-    def want(self, *, item: str | None = None, location: str | None = None, amendment: str | None = None) -> None:
-        """Ask for the open ones of an item (any key) or a location (code), or for one by its id."""
-        for wanted, key in ((self._keys, item), (self._codes, location), (self._ids, amendment)):
+    def want(
+        self,
+        *,
+        item: str | None = None,
+        location: str | None = None,
+        partner: str | None = None,
+        amendment: str | None = None,
+    ) -> None:
+        """Ask for the open ones of an item (any key), a location or a partner (code), or for one by its id."""
+        asked = ((self._keys, item), (self._codes, location), (self._partners, partner), (self._ids, amendment))
+        for wanted, key in asked:
             if key is not None:
                 wanted.add(key)
 
@@ -99,13 +109,14 @@ class Amendments(Slice):
 
     def load(self, *, lock: bool, now: datetime) -> Loading:
         """Read in the second round trip: the catalogue has locked the records by then."""
-        keys, codes, ids = sorted(self._keys), sorted(self._codes), sorted(self._ids)
-        for wanted in (self._keys, self._codes, self._ids):
+        every = (self._keys, self._codes, self._partners, self._ids)
+        keys, codes, partners, ids = (sorted(wanted) for wanted in every)
+        for wanted in every:
             wanted.clear()
-        if not (keys or codes or ids):
+        if not (keys or codes or partners or ids):
             return
         yield []
-        answers = yield [Statement(_OPEN, [keys, codes]), Statement(_BY_ID, [ids])]
+        answers = yield [Statement(_OPEN, [keys, codes, partners]), Statement(_BY_ID, [ids])]
         for columns in (*answers[0], *answers[1]):
             one = planned_of(columns)
             self.open[one.id] = one

@@ -7,11 +7,11 @@ from typing import Any
 
 import msgspec
 
-from trueup.catalogue.amend import ItemFields, patched_item
-from trueup.catalogue.amend_locations import LocationFields, patched_location
 from trueup.catalogue.amendments import AmendmentEnded, Amendments, Planned
 from trueup.catalogue.gtin_rules import needs_no_gtin
-from trueup.catalogue.ownership import Entity, differences
+from trueup.catalogue.kinds import KINDS
+from trueup.catalogue.ownership import Entity, Row, differences
+from trueup.catalogue.partner_state import Partner, PartnerRegistered, Partners
 from trueup.catalogue.state import Catalogue, Item, ItemRegistered, LocationRegistered
 from trueup.core import json
 from trueup.core.database import Connection
@@ -51,20 +51,18 @@ def apply_amendment(state: State, command: ApplyAmendment, context: Context) -> 
     return Accepted([*_changed(plan, *made, context), ended], plan.object, result)
 
 
-def _made(state: State, plan: Planned, policies: Policies) -> tuple[Any, Any] | Refusal:
+def _made(state: State, plan: Planned, policies: Policies) -> tuple[Row, Row] | Refusal:
     """Return the record before and after, or why it cannot be."""
-    catalogue = state.of(Catalogue)
-    if plan.entity == "item":
-        item = catalogue.items[plan.object]
-        after = patched_item(item, json.convert(plan.fields, ItemFields), policies, "")
-        refusal = after if isinstance(after, Refusal) else needs_no_gtin(item, after, plan.gtin_kept_because)
-        return refusal or (item, after)
-    place = catalogue.locations[plan.object]
-    moved = patched_location(place, json.convert(plan.fields, LocationFields), policies, "")
-    return moved if isinstance(moved, Refusal) else (place, moved)
+    kind = KINDS[plan.entity]
+    before = kind.held(state, plan.object)
+    assert before is not None, "what is amended was asked for"
+    after = kind.patched(before, json.convert(plan.fields, kind.fields), policies, "")
+    if isinstance(before, Item) and isinstance(after, Item):
+        return needs_no_gtin(before, after, plan.gtin_kept_because) or (before, after)
+    return after if isinstance(after, Refusal) else (before, after)
 
 
-def _changed(plan: Planned, before: Any, after: Any, context: Context) -> list[Event]:
+def _changed(plan: Planned, before: Row, after: Row, context: Context) -> list[Event]:
     changes = differences(before, after)
     if not changes:
         return []
@@ -72,27 +70,35 @@ def _changed(plan: Planned, before: Any, after: Any, context: Context) -> list[E
     said: dict[str, Any] = {"at": context.now, "amended": changes, "reason": plan.reason or None, "planned": plan.id}
     if isinstance(row, Item):
         return [ItemRegistered(item=row, gtin_kept_because=plan.gtin_kept_because, **said)]
+    if isinstance(row, Partner):
+        return [PartnerRegistered(partner=row, **said)]
     return [LocationRegistered(location=row, **said)]
 
 
 async def due_to_apply(connection: Connection, now: datetime) -> list[tuple[str, ApplyAmendment]]:
     """Return the amendments whose day has begun, the earliest first, each under its id."""
     rows = await connection.execute(
-        """select p.id, p.entity, coalesce(i.sku, l.code) from planned_amendment p
+        """select p.id, p.entity, coalesce(i.sku, l.code, r.code) from planned_amendment p
         left join item i on p.entity = 'item' and i.id = p.object
         left join location l on p.entity = 'location' and l.id = p.object
+        left join partner r on p.entity = 'partner' and r.id = p.object
         where p.ended_at is null and p.effective_at <= %s order by p.effective_at, p.id limit %s""",
         [now, PER_RUN_MAX],
     )
     return [(id_, ApplyAmendment(amendment=id_, entity=entity, key=key)) for id_, entity, key in await rows.fetchall()]
 
 
+_NAMED: dict[Entity, str] = {"item": "sku", "location": "location", "partner": "partner"}
+
+
 def _wants(state: State, command: ApplyAmendment, policies: Policies) -> None:
     state.of(Amendments).want(amendment=command.amendment)
     if command.entity == "item":
         state.of(Catalogue).want_item(command.key, change=True)
-    else:
+    elif command.entity == "location":
         state.of(Catalogue).want_location(command.key, change=True)
+    else:
+        state.of(Partners).want(command.key, change=True)
 
 
 VERBS = (
@@ -101,6 +107,6 @@ VERBS = (
         command=ApplyAmendment,
         decide=apply_amendment,
         wants=_wants,
-        touches=lambda command: (f"sku:{command.key}" if command.entity == "item" else f"location:{command.key}",),
+        touches=lambda command: (f"{_NAMED[command.entity]}:{command.key}",),
     ),
 )

@@ -1,4 +1,4 @@
-"""Amend many items at once from a table: every bad cell is named, and the good rows are staged as one change.
+"""Amend many records at once from a table: every bad cell is named, and the good rows are staged as one change.
 
 Where many rows are approved at once, nobody reads them all: a random sample is looked at, the same for everybody, drawn
 by the digest of what is proposed, so that who asks cannot choose it.
@@ -14,7 +14,9 @@ from typing import Any
 import msgspec
 
 from trueup.authority.propose import ProposeChange
-from trueup.catalogue.amend import ROWS_MAX, AmendItems, ItemFields, ItemPatch
+from trueup.catalogue.amend import ITEMS, ROWS_MAX, Amendable
+from trueup.catalogue.kinds import KINDS
+from trueup.catalogue.ownership import Entity
 from trueup.core import batch, json
 from trueup.core.batch import House
 from trueup.core.carry import Carried
@@ -22,18 +24,34 @@ from trueup.core.database import Connection
 from trueup.core.door import Door
 from trueup.core.errors import Refusal, Refused
 from trueup.core.fields import CustomFields
-from trueup.core.verb import Actor, Outcome
+from trueup.core.verb import Actor, Command, Outcome
 
 TABLE_ROWS_MAX = 20_000
 SAMPLE_SIZE = 20
 CLEARS = "null"
 """A cell that says this takes the value away; an empty one leaves it as it is."""
 _STRUCTURED = ("units", "packs", "fields")
-_WHOLE = ("lead_days", "return_days")
-_LISTED = ("certifications",)
-_OF_THE_ROW = ("sku", "effective_from", "gtin_kept_because")
-COLUMNS = (*_OF_THE_ROW, *(name for name in ItemFields.__struct_fields__ if name not in _STRUCTURED))
-"""What a table may have; `fields.<name>` for custom fields besides. Certification marks are parted by `|`."""
+_WHOLE = (
+    "lead_days", "return_days", "handling_days", "payment_days", "claim_days", "returns_days", "answer_within_minutes",
+)  # fmt: skip
+_LISTED = ("certifications", "groups")
+_YES_OR_NO = ("pickup",)
+
+
+def columns_of(kind: Amendable[Any]) -> tuple[str, ...]:
+    """Return what a table of one kind of record may have; `fields.<name>` for custom fields besides.
+
+    Certification marks and groups are parted by `|`.
+    """
+    return (*_of_the_row(kind), *(name for name in kind.fields.__struct_fields__ if name not in _STRUCTURED))
+
+
+def _of_the_row(kind: Amendable[Any]) -> tuple[str, ...]:
+    return tuple(name for name in kind.patch.__struct_fields__ if name not in ("fields", "withdraw_planned"))
+
+
+COLUMNS = columns_of(ITEMS)
+"""What a table of items may have."""
 
 
 class BadRow(msgspec.Struct, frozen=True):
@@ -51,14 +69,15 @@ class NumberedPatch(msgspec.Struct, frozen=True):
     """A row that could be read, with its number in the file."""
 
     row: int
-    patch: ItemPatch
+    patch: Any
 
 
 class Bulk(msgspec.Struct, frozen=True):
-    """What a table comes to: the rows that can be, and every cell that cannot."""
+    """What a table comes to: the rows that can be, and every cell that cannot. entity: what its rows are about."""
 
     good: tuple[NumberedPatch, ...]
     bad: tuple[BadRow, ...]
+    entity: Entity = "item"
 
 
 class Staged(msgspec.Struct, frozen=True):
@@ -69,13 +88,16 @@ class Staged(msgspec.Struct, frozen=True):
     outcome: Outcome | None
 
 
-def read_table(rows: Sequence[Mapping[str, str | None]], rules: CustomFields, first: int = 2) -> Bulk:
+def read_table(
+    rows: Sequence[Mapping[str, str | None]], rules: CustomFields, entity: Entity = "item", first: int = 2
+) -> Bulk:
     """Read the rows of a table, each a column -> its text. first: the number of the first row in the file.
 
-    Raises Refused for a table without SKUs, with a column there is not, or with too many rows. Two rows that say the
-    same field of one SKU for one day are named; the first stands.
+    Raises Refused for a table without SKUs or codes, with a column there is not, or with too many rows. Two rows that
+    say the same field of one record for one day are named; the first stands.
     """
-    _refuse_columns(rows, rules)
+    kind = KINDS[entity]
+    _refuse_columns(rows, rules, kind)
     good: list[NumberedPatch] = []
     bad: list[BadRow] = []
     said: dict[tuple[str, str, str], int] = {}
@@ -83,50 +105,54 @@ def read_table(rows: Sequence[Mapping[str, str | None]], rules: CustomFields, fi
         cells = {name: text.strip() for name, text in row.items() if text is not None and text.strip()}
         if not cells:
             continue
-        twice = _said_before(cells, said, number)
-        found = twice or _patch(cells, rules, number)
+        twice = _said_before(cells, said, number, kind)
+        found = twice or _patch(cells, rules, number, kind)
         if isinstance(found, BadRow):
             bad.append(found)
         else:
             good.append(NumberedPatch(number, found))
-    return Bulk(tuple(good), tuple(bad))
+    return Bulk(tuple(good), tuple(bad), entity)
 
 
-def _refuse_columns(rows: Sequence[Mapping[str, str | None]], rules: CustomFields) -> None:
+def _refuse_columns(rows: Sequence[Mapping[str, str | None]], rules: CustomFields, kind: Amendable[Any]) -> None:
     names = dict.fromkeys(name for row in rows for name in row)
-    known = {*COLUMNS, *(f"fields.{rule.name}" for rule in rules.fields)}
+    known = {*columns_of(kind), *(f"fields.{rule.name}" for rule in rules.fields)}
     unknown = [name for name in names if name not in known]
-    if "sku" not in names or unknown:
-        what = f"There is no column {unknown[0][:60]!r} of items." if unknown else "The table names no items: no sku."
+    if kind.key not in names or unknown:
+        what = f"The table names no {kind.plural}: no {kind.key}."
+        if unknown:
+            what = f"There is no column {unknown[0][:60]!r} of {kind.plural}."
         raise Refused(Refusal("catalogue.columns", what, f"Use: {', '.join(sorted(known))}.", "columns",
-                              unknown[0][:60] if unknown else "sku"))  # fmt: skip
+                              unknown[0][:60] if unknown else kind.key))  # fmt: skip
     if len(rows) > TABLE_ROWS_MAX:
         raise Refused(Refusal("catalogue.rows", f"{len(rows)} rows are too many at once.",
                               f"Send at most {TABLE_ROWS_MAX} in one file.", "rows", str(len(rows))))  # fmt: skip
 
 
-def _said_before(cells: Mapping[str, str], said: dict[tuple[str, str, str], int], number: int) -> BadRow | None:
-    sku, day = cells.get("sku", ""), cells.get("effective_from", "")
+def _said_before(
+    cells: Mapping[str, str], said: dict[tuple[str, str, str], int], number: int, kind: Amendable[Any]
+) -> BadRow | None:
+    key, day = cells.get(kind.key, ""), cells.get("effective_from", "")
     for name, value in cells.items():
-        if name in _OF_THE_ROW:
+        if name in _of_the_row(kind):
             continue
-        before = said.setdefault((sku, day, name), number)
+        before = said.setdefault((key, day, name), number)
         if before != number:
-            return BadRow(number, name, value, "catalogue.said_twice", f"Row {before} says {name} of {sku} already.",
+            return BadRow(number, name, value, "catalogue.said_twice", f"Row {before} says {name} of {key} already.",
                           "Keep one of the two rows.")  # fmt: skip
     return None
 
 
-def _patch(cells: Mapping[str, str], rules: CustomFields, number: int) -> ItemPatch | BadRow:
+def _patch(cells: Mapping[str, str], rules: CustomFields, number: int, kind: Amendable[Any]) -> Any | BadRow:
     fields: dict[str, Any] = {}
     custom: dict[str, Any] = {}
     booleans = {rule.name for rule in rules.fields if rule.type == "bool"}
     for name, text in cells.items():
-        if name in _OF_THE_ROW:
+        if name in _of_the_row(kind):
             continue
         head, _, own = name.partition(".")
         value: Any = None if text == CLEARS else text
-        if own and value is not None and own in booleans:
+        if value is not None and (own in booleans if own else name in _YES_OR_NO):
             value = {"true": True, "false": False}.get(text.lower(), text)
         elif value is not None and head in _WHOLE and text.isdecimal() and len(text) < 10:
             value = int(text)
@@ -138,12 +164,12 @@ def _patch(cells: Mapping[str, str], rules: CustomFields, number: int) -> ItemPa
             fields[name] = value
     if custom:
         fields["fields"] = custom
-    row = {name: cells[name] for name in _OF_THE_ROW if name in cells}
+    row = {name: cells[name] for name in _of_the_row(kind) if name in cells}
     try:
-        return json.convert({**row, "fields": fields}, ItemPatch)
+        return json.convert({**row, "fields": fields}, kind.patch)
     except msgspec.ValidationError as error:
         what, _, path = str(error).partition(" - at `$.")
-        column = path.rstrip("`").removeprefix("fields.") if path else "sku"
+        column = path.rstrip("`").removeprefix("fields.") if path else kind.key
         return BadRow(number, column, cells.get(column, ""), "catalogue.value", f"{what}.", "Correct the cell.")
 
 
@@ -153,7 +179,7 @@ async def validated(connection: Connection, house: House, actor: Actor, bulk: Bu
     The rules are those of the amendment itself; what needs a change to be applied is asked of the whole later.
     """
     unguarded = msgspec.structs.replace(house, guards=())
-    commands = [(actor, AmendItems(rows=(one.patch,))) for one in bulk.good]
+    commands = [(actor, _amending(bulk, (one.patch,))) for one in bulk.good]
     good: list[NumberedPatch] = []
     bad = [*bulk.bad]
     answers = await batch.rehearse(connection, unguarded, commands, now) if commands else []
@@ -163,7 +189,12 @@ async def validated(connection: Connection, house: House, actor: Actor, bulk: Bu
             good.append(one)
         else:
             bad.append(_bad_row(one, refusal))
-    return Bulk(tuple(good), tuple(sorted(bad, key=lambda row: row.row)))
+    return Bulk(tuple(good), tuple(sorted(bad, key=lambda row: row.row)), bulk.entity)
+
+
+def _amending(bulk: Bulk, rows: tuple[Any, ...], reason: str = "") -> Command:
+    command: Command = KINDS[bulk.entity].rows(rows=rows, reason=reason)
+    return command
 
 
 def _bad_row(one: NumberedPatch, refusal: Refusal) -> BadRow:
@@ -180,11 +211,12 @@ async def stage(
     """
     if not bulk.good:
         return Staged(0, bulk.bad, None)
-    commands = [AmendItems(rows=part, reason=reason[:500]) for part in _parts([one.patch for one in bulk.good])]
+    commands = [_amending(bulk, part, reason[:500]) for part in _parts([one.patch for one in bulk.good])]
     expected = await batch.rehearse(connection, house, [(actor, command) for command in commands], door.now())
     refusals = [one.outcome.refusal for one in expected if one.outcome.refusal is not None]
     if any(refusal.rule == "authority.needs_change" for refusal in refusals):
-        edits = tuple(Carried("catalogue.amend_items", json.to_plain(command)) for command in commands)
+        verb = f"catalogue.amend_{KINDS[bulk.entity].plural}"
+        edits = tuple(Carried(verb, json.to_plain(command)) for command in commands)
         proposal = ProposeChange(title=title, reason=reason, edits=edits)
         return Staged(len(bulk.good), bulk.bad, await door.submit(actor, proposal, f"{key}/change"))
     if refusals:
@@ -194,7 +226,7 @@ async def stage(
     return Staged(len(bulk.good), bulk.bad, refused)
 
 
-def _parts(patches: Sequence[ItemPatch]) -> Iterator[tuple[ItemPatch, ...]]:
+def _parts(patches: Sequence[Any]) -> Iterator[tuple[Any, ...]]:
     for at in range(0, len(patches), ROWS_MAX):
         yield tuple(patches[at : at + ROWS_MAX])
 
@@ -209,12 +241,12 @@ def sample_of(digest: str, rows: int, size: int = SAMPLE_SIZE) -> tuple[int, ...
     return tuple(sorted(ranked[:size]))
 
 
-def rows_of(edits: Sequence[Carried]) -> list[tuple[str, dict[str, Any]]]:
-    """Return the rows that a change would amend, in their order: the SKU or code, and the row as plain data."""
-    named = {"catalogue.amend_items": "sku", "catalogue.amend_locations": "code"}
+def rows_of(edits: Sequence[Carried]) -> list[tuple[Entity, str, dict[str, Any]]]:
+    """Return the rows that a change would amend, in their order: the kind, the SKU or code, and the row as data."""
+    named = {f"catalogue.amend_{kind.plural}": kind for kind in KINDS.values()}
     return [
-        (str(row[named[edit.verb]]), row)
+        (kind.entity, str(row[kind.key]), row)
         for edit in edits
-        if edit.verb in named
+        if (kind := named.get(edit.verb)) is not None
         for row in edit.command.get("rows", ())
     ]

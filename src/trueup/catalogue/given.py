@@ -1,4 +1,4 @@
-"""The shapes in which fields of items and locations are sent: by registration and by amendment alike."""
+"""The shapes in which fields of master data are sent: by registration and by amendment alike."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ Text = Annotated[str, msgspec.Meta(max_length=1000)]
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=60, pattern=r"^\S(.*\S)?$")]
 Unit = Annotated[str, msgspec.Meta(min_length=1, max_length=40, pattern=r"^\S(.*\S)?$")]
 Days = Annotated[int, msgspec.Meta(ge=0, le=3650)]
+Minutes = Annotated[int, msgspec.Meta(ge=1, le=5_256_000)]
 PerDay = Annotated[int, msgspec.Meta(ge=0, le=10_000_000)]
 TimeOfDay = Annotated[str, msgspec.Meta(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
 Mark = Annotated[str, msgspec.Meta(min_length=1, max_length=80)]

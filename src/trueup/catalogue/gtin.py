@@ -1,4 +1,4 @@
-"""GTINs: attributes with a check digit, never keys."""
+"""GTINs and GLNs: attributes with a check digit, never keys."""
 
 from __future__ import annotations
 
@@ -19,3 +19,11 @@ def fault(gtin: str) -> str | None:
         return f"a GTIN has 8, 12, 13 or 14 digits, this has {len(gtin)}"
     right = check_digit(gtin[:-1])
     return None if right == int(gtin[-1]) else f"the check digit should be {right}"
+
+
+def gln_fault(gln: str) -> str | None:
+    """Return what is wrong with a GLN (GS1's number of a company or a place) in words, or None where it checks."""
+    if not (gln.isascii() and gln.isdecimal()) or len(gln) != 13:
+        return "a GLN has 13 digits"
+    right = check_digit(gln[:-1])
+    return None if right == int(gln[-1]) else f"the check digit should be {right}"

@@ -10,9 +10,8 @@ import msgspec
 from trueup.authority.changes_state import Changes
 from trueup.authority.propose import ProposeChange
 from trueup.authority.state import Authority
-from trueup.catalogue.amend import ItemFields, patched_item
-from trueup.catalogue.amend_locations import LocationFields, patched_location
 from trueup.catalogue.amendments import AmendmentPlanned, FieldOverwritten
+from trueup.catalogue.kinds import KINDS
 from trueup.catalogue.ownership import (
     KEYS,
     Entity,
@@ -20,11 +19,15 @@ from trueup.catalogue.ownership import (
     FieldOwnership,
     Row,
     differences,
+    entity_of,
     is_role,
+    key_of,
     owns,
     parts_of,
 )
-from trueup.catalogue.state import Amended, Catalogue, Item, ItemRegistered, LocationRegistered
+from trueup.catalogue.partner_state import PartnerRegistered, Partners
+from trueup.catalogue.record import Amended
+from trueup.catalogue.state import Catalogue, ItemRegistered, LocationRegistered
 from trueup.core import json
 from trueup.core.carry import Carried, Verbs
 from trueup.core.errors import Refusal, RefusalDetail
@@ -43,13 +46,13 @@ class Written(msgspec.Struct, frozen=True):
     change: Amended
     owner: FieldOwner
 
-
-def under_owners(verb: Verb[Any], verbs: Verbs) -> Verb[Any]:
     @property
     def name(self) -> str:
         """Which field of which record: `MUG#item.tax_class`."""
-        return f"{_key(self.row)}#{self.entity}.{self.change.field}"
+        return f"{key_of(self.row)}#{self.entity}.{self.change.field}"
 
+
+def under_owners(verb: Verb[Any], verbs: Verbs) -> Verb[Any]:
     """Return a verb whose decisions are asked about owned fields before they stand.
 
     It looks at what a decision would write, not at the command, so that no verb can forget it. A field whose owner
@@ -112,7 +115,7 @@ def _all_proposed(touched: Sequence[Governed], policies: Policies) -> bool:
     ownership = policies.get(FieldOwnership)
     modes = set()
     for one in touched:
-        entity: Entity = "item" if one.key.startswith("item.") else "location"
+        entity = next(entity for entity in KINDS if one.key.startswith(f"{entity}."))
         owner = ownership.owner_of(entity, one.object.rpartition("#")[2])
         modes.add(owner.mode if owner is not None else None)
     return modes == {"propose"}
@@ -127,12 +130,12 @@ def _written(state: State, event: Event, ownership: FieldOwnership, context: Con
             entity, before, row = "item", state.of(Catalogue).items.get(after.id), after
         case LocationRegistered(location=place):
             entity, before, row = "location", state.of(Catalogue).locations.get(place.id), place
+        case PartnerRegistered(partner=partner):
+            entity, before, row = "partner", state.of(Partners).partners.get(partner.id), partner
         case AmendmentPlanned(amendment=plan):
-            known = state.of(Catalogue)
-            before = known.items.get(plan.object) or known.locations.get(plan.object)
-            assert before is not None, "what is amended was asked for"
-            made = _as_planned(before, plan.fields, context.policies)
-            entity, row = plan.entity, made
+            known = KINDS[plan.entity].held(state, plan.object)
+            assert known is not None, "what is amended was asked for"
+            entity, before, row = plan.entity, known, _as_planned(known, plan.fields, context.policies)
         case _:
             return []
     found = []
@@ -147,10 +150,8 @@ def _written(state: State, event: Event, ownership: FieldOwnership, context: Con
 
 
 def _as_planned(before: Row, fields: dict[str, Any], policies: Policies) -> Row:
-    if isinstance(before, Item):
-        made: Row | Refusal = patched_item(before, json.convert(fields, ItemFields), policies, "")
-    else:
-        made = patched_location(before, json.convert(fields, LocationFields), policies, "")
+    kind = KINDS[entity_of(before)]
+    made: Row | Refusal = kind.patched(before, json.convert(fields, kind.fields), policies, "")
     return before if isinstance(made, Refusal) else made
 
 
@@ -169,7 +170,7 @@ def _refusal(refused: Sequence[Written], context: Context) -> Refusal:
     first = refused[0]
     owner = first.owner.owner
     details = tuple(
-        RefusalDetail(f"{_key(one.row)}.{one.change.field}", str(one.change.after)[:80], f"{one.owner.owner} owns it")
+        RefusalDetail(f"{key_of(one.row)}.{one.change.field}", str(one.change.after)[:80], f"{one.owner.owner} owns it")
         for one in refused
     )
     who = f"somebody who holds the role {owner}" if is_role(owner) else f"the system {owner}"
@@ -188,7 +189,7 @@ def _overwritten(one: Written, context: Context) -> FieldOverwritten:
         id=context.new_id("ovw"),
         entity=one.entity,
         object=one.row.id,
-        key=_key(one.row),
+        key=key_of(one.row),
         field=one.change.field,
         owner=one.owner.owner,
         written_by=context.actor.id,
@@ -196,7 +197,3 @@ def _overwritten(one: Written, context: Context) -> FieldOverwritten:
         before=one.change.before,
         after=one.change.after,
     )
-
-
-def _key(row: Row) -> str:
-    return row.sku if isinstance(row, Item) else row.code

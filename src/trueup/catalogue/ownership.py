@@ -1,4 +1,4 @@
-"""Which field belongs to whom: a policy, asked on every write of an item or a location, whichever verb makes it.
+"""Which field belongs to whom: a policy, asked on every write of a record of master data, whichever verb makes it.
 
 Source: a field that two systems write is right by chance; who owns it decides, and a field nobody owns is a finding.
 """
@@ -15,16 +15,18 @@ from zoneinfo import ZoneInfo, available_timezones
 import msgspec
 
 from trueup.authority.standing import ROLES
-from trueup.catalogue.state import Amended, Item, Location
+from trueup.catalogue.partner_state import Partner
+from trueup.catalogue.record import Amended
+from trueup.catalogue.state import Item, Location
 from trueup.core import json
 from trueup.core.policy import Fault, Known, Policies, Policy
 from trueup.core.quantity import plain
 from trueup.core.verb import Actor, Governed
 
-Entity = Literal["item", "location"]
+Entity = Literal["item", "location", "partner"]
 Mode = Literal["refuse", "accept_and_log", "propose"]
-Row: TypeAlias = Item | Location
-_KINDS: dict[Entity, type[Row]] = {"item": Item, "location": Location}
+Row: TypeAlias = Item | Location | Partner
+_KINDS: dict[Entity, type[Row]] = {"item": Item, "location": Location, "partner": Partner}
 _OURS = {"id", "sku", "code", "findings", "version", "open", "capacity_per_day", "cutoff"}
 """What names a row, what Trueup itself computes, and what a site operates within its bands: no field of anybody's."""
 FIELDS: dict[Entity, tuple[str, ...]] = {
@@ -37,7 +39,19 @@ KEYS: dict[Entity, tuple[str, ...]] = {
 _DEFAULTS: dict[Entity, Row] = {
     "item": Item(id="", sku="", name="", kind="good"),
     "location": Location(id="", code="", name="", kind="warehouse"),
+    "partner": Partner(id="", code="", name="", kind="supplier"),
 }
+_ENTITIES: dict[type[Row], Entity] = {kind: entity for entity, kind in _KINDS.items()}
+
+
+def entity_of(row: Row) -> Entity:
+    """Return which kind of master data a record is."""
+    return _ENTITIES[type(row)]
+
+
+def key_of(row: Row) -> str:
+    """Return what people call a record: its SKU, or its code."""
+    return row.sku if isinstance(row, Item) else row.code
 
 
 class FieldOwner(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -57,7 +71,8 @@ class FieldOwner(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
 class FieldOwnership(Policy, frozen=True, kw_only=True):
     """The owners of fields. A field that is not listed anybody may write who may amend items, and it is a finding.
 
-    timezone: IANA name; where the day begins on which an item's amendment takes effect. A location has its own.
+    timezone: IANA name; where the day begins on which an item's amendment takes effect. Locations and partners have
+    their own.
     """
 
     kind: ClassVar[str] = "field_ownership"
@@ -73,7 +88,7 @@ class FieldOwnership(Policy, frozen=True, kw_only=True):
         for at, one in enumerate(self.owners):
             head = one.field.partition(".")[0]
             if head not in FIELDS[one.entity] or ("." in one.field and head != "fields"):
-                what = f"an {one.entity} has: {', '.join(FIELDS[one.entity])}, and fields.<name>"
+                what = f"the fields of {one.entity}: {', '.join(FIELDS[one.entity])}, and fields.<name>"
                 found.append(Fault(f"owners[{at}].field", one.field, what))
             if (one.entity, one.field) in seen:
                 found.append(Fault(f"owners[{at}].field", one.field, "a field has one owner"))
@@ -107,7 +122,7 @@ def owned_by(policies: Policies, entity: Entity) -> Callable[[str], str]:
 
 
 def parts_of(row: Row) -> tuple[str, ...]:
-    """Return the category and brand of an item as it stands, whose owners decide; a location has none."""
+    """Return the category and brand of an item as it stands, whose owners decide; other records have none."""
     return tuple(f"{kind}:{part}" for kind in ("category", "brand") if (part := getattr(row, kind, None)))
 
 
@@ -128,8 +143,7 @@ def is_role(owner: str) -> bool:
 
 def values_of(row: Row) -> Iterator[tuple[str, Any]]:
     """Yield each field with its value as plain data; custom ones as `fields.<name>`."""
-    entity: Entity = "item" if isinstance(row, Item) else "location"
-    for field in FIELDS[entity]:
+    for field in FIELDS[entity_of(row)]:
         value = getattr(row, field)
         if field == "fields":
             yield from ((f"fields.{name}", part) for name, part in value.items())
@@ -141,6 +155,8 @@ def as_data(value: Any) -> Any:
     """Return a value as plain data, a figure always in the same digits: 300 and 300.0 are one."""
     if isinstance(value, Decimal):
         return plain(value)
+    if isinstance(value, date):
+        return value.isoformat()
     if isinstance(value, msgspec.Struct):
         return {name: as_data(getattr(value, name)) for name in value.__struct_fields__}
     if isinstance(value, dict):
@@ -150,7 +166,7 @@ def as_data(value: Any) -> Any:
 
 def differences(before: Row | None, after: Row) -> tuple[Amended, ...]:
     """Return the fields that differ; of a new record, those that say more than the default."""
-    known = before or _DEFAULTS["item" if isinstance(after, Item) else "location"]
+    known = before or _DEFAULTS[entity_of(after)]
     was, now = dict(values_of(known)), dict(values_of(after))
     return tuple(
         Amended(field, was.get(field), now.get(field))

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
-from trueup.catalogue import read
-from trueup.catalogue.amend import ItemFields, patched_item
+from trueup.catalogue import lead, read, read_partners
 from trueup.catalogue.amendments import AmendmentEnded, AmendmentPlanned, Planned, planned_of
 from trueup.catalogue.bulk_amend import SAMPLE_SIZE, rows_of, sample_of
+from trueup.catalogue.kinds import KINDS
 from trueup.catalogue.ownership import FIELDS, Entity, FieldOwner, FieldOwnership, Row, as_data, values_of
+from trueup.catalogue.partner_state import Partner, PartnerRegistered, Partners
 from trueup.catalogue.readiness import STEPS, Missing, ReadinessPolicy, Step, condition_of, readiness
 from trueup.catalogue.state import Catalogue, Item, ItemRegistered
 from trueup.core import journal, json
@@ -22,8 +23,10 @@ from trueup.core.errors import Refusal
 from trueup.core.fields import CustomFields
 from trueup.core.paging import Limit, Page, bounded, page_of, read_cursor, write_cursor
 from trueup.core.policy import Policies
+from trueup.core.verb import Slice
 
 PLANS_SHOWN_MAX = 500
+R = TypeVar("R", Item, Partner)
 
 
 class MissingAt(msgspec.Struct, frozen=True):
@@ -108,10 +111,10 @@ class AsOf(msgspec.Struct, frozen=True, kw_only=True):
 OverwrittenPage = Page[Overwritten]
 
 
-def readiness_of(item: Item, policies: Policies) -> ItemReadiness:
-    """Return how far an item is, with who owns what is missing."""
+def readiness_of(item: Item, policies: Policies, agreed: int | None) -> ItemReadiness:
+    """Return how far an item is, with who owns what is missing. agreed: its supplier's lead time."""
     policy, ownership = policies.get(ReadinessPolicy), policies.get(FieldOwnership)
-    found = readiness(item, policy)
+    found = readiness(item, policy, agreed)
     missing = tuple(_missing(one, ownership) for one in found.missing)
     return ItemReadiness(item.id, item.sku, found.step, policy.enforce, missing)
 
@@ -124,7 +127,9 @@ def _missing(one: Missing, ownership: FieldOwnership) -> MissingAt:
 async def item_readiness(connection: Connection, reference: str, policies: Policies) -> ItemReadiness | None:
     """Return how far an item (by its id or any key) is, or None where there is no such item."""
     found = await read.item(connection, reference)
-    return readiness_of(found.item, policies) if found is not None else None
+    if found is None:
+        return None
+    return readiness_of(found.item, policies, (await lead.agreed(connection, [found.item]))[found.item.id])
 
 
 async def short_of(
@@ -133,7 +138,9 @@ async def short_of(
     """Return those of these items (ids) that have not reached a step, where the policy enforces readiness."""
     if not items or not policies.get(ReadinessPolicy).enforce:
         return ()
-    found = [readiness_of(item, policies) for item in await read.items_by_id(connection, items)]
+    known = await read.items_by_id(connection, items)
+    agreed = await lead.agreed(connection, known)
+    found = [readiness_of(item, policies, agreed[item.id]) for item in known]
     return tuple(one for one in found if STEPS.index(one.step) < STEPS.index(step))
 
 
@@ -179,18 +186,20 @@ async def all_fields(policies: Policies) -> tuple[OwnedField, ...]:
 
 _NAMES = ", ".join(f"p.{name}" for name in Planned.__struct_fields__)
 _OBJECT = """(%s::text is null or {column} in (
-    select item from item_key where key = %s union all select id from location where code = %s union all select %s))"""
+    select item from item_key where key = %s union all select id from location where code = %s
+    union all select id from partner where code = %s union all select %s))"""
 
 
 async def planned(connection: Connection, query: PlannedQuery) -> tuple[PlannedAmendment, ...]:
     """Return planned amendments by the day they take effect, at most PLANS_SHOWN_MAX."""
     rows = await connection.execute(
-        f"""select {_NAMES}, coalesce(i.sku, l.code), p.ending, p.why, p.ended_at from planned_amendment p
+        f"""select {_NAMES}, coalesce(i.sku, l.code, r.code), p.ending, p.why, p.ended_at from planned_amendment p
         left join item i on p.entity = 'item' and i.id = p.object
         left join location l on p.entity = 'location' and l.id = p.object
+        left join partner r on p.entity = 'partner' and r.id = p.object
         where coalesce(p.ending, 'open') = %s and {_OBJECT.format(column="p.object")}
         order by p.effective_at, p.id limit %s""",
-        [query.ending, *[query.object] * 4, PLANS_SHOWN_MAX],
+        [query.ending, *[query.object] * 5, PLANS_SHOWN_MAX],
         prepare=False,
     )
     width = len(Planned.__struct_fields__)
@@ -199,7 +208,7 @@ async def planned(connection: Connection, query: PlannedQuery) -> tuple[PlannedA
 
 async def overwritten(connection: Connection, query: OverwrittenQuery) -> OverwrittenPage:
     """Return one page of what was written over owners, the latest first."""
-    where, parameters = _OBJECT.format(column="o.object"), [query.object] * 4
+    where, parameters = _OBJECT.format(column="o.object"), [query.object] * 5
     values: list[Any] = [*parameters]
     if query.cursor is not None:
         where += " and (o.at, o.id) < (%s, %s)"
@@ -223,32 +232,53 @@ async def item_as_of(connection: Connection, reference: str, at: datetime, polic
     None where there is no such item, or there was none yet. A plan that cannot be carried out by then is left out.
     """
     found = await read.item(connection, reference)
-    if found is None:
-        return None
     past = Catalogue()
-    take = past.takes()[ItemRegistered]
+    known = past.items
+    return await _as_of(connection, found.item.id, ItemRegistered, past, known, at, policies) if found else None
+
+
+async def partner_as_of(connection: Connection, reference: str, at: datetime, policies: Policies) -> Partner | None:
+    """Return a partner (by its id or code) as it was at a time, or as it will be by what is planned; as an item."""
+    found = await read_partners.partner(connection, reference, at)
+    past = Partners()
+    id_ = found.partner.id if found is not None else ""
+    return await _as_of(connection, id_, PartnerRegistered, past, past.partners, at, policies) if found else None
+
+
+async def _as_of(
+    connection: Connection,
+    object_: str,
+    registered: type[ItemRegistered | PartnerRegistered],
+    past: Slice,
+    known: Mapping[str, R],
+    at: datetime,
+    policies: Policies,
+) -> R | None:
+    """Fold what was registered and planned by a time into an empty slice; known: its records by id."""
+    take = past.takes()[registered]
     plans: dict[str, Planned] = {}
     cursor = 0
-    names = (ItemRegistered.name, AmendmentPlanned.name, AmendmentEnded.name)
-    while rows := await journal.read(connection, cursor, 1000, subject=found.item.id, names=names):
+    names = (registered.name, AmendmentPlanned.name, AmendmentEnded.name)
+    while rows := await journal.read(connection, cursor, 1000, subject=object_, names=names):
         cursor = rows[-1].position
         for row in rows:
-            if row.name == ItemRegistered.name:
-                registered = json.decode(row.body, ItemRegistered)
-                if registered.at <= at:
-                    take(registered)
+            if row.name == registered.name:
+                event = json.decode(row.body, registered)
+                if event.at <= at:
+                    take(event)
             elif row.name == AmendmentPlanned.name:
                 plan = json.decode(row.body, AmendmentPlanned).amendment
                 if plan.planned_at <= at:
                     plans[plan.id] = plan
             elif (ended := json.decode(row.body, AmendmentEnded)).at <= at:
                 plans.pop(ended.amendment, None)
-    item = past.items.get(found.item.id)
+    record = known.get(object_)
     for plan in sorted(plans.values(), key=lambda one: (one.effective_at, one.id)):
-        if item is not None and plan.effective_at <= at:
-            made = patched_item(item, json.convert(plan.fields, ItemFields), policies, "")
-            item = item if isinstance(made, Refusal) else made
-    return item
+        if record is not None and plan.effective_at <= at:
+            kind = KINDS[plan.entity]
+            made = kind.patched(record, json.convert(plan.fields, kind.fields), policies, "")
+            record = record if isinstance(made, Refusal) else made
+    return record
 
 
 class SampledRow(msgspec.Struct, frozen=True):
@@ -270,7 +300,7 @@ class Sample(msgspec.Struct, frozen=True):
 async def sample(
     connection: Connection, digest: str, edits: Sequence[Carried], size: int = SAMPLE_SIZE
 ) -> Sample | None:
-    """Return the sample of a change's rows, the same for everybody; None where it amends no items or locations."""
+    """Return the sample of a change's rows, the same for everybody; None where it amends no master data."""
     rows = rows_of(edits)
     if not rows:
         return None
@@ -278,24 +308,26 @@ async def sample(
 
 
 async def sampled(
-    connection: Connection, rows: list[tuple[str, dict[str, Any]]], chosen: tuple[int, ...]
+    connection: Connection, rows: Sequence[tuple[Entity, str, dict[str, Any]]], chosen: tuple[int, ...]
 ) -> tuple[SampledRow, ...]:
-    """Return the chosen rows (from 0) of a change of items or locations, each with what stands now beside it."""
+    """Return the chosen rows (from 0) of a change of master data, each with what stands now beside it."""
     found = []
     for number in chosen:
-        key, row = rows[number]
-        record: Row | None
-        if "sku" in row:
-            detail = await read.item(connection, key)
-            record = detail.item if detail is not None else None
-        else:
-            record = await read.location(connection, key)
+        entity, key, row = rows[number]
+        record = await _record(connection, entity, key)
         values = dict(values_of(record)) if record is not None else {}
         day = row.get("effective_from")
         found.append(
             SampledRow(number + 1, key, date.fromisoformat(day) if day else None, _beside(values, row["fields"]))
         )
     return tuple(found)
+
+
+async def _record(connection: Connection, entity: Entity, key: str) -> Row | None:
+    if entity == "item":
+        detail = await read.item(connection, key)
+        return detail.item if detail is not None else None
+    return await (read.location if entity == "location" else read_partners.record)(connection, key)
 
 
 def _beside(values: dict[str, Any], fields: dict[str, Any]) -> dict[str, tuple[Any, Any]]:

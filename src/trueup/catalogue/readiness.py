@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Literal, get_args
 
 import msgspec
 
+from trueup.catalogue.lead import LEAD_DAYS, lead_days
 from trueup.catalogue.sound import SIDES
 from trueup.catalogue.state import Item
 from trueup.core.errors import Refusal, RefusalDetail
@@ -112,8 +113,10 @@ class _Rule(msgspec.Struct, frozen=True):
     goods: bool = True
 
 
-def readiness(item: Item, policy: ReadinessPolicy) -> Readiness:
-    """Return how far the item's data carries it under the policy; pure."""
+def readiness(item: Item, policy: ReadinessPolicy, agreed: int | None) -> Readiness:
+    """Return how far the item's data carries it under the policy; pure. agreed: its supplier's lead time."""
+    if item.lead_days is None and agreed is not None:
+        item = msgspec.structs.replace(item, lead_days=lead_days(item, agreed))
     missing: list[Missing] = []
     for step in STEPS[1:]:
         for name in policy.rules_of(step):
@@ -163,10 +166,10 @@ def _all_of(step: Step, policy: ReadinessPolicy) -> tuple[str, list[Any]]:
 
 
 def not_ready(
-    item: Item, step: Step, policy: ReadinessPolicy, owners: Callable[[str], str], where: str = ""
+    item: Item, step: Step, policy: ReadinessPolicy, agreed: int | None, owners: Callable[[str], str], where: str = ""
 ) -> Refusal:
-    """Return the refusal of an item that has not reached a step. owners: a field -> who owns it."""
-    missing = readiness(item, policy).below(step)
+    """Return the refusal of an item that has not reached a step. agreed: as above; owners: a field -> who owns it."""
+    missing = readiness(item, policy, agreed).below(step)
     said = "; ".join(f"{one.reason} ({owners(one.field)})" for one in missing)
     details = tuple(RefusalDetail(one.field, item.sku, f"{one.reason}; {one.fix}") for one in missing)
     return Refusal(f"catalogue.not_{step}", f"{item.sku} is not {step}: {said}.",
@@ -271,8 +274,8 @@ RULES: dict[RuleName, _Rule] = {
     ),
     "gtin_present": _Rule("gtin", "Assign a GTIN.", _known("gtin", "GTIN"), _present("gtin"), goods=False),
     "tax_class": _Rule("tax_class", "Choose its tax class.", _tax_class, _tax_class_sql, goods=False),
-    "lead_time": _Rule("lead_days", "Say how many days it takes from ordering it to receiving it.",
-                       _known("lead_days", "lead time"), _present("lead_days")),
+    "lead_time": _Rule("lead_days", "Say how many days it takes from ordering it to receiving it, or agree it with its "
+                       "supplier.", _known("lead_days", "lead time"), lambda policy: (f"{LEAD_DAYS} is not null", [])),
     "weight_known": _Rule("weight_g", "Weigh one unit as it is packed, and amend the item.",
                           _known("weight_g", "weight"), _present("weight_g")),
     "weight_plausible": _Rule(

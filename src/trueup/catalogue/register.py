@@ -8,13 +8,14 @@ from typing import Annotated, Any
 import msgspec
 
 from trueup.catalogue import gtin
-from trueup.catalogue.amend import PUT_BACK, AmendItems, ItemFields, ItemPatch, present
+from trueup.catalogue.amend import PUT_BACK, AmendItems, ItemFields, ItemPatch, no_supplier, present
 from trueup.catalogue.amend_locations import AmendLocations, LocationFields, LocationPatch
 from trueup.catalogue.amendments import Amendments
 from trueup.catalogue.given import Because, Days, Key, Marks, Name, Packs, PerDay, Text, TimeOfDay, Unit, packs_of
 from trueup.catalogue.governed import governed_fields
 from trueup.catalogue.gtin_rules import needs_no_gtin
 from trueup.catalogue.ownership import KEYS, Entity, Row
+from trueup.catalogue.partner_state import Partners
 from trueup.catalogue.sound import unsound_item, unsound_location
 from trueup.catalogue.state import (
     AliasAdded,
@@ -55,8 +56,8 @@ class RegisterItem(Command, frozen=True, kw_only=True):
     it to receiving it. units: unit of measure -> base units in one (`{"case": "24"}`); `each` is one, unsaid.
     What follows `fields` stays as it is when left out, and null takes it away: the size of one unit as packed, in mm;
     packs: unit -> what it holds; return_days: after delivery, 0 is never; what the pack declares (brand, net content
-    and its unit, formulation, certification marks, price on pack). gtin_kept_because: why a change that asks for a new
-    GTIN keeps the old one.
+    and its unit, formulation, certification marks, price on pack); supplier: code of the partner it is bought from,
+    whose lead time it has where it says none. gtin_kept_because: why a change that asks for a new GTIN keeps the old.
     """
 
     sku: Key
@@ -87,6 +88,7 @@ class RegisterItem(Command, frozen=True, kw_only=True):
     formulation: Text | msgspec.UnsetType | None = msgspec.UNSET
     certifications: Marks | msgspec.UnsetType | None = msgspec.UNSET
     price_on_pack: Amount | msgspec.UnsetType | None = msgspec.UNSET
+    supplier: Key | msgspec.UnsetType | None = msgspec.UNSET
     gtin_kept_because: Because | None = None
 
 
@@ -122,8 +124,8 @@ def register_item(state: State, command: RegisterItem, context: Context) -> Deci
 
     Refuses a key that another item answers to, an unknown currency, a negative weight, a kit whose parts cannot be
     (unknown, itself, a phantom kit, a charge), expiry without lots, units that are none, and custom fields that the
-    `fields` policy does not know; and a change that asks for a new GTIN while the old one stays without a reason.
-    Nothing is written then. A repetition that changes nothing ends as merged.
+    `fields` policy does not know; a supplier nobody registered as one; and a change that asks for a new GTIN while the
+    old one stays without a reason. Nothing is written then. A repetition that changes nothing ends as merged.
     Source: behaviour 14; GS1 GTIN Management Standard.
     """
     catalogue = state.of(Catalogue)
@@ -138,6 +140,8 @@ def register_item(state: State, command: RegisterItem, context: Context) -> Deci
         return fields
     item = _item(catalogue, command, known, fields, context.new_id("itm"))
     refusal = unsound_item(item) or (needs_no_gtin(known, item, command.gtin_kept_because) if known else None)
+    if isinstance(command.supplier, str):
+        refusal = refusal or no_supplier(state, command.supplier)
     if refusal is not None:
         return refusal
     events: list[ItemRegistered | AliasAdded] = []
@@ -268,7 +272,7 @@ def _item(
 
 STAYS = (
     "length_mm", "width_mm", "height_mm", "packs", "return_days", "brand", "net_content", "net_content_unit",
-    "formulation", "certifications", "price_on_pack",
+    "formulation", "certifications", "price_on_pack", "supplier",
 )  # fmt: skip
 """The attributes of an item that stay as they are when a registration leaves them out."""
 
@@ -345,6 +349,8 @@ def _wants_item(state: State, command: RegisterItem, policies: Policies) -> None
     for key in _keys_of(command):
         catalogue.want_item(key, change=True)
     state.of(Amendments).want(item=command.sku)
+    if isinstance(command.supplier, str):
+        state.of(Partners).want(command.supplier)
     if command.phantom or command.kind == "charge":
         catalogue.want_use_as_part(command.sku)
 

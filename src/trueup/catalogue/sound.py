@@ -1,10 +1,11 @@
-"""What cannot be said of an item or a location at all, whoever says it; what is merely missing, readiness tells."""
+"""What cannot be said of a record of master data at all, whoever says it; what is merely missing, readiness tells."""
 
 from __future__ import annotations
 
 from zoneinfo import available_timezones
 
 from trueup.catalogue import gtin
+from trueup.catalogue.partner_state import Partner
 from trueup.catalogue.state import EACH, Item, Location
 from trueup.core.errors import Refusal
 from trueup.core.money import is_currency
@@ -74,9 +75,9 @@ def _unsound_pack(item: Item) -> tuple[str, str, str, str, str] | None:
 
 def unsound_location(place: Location, where: str = "") -> Refusal | None:
     """Return why a location cannot be like this, or None. where: the path to its fields in the request."""
-    if place.timezone not in available_timezones():
-        return Refusal("catalogue.timezone", f"{place.timezone[:60]!r} is not a time zone.",
-                       "Use an IANA name such as Europe/Berlin.", f"{where}timezone", place.timezone[:60])  # fmt: skip
+    refusal = _no_timezone(place.timezone, where)
+    if refusal is not None:
+        return refusal
     if (place.latitude is None) != (place.longitude is None):
         return Refusal("catalogue.position", "A position has a latitude and a longitude.", "Send both, or neither.",
                        f"{where}{'latitude' if place.latitude is None else 'longitude'}")  # fmt: skip
@@ -85,3 +86,35 @@ def unsound_location(place: Location, where: str = "") -> Refusal | None:
             return Refusal("catalogue.position", f"There is no {name} {plain(value)}.",
                            f"Send degrees from -{most} to {most}.", f"{where}{name}", plain(value))  # fmt: skip
     return None
+
+
+def unsound_partner(partner: Partner, where: str = "") -> Refusal | None:
+    """Return why a partner cannot be like this, or None. where: the path to its fields in the request."""
+    refusal = _no_timezone(partner.timezone, where)
+    if refusal is not None:
+        return refusal
+    fault = gtin.gln_fault(partner.gln) if partner.gln is not None else None
+    if fault is not None:
+        return Refusal("catalogue.gln", f"{partner.gln!r} is no GLN: {fault}.",
+                       "Correct it in the source; the last digit checks the others.", f"{where}gln",
+                       str(partner.gln))  # fmt: skip
+    if partner.currency is not None and not is_currency(partner.currency):
+        return Refusal("catalogue.currency", f"{partner.currency!r} is not a currency.", "Use an ISO 4217 code.",
+                       f"{where}currency", partner.currency)  # fmt: skip
+    if partner.minimum_order is not None and (partner.minimum_order < 0 or partner.currency is None):
+        return Refusal("catalogue.minimum_order", "The least value of an order is zero or more, in a currency.",
+                       "Send it with a currency, or leave it out where none is agreed.", f"{where}minimum_order",
+                       plain(partner.minimum_order))  # fmt: skip
+    first, last = partner.in_force_from, partner.in_force_until
+    if first is not None and last is not None and last < first:
+        return Refusal("catalogue.in_force", f"An agreement from {first} cannot end on {last}.",
+                       "Send a last day that is not before the first, or leave it out.", f"{where}in_force_until",
+                       str(last))  # fmt: skip
+    return None
+
+
+def _no_timezone(timezone: str, where: str) -> Refusal | None:
+    if timezone in available_timezones():
+        return None
+    return Refusal("catalogue.timezone", f"{timezone[:60]!r} is not a time zone.",
+                   "Use an IANA name such as Europe/Berlin.", f"{where}timezone", timezone[:60])  # fmt: skip

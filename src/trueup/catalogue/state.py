@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import msgspec
 
 from trueup.catalogue.packs import EACH as EACH
 from trueup.catalogue.packs import Pack as Pack
 from trueup.catalogue.packs import base_units
+from trueup.catalogue.record import Amended, columns, merged, upsert
 from trueup.core import json
 from trueup.core.fields import Value
 from trueup.core.verb import Batch, Event, Loading, Rebuilt, Rows, Slice, Statement, Takes
@@ -36,7 +37,7 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
     length_mm, width_mm, height_mm: of one base unit as it is packed. packs: unit of measure -> what it holds.
     return_days: after delivery, within which it may come back; 0 is never. net_content: what the pack declares, in
     net_content_unit. formulation: what it is made of or does, as declared. certifications: marks on the pack; None is
-    not known. price_on_pack: the price that is printed on it.
+    not known. price_on_pack: the price that is printed on it. supplier: code of the partner it is bought from.
     """
 
     id: str
@@ -69,6 +70,7 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
     formulation: str | None = None
     certifications: tuple[str, ...] | None = None
     price_on_pack: Decimal | None = None
+    supplier: str | None = None
 
 
 def findings_of(item: Item, *, gtin_wrong: bool) -> tuple[str, ...]:
@@ -112,14 +114,6 @@ class Location(msgspec.Struct, frozen=True, kw_only=True):
     open: bool = True
     pickup: bool = False
     fields: dict[str, Value] = {}
-
-
-class Amended(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One field that changed, from what to what, as plain data."""
-
-    field: str
-    before: Any = None
-    after: Any = None
 
 
 class ItemRegistered(Event, frozen=True, kw_only=True, omit_defaults=True):
@@ -175,8 +169,9 @@ class SiteOperated(Event, frozen=True, kw_only=True):
 EVENTS = (ItemRegistered, AliasAdded, LocationRegistered, SiteOperated)
 _ITEM = ", ".join(f"i.{name}" for name in Item.__struct_fields__)
 _LOCATION = ", ".join(Location.__struct_fields__)
-_BY_KEY = f"select k.key, {_ITEM} from item_key k join item i on i.id = k.item where k.key = any(%s::text[])"
-_BY_ID = f"select {_ITEM} from item i where i.id = any(%s::text[])"
+_AGREED = "case when i.supplier is not null then (select p.lead_days from partner p where p.code = i.supplier) end"
+_BY_KEY = f"select {_AGREED}, k.key, {_ITEM} from item_key k join item i on i.id = k.item where k.key = any(%s::text[])"
+_BY_ID = f"select {_AGREED}, {_ITEM} from item i where i.id = any(%s::text[])"
 _BY_CODE = f"select {_LOCATION} from location where code = any(%s::text[])"
 _PARTS = """select k.key from unnest(%s::text[]) as w (key) join item_key k on k.key = w.key
     where exists (select from item u where u.components @> jsonb_build_array(jsonb_build_array(k.item)))"""
@@ -201,6 +196,7 @@ class Catalogue(Slice):
         self._by_key: dict[str, str] = {}
         self._by_code: dict[str, str] = {}
         self._part_keys: set[str] = set()
+        self._agreed: dict[str, int | None] = {}
         self._changed_items: dict[str, datetime] = {}
         self._changed_locations: dict[str, datetime] = {}
         self._new_keys: dict[str, str] = {}
@@ -237,6 +233,10 @@ class Catalogue(Slice):
     def item_of(self, item: str) -> Item | None:
         """Return the item of this id."""
         return self.items.get(item)
+
+    def agreed_lead_days(self, supplier: str) -> int | None:
+        """Return the lead time that was agreed with the supplier (code) of an item that was asked for."""
+        return self._agreed.get(supplier)
 
     def is_part(self, key: str) -> bool:
         """Tell whether the item that answers to this key is part of a kit; `want_use_as_part` asked for it."""
@@ -289,22 +289,26 @@ class Catalogue(Slice):
                 self._take_items(answers[0])
 
     def _take_keyed(self, rows: Rows) -> None:
-        for key, *columns in rows:
-            item = item_of(columns)
-            self.items[item.id] = item
-            self._by_key[key] = item.id
+        for agreed, key, *values in rows:
+            self._by_key[key] = self._take_item(agreed, values)
 
     def _take_items(self, rows: Rows) -> None:
-        for columns in rows:
-            item = item_of(columns)
-            self.items[item.id] = item
+        for agreed, *values in rows:
+            self._take_item(agreed, values)
+
+    def _take_item(self, agreed: int | None, values: Sequence[Any]) -> str:
+        item = item_of(values)
+        self.items[item.id] = item
+        if item.supplier is not None:
+            self._agreed[item.supplier] = agreed
+        return item.id
 
     def _take_parts(self, rows: Rows) -> None:
         self._part_keys.update(key for (key,) in rows)
 
     def _take_locations(self, rows: Rows) -> None:
-        for columns in rows:
-            place = location_of(columns)
+        for values in rows:
+            place = location_of(values)
             self.locations[place.id] = place
             self._by_code[place.code] = place.id
 
@@ -339,7 +343,7 @@ class Catalogue(Slice):
     def _registered(self, event: ItemRegistered) -> None:
         item, known = event.item, self.items.get(event.item.id)
         if event.amended and known is not None:
-            item = _amended(known, item, event.amended)
+            item = merged(known, item, event.amended)
             gtin_wrong = "gtin.invalid" in (event.item if _names(event.amended, "gtin") else known).findings
             item = msgspec.structs.replace(item, findings=findings_of(item, gtin_wrong=gtin_wrong))
         self.items[item.id] = item
@@ -352,7 +356,7 @@ class Catalogue(Slice):
 
     def _located(self, event: LocationRegistered) -> None:
         place, known = event.location, self.locations.get(event.location.id)
-        self.locations[place.id] = _amended(known, place, event.amended) if event.amended and known else place
+        self.locations[place.id] = merged(known, place, event.amended) if event.amended and known else place
         self._by_code[event.location.code] = event.location.id
         self._changed_locations[event.location.id] = event.at
 
@@ -374,7 +378,7 @@ class Catalogue(Slice):
             Rebuilt(
                 "item",
                 f"select id, {', '.join(item)} from item",
-                {(row.id,): tuple(_columns(row).values())[1:] for row in self.items.values()},
+                {(row.id,): tuple(columns(row).values())[1:] for row in self.items.values()},
             ),
             Rebuilt(
                 "item_key", "select key, item from item_key", {(key,): (id_,) for key, id_ in self._by_key.items()}
@@ -382,7 +386,7 @@ class Catalogue(Slice):
             Rebuilt(
                 "location",
                 f"select id, {', '.join(place)} from location",
-                {(row.id,): tuple(_columns(row).values())[1:] for row in self.locations.values()},
+                {(row.id,): tuple(columns(row).values())[1:] for row in self.locations.values()},
             ),
         ]
 
@@ -391,7 +395,7 @@ class Catalogue(Slice):
         statements = []
         if self._changed_items:
             rows = [self.items[id_] for id_ in sorted(self._changed_items)]
-            statements.append(_upsert("item", rows, self._changed_items))
+            statements.append(upsert("item", rows, self._changed_items))
         if self._new_keys:
             keys = sorted(self._new_keys)
             statements.append(
@@ -402,26 +406,8 @@ class Catalogue(Slice):
             )
         if self._changed_locations:
             places = [self.locations[id_] for id_ in sorted(self._changed_locations)]
-            statements.append(_upsert("location", places, self._changed_locations))
+            statements.append(upsert("location", places, self._changed_locations))
         return statements
-
-
-R = TypeVar("R", Item, Location)
-
-
-def _amended(known: R, after: R, amended: Sequence[Amended]) -> R:
-    """Take only the fields that were amended: another amendment of the same act may have changed others before."""
-    changes: dict[str, Any] = {}
-    fields = dict(known.fields)
-    for one in amended:
-        head, _, name = one.field.partition(".")
-        if name and name in after.fields:
-            fields[name] = after.fields[name]
-        elif name:
-            fields.pop(name, None)
-        else:
-            changes[head] = getattr(after, head)
-    return msgspec.structs.replace(known, **changes, fields=fields, version=known.version + 1)
 
 
 def _names(amended: Sequence[Amended], field: str) -> bool:
@@ -448,23 +434,3 @@ def location_of(columns: Sequence[Any]) -> Location:
     values["groups"] = tuple(values["groups"])
     values["fields"] = values["fields"] or {}
     return Location(**values)
-
-
-def _columns(row: Item | Location) -> dict[str, Any]:
-    """Return what the table holds for a row: its values by column, JSON as plain data, and null where it is empty."""
-    values = {name: getattr(row, name) for name in row.__struct_fields__}
-    for name in ("components", "units", "fields", "packs"):
-        if name in values:
-            values[name] = json.to_plain(values[name]) or None
-    return values
-
-
-def _upsert(table: str, rows: Sequence[Item | Location], at: dict[str, datetime]) -> Statement:
-    """Write whole rows by the names of their columns; what has an id keeps it, and the time it first came."""
-    names = [name for name in rows[0].__struct_fields__ if name not in ("id", "sku", "code")]
-    changes = ", ".join(f"{name} = excluded.{name}" for name in names)
-    return Statement(
-        f"""insert into {table} select * from jsonb_populate_recordset(null::{table}, %s::jsonb)
-        on conflict (id) do update set {changes}""",
-        [json.encode([{**_columns(row), "at": at[row.id]} for row in rows]).decode()],
-    )

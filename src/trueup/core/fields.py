@@ -49,7 +49,7 @@ class CustomFields(Policy, frozen=True, kw_only=True):
     """The custom fields of one entity; the document's name is the entity's."""
 
     kind: ClassVar[str] = "fields"
-    names: ClassVar[tuple[str, ...]] = ("customer", "item", "location", "order")
+    names: ClassVar[tuple[str, ...]] = ("customer", "item", "location", "order", "partner")
     fields: Annotated[tuple[FieldRule, ...], msgspec.Meta(max_length=100)] = ()
 
     def __post_init__(self) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from trueup.catalogue.lead import agreed_with
 from trueup.catalogue.ownership import owned_by
 from trueup.catalogue.readiness import ReadinessPolicy, Step, not_ready, readiness
 from trueup.catalogue.state import Catalogue
@@ -69,9 +70,12 @@ def _refusal(state: State, event: Event, context: Context) -> Refusal | None:
 def _lacking(state: State, item: str, step: Step, context: Context, where: str) -> Refusal | None:
     known = state.of(Catalogue).item_of(item)
     policy = context.policies.get(ReadinessPolicy)
-    if known is None or readiness(known, policy).reaches(step):
+    if known is None:
         return None
-    refusal = not_ready(known, step, policy, owned_by(context.policies, "item"), where)
+    agreed = agreed_with(state, known)
+    if readiness(known, policy, agreed).reaches(step):
+        return None
+    refusal = not_ready(known, step, policy, agreed, owned_by(context.policies, "item"), where)
     return None if context.excuses(refusal.rule, known.sku) else refusal
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from trueup.catalogue.lead import LEAD_DAYS
 from trueup.catalogue.state import Location, location_of
 from trueup.core.arrays import literal
 from trueup.core.database import Connection
@@ -91,7 +92,7 @@ _FREE = """select n.key, n.id, n.sku, n.lead_days, n.components, b.at, b.free, x
             array_agg(s.open - s.pegged)::text as units, array_agg(s.id) as id
         from stock_supply s where s.item = n.id and s.open > 0
     ) s"""
-_NAMED = "i.id, i.sku, i.lead_days, case when i.phantom then i.components end as components"
+_NAMED = f"i.id, i.sku, {LEAD_DAYS} as lead_days, case when i.phantom then i.components end as components"
 _BY_KEY = _FREE.format(
     named=f"""select k.key, {_NAMED} from unnest(%s::text[]) as w (key) join item_key k using (key)
         join item i on i.id = k.item"""

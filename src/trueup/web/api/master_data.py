@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from trueup.catalogue import read_quality
+from trueup.catalogue import read_partners, read_quality
 from trueup.catalogue.amend import AmendItems
 from trueup.catalogue.amend_locations import AmendLocations
+from trueup.catalogue.amend_partners import AmendPartners
+from trueup.catalogue.partner_state import Partner
+from trueup.catalogue.register_partner import RegisterPartner
 from trueup.catalogue.state import Item
 from trueup.web.api.table import COUNT_BYTES_MAX, Listed, Read, Write, listed
 
 WRITES: tuple[Write, ...] = (
     Write(method="POST", path="/v1/items/amend", command=AmendItems, bytes_max=COUNT_BYTES_MAX),
     Write(method="POST", path="/v1/locations/amend", command=AmendLocations, bytes_max=COUNT_BYTES_MAX),
+    Write(method="POST", path="/v1/partners", command=RegisterPartner, created="/v1/partners/{partner}"),
+    Write(method="PUT", path="/v1/partners/{partner}", command=RegisterPartner, fills={"partner": "code"}),
+    Write(method="POST", path="/v1/partners/amend", command=AmendPartners, bytes_max=COUNT_BYTES_MAX),
 )
 
 READS: tuple[Read, ...] = (
@@ -32,8 +38,32 @@ READS: tuple[Read, ...] = (
         ),
     ),
     Read(
+        path="/v1/partners",
+        summary="List partners by code, with whether their agreement is in force",
+        query=read_partners.PartnerQuery,
+        returns=read_partners.PartnerPage,
+        answer=lambda connection, asked: read_partners.partners(
+            connection, asked.query, asked.now, asked.fields("partner")
+        ),
+    ),
+    Read(
+        path="/v1/partners/{partner}",
+        summary="Get one partner with its terms by code or id",
+        returns=read_partners.PartnerDetail,
+        answer=lambda connection, asked: read_partners.partner(connection, asked.path["partner"], asked.now),
+    ),
+    Read(
+        path="/v1/partners/{partner}/as-of",
+        summary="Get a partner as it was at a time, or as it will be by what is planned",
+        query=read_quality.AsOf,
+        returns=Partner,
+        answer=lambda connection, asked: read_quality.partner_as_of(
+            connection, asked.path["partner"], asked.query.at, asked.policies
+        ),
+    ),
+    Read(
         path="/v1/fields",
-        summary="List every field of items and locations with its owner; one without is a finding",
+        summary="List every field of items, locations and partners with its owner; one without is a finding",
         returns=Listed[read_quality.OwnedField],
         scoped=True,
         answer=lambda connection, asked: listed(read_quality.all_fields(asked.policies)),

@@ -108,6 +108,7 @@ _MORE: dict[str, Callable[[Body], str]] = {
     "catalogue.item_registered": lambda body: _record(body, "item", "sku"),
     "catalogue.alias_added": lambda body: str(body["key"]),
     "catalogue.location_registered": lambda body: _record(body, "location", "code"),
+    "catalogue.partner_registered": lambda body: _record(body, "partner", "code"),
     "catalogue.amendment_planned": lambda body: (
         f"{', '.join(body['amendment']['fields'])} from {body['amendment']['effective_from']}"
     ),

@@ -40,7 +40,9 @@ BREACH = {
     "passed": Word("passes again"),
     "withdrawn": Word("rule withdrawn", "quiet"),
 }
-CONTAINMENT = {"none": Word("only a case", "quiet"), "quarantine_item": Word("not allocated", "warn")}
+CONTAINMENT = {"none": Word("only a case", "quiet"), "quarantine_item": Word("not allocated", "warn"),
+               "not_for_parcel": Word("not sent", "warn"),
+               "quarantine_location": Word("nothing more there", "warn")}  # fmt: skip
 HOLD = {"clear": Word("no hold", "quiet"), "held": Word("held", "bad")}
 CASE = {"open": Word("open", "bad"), "acted": Word("acted", "info"), "closed": Word("closed", "quiet"),
         "merged": Word("part of another", "quiet")}  # fmt: skip
@@ -319,6 +321,7 @@ EVENTS = {
     "catalogue.item_registered": "Item registered or amended",
     "catalogue.alias_added": "Another spelling added",
     "catalogue.location_registered": "Location registered or amended",
+    "catalogue.partner_registered": "Partner registered or amended",
     "catalogue.amendment_planned": "Amendment planned for a day to come",
     "catalogue.amendment_ended": "Planned amendment ended",
     "catalogue.field_overwritten": "Field written by somebody else than its owner",

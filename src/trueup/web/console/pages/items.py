@@ -11,7 +11,7 @@ from trueup.authority import change_read
 from trueup.authority.change_read import ChangeQuery
 from trueup.authority.propose import ProposeChange
 from trueup.cases import read as cases
-from trueup.catalogue import cost
+from trueup.catalogue import cost, lead
 from trueup.catalogue import read as catalogue
 from trueup.catalogue import read_quality as quality
 from trueup.catalogue.amend import AmendItems
@@ -44,6 +44,7 @@ async def list_items(request: Request[Any, Any, Any]) -> Response[Any]:
     policy = policies.get(ReadinessPolicy)
     async with visit.reading() as connection:
         page = await catalogue.items(connection, query, policies.get(CustomFields, "item"), policy)
+        agreed = await lead.agreed(connection, page.items)
     return await visit.show(
         "items.html",
         section="/items",
@@ -51,7 +52,7 @@ async def list_items(request: Request[Any, Any, Any]) -> Response[Any]:
         items=page.items,
         next=page.next,
         findings=[(name, words.readable(name)) for name in words.FINDINGS],
-        steps={item.id: readiness(item, policy).step for item in page.items},
+        steps={item.id: readiness(item, policy, agreed[item.id]).step for item in page.items},
         ladder=[(step, words.READINESS[step].text) for step in STEPS],
         filtered=any(visit.params.get(name) for name in ("q", "kind", "category", "finding", "field", "readiness")),
     )
@@ -95,6 +96,7 @@ async def _item_page(
         entries = await timeline.about(connection, found.item.id)
         components = [await catalogue.item(connection, part.item) for part in found.item.components]
         costs = await cost.costs(connection, found.item.id) if visit.scope is None else ()
+        agreed = (await lead.agreed(connection, [found.item]))[found.item.id]
         concerning = await _cases(visit, connection, found.item.id)
         plans = await quality.planned(connection, quality.PlannedQuery(object=found.item.id))
         wanted = ChangeQuery(object=f"item/{found.item.id}#", open=True, limit=20)
@@ -114,7 +116,8 @@ async def _item_page(
         ],
         costs=costs,
         fields=_shown_fields(visit, "item", found.item.fields),
-        readiness=quality.readiness_of(found.item, policies),
+        readiness=quality.readiness_of(found.item, policies, agreed),
+        agreed=agreed,
         owned=quality.fields_of(policies, "item", found.item),
         plans=plans,
         pending=pending,
