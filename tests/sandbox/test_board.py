@@ -1,8 +1,9 @@
 """What the sandbox's planner asks for must do something: a change of rules that no order follows would show nothing."""
 
 from trueup.authority.publish import PublishPolicy
+from trueup.catalogue.ownership import KEYS, FieldOwnership
 from trueup.core import json
-from trueup.core.policy import Active, Policies
+from trueup.core.policy import Active, Known, Policies
 from trueup.orders.conditions import Condition
 from trueup.orders.holds import HoldRules
 from trueup.sandbox import board, premises
@@ -21,3 +22,12 @@ def test_the_stricter_hold_is_asked_for_where_the_shops_orders_look():
     table = json.from_plain(edit["document"], HoldRules).tables[0]
     assert [rule.name for rule in table.rules] == [rule.name for rule in rules.tables[0].rules]
     assert Condition("order.total", "over", "400") in table.rules[0].when
+
+
+def test_every_field_of_an_item_but_custom_ones_has_an_owner_and_the_appointed_are_people():
+    """The pages name who answers for a field; where they said `nobody`, nobody would know why that is a finding."""
+    owners = json.from_plain(board.founding()[0].document, FieldOwnership)
+    assert {f"item.{one.field}" for one in owners.owners} | {"item.fields"} == set(KEYS["item"])
+    assert not owners.faults(Known({}))
+    ids = [email for _, email, _ in board.PEOPLE]
+    assert {one.actor for one in board.appointments(ids)} == {"tea@example.com", "kitchen@example.com"}

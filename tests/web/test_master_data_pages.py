@@ -40,7 +40,7 @@ async def test_an_item_shows_what_is_missing_and_whose_it_is(door: Door, steward
 
     await until(known)  # a process reads policies at most a second late
     page = await steward.get("/items/MUG")
-    for words in ("weight missing", "lead time missing", "not enforced"):
+    for words in ("weight missing", "lead time missing", "not enforced", "nobody holds it"):
         assert words in page.text
     assert "Takes effect later" not in page.text
     page = await steward.get("/items/CUP")

@@ -194,10 +194,16 @@ async def _register_people(door: Door) -> list[str]:
 
 
 async def _govern(door: Door, url: str, planner: Actor) -> list[str]:
-    """Register who decides, declare governance, and let the planner ask for changes; return the ids of who decides."""
+    """Register who decides and who owns data, declare governance, and let the planner ask; return who decides' ids."""
     people = [RegisterActor(name=name, email=email, roles=roles) for name, email, roles in board.PEOPLE]
     ids = [outcome.result["actor"] for outcome in await _accept(door, people, "board")]
+    appointed = board.appointments(ids)
+    made = await _accept(door, [*board.founding(), *appointed], "owners")
+    for appointment, outcome in zip(appointed, made[-len(appointed) :], strict=True):
+        for id_, command in board.accepted(appointment, outcome.result["appointment"]):
+            await _accept(door, [command], f"accepted/{command.appointment}/{id_}", Actor(id_, "person", ""))
     await _accept(door, [board.DECLARED], "governance")
+    await _accept(door, [board.loan(premises.CODES[1], datetime.now(UTC))], "loan", planner)
     connection = await database.connect(url)
     try:
         policies = (await house.build().load_standing(connection)).policies

@@ -1,18 +1,24 @@
-"""Who decides in the sandbox shop, and what they have before them: governance is declared, and changes are open."""
+"""Who decides in the sandbox shop, who owns its data, and what they have before them: changes, a breach, a loan."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 
 import msgspec
 
 from trueup.authority.apply import ApplyChange
+from trueup.authority.appoint import AcceptAppointment, Appoint
 from trueup.authority.approve import ApproveChange
 from trueup.authority.declare import DeclareGovernance
+from trueup.authority.overrides import AskOverride
 from trueup.authority.propose import ProposeChange
 from trueup.authority.publish import PublishPolicy
+from trueup.catalogue.contract import Contract, Entity, Field
+from trueup.catalogue.ownership import FieldOwner, FieldOwnership, Mode
 from trueup.core import json
 from trueup.core.carry import Carried
 from trueup.core.policy import Policies, Policy
-from trueup.core.verb import Command
 from trueup.orders.conditions import Condition
 from trueup.orders.holds import HoldRule, HoldRules
 from trueup.sourcing.policy import Routing, When
@@ -27,8 +33,57 @@ PEOPLE: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("Ines Interface", "interface@example.com", ("Integration Owner",)),
     ("Finn Finance", "finance@example.com", ("Finance",)),
     ("Sonja Sponsor", "sponsor@example.com", ("Sponsor",)),
+    ("Tara Tea", "tea@example.com", ()),
+    ("Kai Kitchen", "kitchen@example.com", ()),
 )
+# Who is appointed to what, over which part, with which deputy; all by their place among the people.
+_APPOINTED = ((7, "Master Data Owner", "category:food", 3), (8, "Master Data Owner", "category:Kitchen", 7))
 DECLARED = DeclareGovernance(mode="full")
+# Fields of items and who owns them; what becomes of a write by anybody else; whether they change only by a change.
+_OWNED: tuple[tuple[str, Mode, bool, str], ...] = (
+    ("Master Data Owner", "propose", True, "gtin units packs components"),
+    ("Master Data Owner", "accept_and_log", False, "name kind category brand weight_g length_mm width_mm height_mm"
+     " tracking expires phantom net_content net_content_unit formulation certifications"),
+    ("Finance", "propose", True, "tax_class"),
+    ("Finance", "accept_and_log", False, "unit_price currency price_on_pack"),
+    ("Operations Process Owner", "accept_and_log", False, "lead_days return_days"),
+)  # fmt: skip
+
+
+def founding() -> list[PublishPolicy]:
+    """Return what is in force before governance is declared: who owns which field, and what each item must hold."""
+    owners = [
+        FieldOwner(entity="item", field=field, owner=owner, mode=mode, governed=governed)
+        for owner, mode, governed, fields in _OWNED
+        for field in fields.split()
+    ]
+    weighed = Entity(name="item", fields=(Field(name="weight_g", required=True),))
+    parcels = Contract(id="parcels", severity=3, containment="quarantine_item", entities=(weighed,))
+    return [
+        _publish("default", FieldOwnership(owners=tuple(owners)), "whoever knows a field best owns it"),
+        _publish("parcels", parcels, "a parcel whose weight is not known goes at the wrong price"),
+    ]
+
+
+def appointments(ids: Sequence[str]) -> list[Appoint]:
+    """Return who is appointed over a part of the assortment, by the ids of the people."""
+    return [Appoint(actor=ids[who], role=role, over=over, deputy=ids[deputy]) for who, role, over, deputy in _APPOINTED]
+
+
+def accepted(appointment: Appoint, made: str) -> list[tuple[str, AcceptAppointment]]:
+    """Return who accepts an appointment (`apt_...`): who was appointed, and the deputy."""
+    return [(who, AcceptAppointment(appointment=made)) for who in (appointment.actor, appointment.deputy) if who]
+
+
+def loan(site: str, now: datetime) -> AskOverride:
+    """Return what is asked for against a rule, and waits to be decided: more orders a day at a site than its band."""
+    return AskOverride(
+        rule="catalogue.outside_band",
+        objects=(site,),
+        reason="Two vans more until the week is over",
+        department="operations",
+        expires_at=now + timedelta(days=5),
+    )
 
 
 def proposals(policies: Policies, channel: str) -> tuple[ProposeChange, ProposeChange, ProposeChange]:
@@ -63,12 +118,14 @@ def voted(change: str, digest: str) -> tuple[ApproveChange, ApplyChange]:
 def _proposed(
     title: str, reason: str, document: Policy, indicators: tuple[str, ...] = (), name: str = "default"
 ) -> ProposeChange:
-    command: Command = PublishPolicy(
-        policy_kind=document.kind, policy_name=name, document=json.to_plain(document), reason=reason
-    )
+    command = _publish(name, document, reason)
     return ProposeChange(
         title=title,
         reason=reason,
         edits=(Carried("authority.publish_policy", json.to_plain(command)),),
         indicators=indicators,
     )
+
+
+def _publish(name: str, document: Policy, reason: str) -> PublishPolicy:
+    return PublishPolicy(policy_kind=document.kind, policy_name=name, document=json.to_plain(document), reason=reason)

@@ -16,6 +16,7 @@ from trueup.catalogue import read as catalogue
 from trueup.catalogue import read_quality as quality
 from trueup.catalogue.amend import AmendItems
 from trueup.catalogue.operate import OperateSite, SiteBands
+from trueup.catalogue.ownership import FieldOwnership, Row, owns, parts_of
 from trueup.catalogue.read import ItemQuery, LocationQuery
 from trueup.catalogue.readiness import STEPS, ReadinessPolicy, readiness
 from trueup.core import json, timeline
@@ -119,6 +120,7 @@ async def _item_page(
         readiness=quality.readiness_of(found.item, policies, agreed),
         agreed=agreed,
         owned=quality.fields_of(policies, "item", found.item),
+        holders=_holders(visit, found.item),
         plans=plans,
         pending=pending,
         inputs=inputs_of(found.item, policies.get(CustomFields, "item")),
@@ -126,6 +128,14 @@ async def _item_page(
         refusal=refusal,
         entered=form or {},
     )
+
+
+def _holders(visit: Visit, row: Row) -> dict[str, str]:
+    """Return who answers for a record by each owner there is, by name; a role over other parts does not."""
+    owners = {one.owner for one in visit.standing.policies.get(FieldOwnership).owners}
+    present = visit.standing.at(visit.now).actors.values()
+    names = {owner: sorted(actor.name for actor in present if owns(actor, owner, parts_of(row))) for owner in owners}
+    return {owner: ", ".join(found) or "nobody holds it" for owner, found in names.items()}
 
 
 async def _cases(visit: Visit, connection: Connection, item: str) -> tuple[cases.CaseSummary, ...]:
