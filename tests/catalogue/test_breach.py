@@ -234,7 +234,7 @@ async def test_locations_are_under_contract_too(door: Door, url: str) -> None:
     await prove(url)
 
 
-async def test_only_items_can_be_kept_from_allocation(door: Door) -> None:
+async def test_a_containment_is_for_the_entity_it_is_about(door: Door) -> None:
     rule = Rule(name="r", check=RowCheck(kind="required", field="country"), containment="quarantine_item")
     wrong = Contract(entities=(Entity(name="location", rules=(rule,)),))
     command = PublishPolicy(
@@ -242,7 +242,8 @@ async def test_only_items_can_be_kept_from_allocation(door: Door) -> None:
     )
     refused = await door.submit(SYSTEM, command, "wrong")
     assert refused.refusal is not None
-    assert "keeps items from allocation" in refused.refusal.what
+    assert "it is for a rule about each item: nothing more of the item is allocated" in refused.refusal.what
+    assert refused.refusal.where == "entities[0].rules[0].containment"
 
 
 async def test_a_comment_does_not_stop_the_breach_clock(door: Door, url: str, clock: TurnedClock) -> None:

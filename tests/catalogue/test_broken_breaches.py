@@ -9,15 +9,17 @@ from typing import Any
 import msgspec
 import pytest
 from tests.catalogue import test_breach as breaches
+from tests.catalogue import test_containment_kinds as kinds
 from tests.catching import noticed
 
 from trueup.cases.case import CaseActed, CaseCommented
-from trueup.catalogue import breach, breach_state, quarantine
+from trueup.catalogue import breach, breach_state, contract, quarantine
 from trueup.catalogue.breach_state import Breach, Breaches, RuleFired
 from trueup.core.clock import TurnedClock
 from trueup.core.door import Door
 from trueup.core.verb import Takes
 from trueup.sourcing import allocate, assign, parts
+from trueup.stock import reserve
 
 Proof = Callable[..., Awaitable[None]]
 _bites, _takes = breach_state.bites, Breaches.takes
@@ -72,17 +74,17 @@ def a_containment_is_lifted_for_ever(patch: pytest.MonkeyPatch) -> None:
 
 
 def by_hand_is_not_asked(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(allocate, "barred", lambda *_: {})
+    patch.setattr(allocate, "barred", lambda *_, sent: {})
 
 
 def moving_is_not_asked(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(parts, "barred", lambda *_: {})
+    patch.setattr(parts, "barred", lambda *_, sent: {})
 
 
 def the_whole_order_waits(patch: pytest.MonkeyPatch) -> None:
 
-    def whole(state: Any, items: Any, now: datetime) -> Any:
-        found = quarantine.barred(state, items, now)
+    def whole(state: Any, items: Any, context: Any, *, sent: bool) -> Any:
+        found = quarantine.barred(state, items, context, sent=sent)
         return dict.fromkeys(items, next(iter(found.values()))) if found else found
 
     patch.setattr(assign, "barred", whole)
@@ -100,6 +102,30 @@ def the_clock_runs_from_the_first_breach(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(breach, "_fire", backdated)
 
 
+def who_picks_up_waits_too(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(quarantine, "_ANYWHERE", quarantine._SENT)
+
+
+def parcels_go_on(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(quarantine, "_SENT", quarantine._ANYWHERE)
+
+
+def the_rules_choose_a_full_location(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(assign, "closed", lambda *_: {})
+
+
+def a_cart_is_reserved_at_a_full_location(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(reserve, "closed", lambda *_: {})
+
+
+def goods_are_moved_to_a_full_location(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(parts, "closed", lambda *_: {})
+
+
+def any_containment_fits(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(contract, "_fits", lambda *_: True)
+
+
 VARIANTS: list[tuple[Callable[[pytest.MonkeyPatch], None], Proof]] = [
     (it_bites_only_once_a_worker_told, breaches.test_containment_at_24_h),
     (it_bites_a_minute_early, breaches.test_containment_at_24_h),
@@ -113,6 +139,15 @@ VARIANTS: list[tuple[Callable[[pytest.MonkeyPatch], None], Proof]] = [
     (by_hand_is_not_asked, breaches.test_a_contained_item_is_allocated_by_no_way),
     (moving_is_not_asked, breaches.test_a_contained_item_is_allocated_by_no_way),
     (the_whole_order_waits, breaches.test_other_lines_of_the_order_do_not_wait),
+    (who_picks_up_waits_too, kinds.test_what_is_not_for_parcels_is_sent_by_no_way_and_still_picked_up),
+    (parcels_go_on, kinds.test_what_is_not_for_parcels_is_sent_by_no_way_and_still_picked_up),
+    (the_rules_choose_a_full_location,
+     kinds.test_a_location_in_quarantine_gets_nothing_more_by_any_way_and_keeps_what_it_has),
+    (a_cart_is_reserved_at_a_full_location,
+     kinds.test_a_location_in_quarantine_gets_nothing_more_by_any_way_and_keeps_what_it_has),
+    (goods_are_moved_to_a_full_location,
+     kinds.test_a_location_in_quarantine_gets_nothing_more_by_any_way_and_keeps_what_it_has),
+    (any_containment_fits, breaches.test_a_containment_is_for_the_entity_it_is_about),
     (the_clock_runs_from_the_first_breach, breaches.test_a_breach_recurs_as_a_breach_of_its_own),
 ]  # fmt: skip
 

@@ -50,6 +50,9 @@ OVERRIDABLE: dict[str, Lendable] = {
     "catalogue.not_the_owner": Lendable(
         "Write a field that belongs to somebody else", ("item", "location", "field"), ("operations", "it"), 7, 20, True
     ),
+    "catalogue.quarantined": Lendable(
+        "Allocate what a containment keeps back", ("item", "location", "order"), ("operations",), 7, 50
+    ),
     "orders.held": Lendable(
         "Let an order go on in spite of an open hold", ("order", "hold type"), ("operations", "finance"), 7, 25, True
     ),

@@ -30,12 +30,22 @@ CHECKS: tuple[Check, ...] = (
     ),
     promise(
         "catalogue.nothing_allocated_in_quarantine",
-        "No unit of an item was allocated while a containment kept it from that.",
-        """select 'item', b.subject, c.holder || ' was allocated ' || c.quantity || ' at ' || c.at
-        from breach b join stock_claim c on c.item = b.subject
-        where {changed} and b.containment = 'quarantine_item' and c.kind = 'allocation' and c.quantity > 0
+        "No unit was allocated while a containment kept its item or location from that, but on a loan that was used.",
+        """select b.entity, b.subject, c.holder || ' was allocated ' || c.quantity || ' at ' || c.at
+        from breach b cross join lateral (
+            select c.* from stock_claim c where b.entity = 'item' and c.item = b.subject
+            union all
+            select c.* from stock_balance s join stock_claim c on c.item = s.item and c.location = s.location
+            where b.entity = 'location' and s.location = b.subject
+        ) c
+        where {changed} and b.containment <> 'none' and c.kind = 'allocation' and c.quantity > 0
             and (b.initiated_at is null or b.initiated_at > b.due_at)
-            and c.at >= greatest(b.due_at, b.released_until) and (b.ended_at is null or c.at < b.ended_at)""",
+            and c.at >= greatest(b.due_at, b.released_until) and (b.ended_at is null or c.at < b.ended_at)
+            and (b.containment <> 'not_for_parcel'
+                or exists (select from orders o where o.id = c.holder and o.delivery = 'ship'))
+            and not exists (select from override_loan l
+                join journal j on j.subject = l.id and j.name = 'authority.override_used' and j.at = c.at
+                where l.rule = 'catalogue.quarantined' and l.granted_at <= c.at)""",
         f"b.case_id {CHANGED}",
     ),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime
 from typing import Any, Literal
 
@@ -104,7 +104,9 @@ _OF_KEYS = f"""select {COLUMNS} from breach
     where ended_at is null and contract = any(%s::text[]) and subject = any(%s::text[]) order by id"""
 _OF_CASES = f"select {COLUMNS} from breach where ended_at is null and case_id = any(%s::text[]) order by id limit %s"
 _BARS = f"""select {COLUMNS} from breach
-    where ended_at is null and containment = 'quarantine_item' and subject = any(%s::text[]) order by id"""
+    where ended_at is null and containment in ('quarantine_item', 'not_for_parcel') and subject = any(%s::text[])
+    union all
+    select {COLUMNS} from breach where ended_at is null and containment = 'quarantine_location' order by id"""
 _OPEN = """select c.id, count(b.id) from cases c
     left join breach b on b.case_id = c.id and b.ended_at is null
     where (c.closed_at is null and c.cause = any(%s::text[])) or c.id = any(%s::text[]) group by c.id"""
@@ -135,6 +137,7 @@ class Breaches(Slice):
         self._causes: set[str] = set()
         self._cases: set[str] = set()
         self._items: set[str] = set()
+        self._bars = False
         self.breaches: dict[str, Breach] = {}
         self._by_subject: dict[str, set[str]] = {}
         self._by_case: dict[str, set[str]] = {}
@@ -154,9 +157,10 @@ class Breaches(Slice):
         """Ask for a case's open breaches, and how many there are."""
         self._cases.add(case)
 
-    def want_bars(self, item: str) -> None:
-        """Ask what keeps an item (id) from being allocated."""
-        self._items.add(item)
+    def want_bars(self, *items: str) -> None:
+        """Ask what keeps items (ids) from being allocated, and which locations take nothing more."""
+        self._items.update(items)
+        self._bars = True
 
     def open_on(self, contract: str, subject: str) -> dict[str, Breach]:
         """Return a row's open breaches of a contract, by rule."""
@@ -172,15 +176,16 @@ class Breaches(Slice):
         """Return how many breaches of a case are open."""
         return self._open.get(case, 0)
 
-    def bar(self, item: str, now: datetime) -> Breach | None:
-        """Return the breach whose containment keeps an item (id) from being allocated now."""
-        found = (self.breaches[id_] for id_ in sorted(self._by_subject.get(item, ())))
-        return next((b for b in found if b.containment == "quarantine_item" and bites(b, now)), None)
+    def bars(self, subject: str, now: datetime, kinds: Collection[Containment]) -> Iterator[Breach]:
+        """Yield the breaches whose containment, of these kinds, holds an item or location (id) back now, by id."""
+        found = (self.breaches[id_] for id_ in sorted(self._by_subject.get(subject, ())))
+        return (b for b in found if b.containment in kinds and bites(b, now))
 
     def load(self, *, lock: bool, now: datetime) -> Loading:
         """Read what was wanted; a rule's case is locked before, so that one batch at a time changes its breaches."""
         subjects, contracts = sorted(self._subjects), sorted(self._contracts)
-        causes, cases, items = sorted(self._causes), sorted(self._cases), sorted(self._items)
+        causes, cases, items, bars = sorted(self._causes), sorted(self._cases), sorted(self._items), self._bars
+        self._bars = False
         for wanted in (self._subjects, self._contracts, self._causes, self._cases, self._items):
             wanted.clear()
         statements = []
@@ -190,7 +195,7 @@ class Breaches(Slice):
             statements.append(Statement(_OPEN, [causes, cases]))
         if cases:
             statements.append(Statement(_OF_CASES, [cases, OF_CASE_MAX]))
-        if items:
+        if bars:
             statements.append(Statement(_BARS, [items]))
         if not statements:
             return

@@ -18,8 +18,14 @@ from trueup.catalogue.state import Item, Location
 from trueup.core.policy import Fault, Known, Policies, Policy
 
 EntityName = Literal["item", "location"]
-Containment = Literal["none", "quarantine_item"]
+Containment = Literal["none", "quarantine_item", "not_for_parcel", "quarantine_location"]
 """What may apply itself. Each is undone by itself or by one command, moves no money and cancels nothing."""
+CONTAINS: dict[Containment, tuple[EntityName, str]] = {
+    "quarantine_item": ("item", "nothing more of the item is allocated"),
+    "not_for_parcel": ("item", "nothing more of the item is allocated to a parcel; who picks it up gets it"),
+    "quarantine_location": ("location", "nothing more is allocated at the location, nor reserved there by hand"),
+}
+"""What each containment is about, and what it does."""
 FieldType = Literal["string", "number", "integer", "boolean", "array", "object", "date", "timestamp", "time"]
 CheckKind = Literal["required", "unique", "pattern", "range", "one_of", "fresh"]
 
@@ -134,11 +140,8 @@ class Contract(Policy, frozen=True, kw_only=True):
             Fault("entities", name, f"two rules are called {name!r}; a breach is counted by the rule's name")
             for name in sorted({name for name in names if names.count(name) > 1})
         ]
-        found += [
-            Fault("entities", rule.name, "quarantine_item keeps items from allocation; this rule is about no item")
-            for rule in rules
-            if rule.containment == "quarantine_item" and rule.entity != "item" and self.containment == "none"
-        ]
+        if rules and self.containment != "none" and not any(_fits(self.containment, rule.entity) for rule in rules):
+            found.append(_unfit(self.containment, "containment"))
         return found
 
 
@@ -168,9 +171,18 @@ def rules_of(contract: Contract) -> Iterator[Running]:
 def _running(contract: Contract, entity: EntityName, rule: Rule) -> Running:
     assert rule.check is not None
     containment = rule.containment or contract.containment
-    if entity != "item" and rule.containment is None:
+    if rule.containment is None and not _fits(containment, entity):
         containment = "none"
     return Running(rule.name, entity, rule.check, rule.severity or contract.severity, containment)
+
+
+def _fits(containment: Containment, entity: str) -> bool:
+    return containment == "none" or CONTAINS[containment][0] == entity
+
+
+def _unfit(containment: Containment, where: str) -> Fault:
+    about, what = CONTAINS[containment]
+    return Fault(where, containment, f"it is for a rule about each {about}: {what}")
 
 
 def _demands(field: Field) -> Iterator[RowCheck]:
@@ -282,9 +294,15 @@ def _entity_faults(entity: Entity, where: str) -> Iterator[Fault]:
         for check in _demands(field):
             yield from _check_faults(check, name, f"{where}.fields[{at}]")
         for number, rule in enumerate(field.rules):
-            yield from _check_faults(rule.check, name, f"{where}.fields[{at}].rules[{number}]")
+            yield from _rule_faults(rule, name, f"{where}.fields[{at}].rules[{number}]")
     for number, rule in enumerate(entity.rules):
-        yield from _check_faults(rule.check, name, f"{where}.rules[{number}]")
+        yield from _rule_faults(rule, name, f"{where}.rules[{number}]")
+
+
+def _rule_faults(rule: Rule, entity: EntityName, where: str) -> Iterator[Fault]:
+    yield from _check_faults(rule.check, entity, where)
+    if rule.containment is not None and not _fits(rule.containment, entity):
+        yield _unfit(rule.containment, f"{where}.containment")
 
 
 def _check_faults(check: RowCheck | None, entity: EntityName, where: str) -> Iterator[Fault]:

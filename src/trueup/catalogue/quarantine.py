@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from typing import Annotated, Any
 
@@ -12,6 +12,7 @@ import msgspec
 from trueup.cases.case import CasePriced
 from trueup.cases.state import Cases
 from trueup.catalogue.breach_state import Breach, Breaches, Contained, ContainmentReleased, bites
+from trueup.catalogue.contract import Containment
 from trueup.core.errors import Refusal
 from trueup.core.money import Amount, is_currency
 from trueup.core.policy import Policies
@@ -121,17 +122,43 @@ def price_breach(state: State, command: PriceBreach, context: Context) -> Decisi
     return Accepted([event], case.id, result)
 
 
-def barred(state: State, items: Iterable[str], now: datetime) -> dict[str, Breach]:
-    """Return which items (ids) may not be allocated now, each with the breach that keeps it."""
-    found = ((item, state.of(Breaches).bar(item, now)) for item in items)
-    return {item: breach for item, breach in found if breach is not None}
+RULE = "catalogue.quarantined"
+_ANYWHERE: tuple[Containment, ...] = ("quarantine_item",)
+_SENT: tuple[Containment, ...] = ("quarantine_item", "not_for_parcel")
+_KEPT: dict[Containment, str] = {
+    "quarantine_item": "is kept from allocation",
+    "not_for_parcel": "is kept from parcels",
+    "quarantine_location": "takes nothing more",
+}
+
+
+def barred(state: State, items: Iterable[str], context: Context, *, sent: bool) -> dict[str, Breach]:
+    """Return which items (ids) may not be allocated now, each with the breach that keeps it.
+
+    sent: they go by parcel. What an override lets pass is not kept.
+    """
+    return _kept(state, items, context, _SENT if sent else _ANYWHERE)
+
+
+def closed(state: State, locations: Iterable[str], context: Context) -> dict[str, Breach]:
+    """Return which locations (ids) take nothing more now, each with the breach that keeps it; see `barred`."""
+    return _kept(state, locations, context, ("quarantine_location",))
+
+
+def _kept(state: State, subjects: Iterable[str], context: Context, kinds: tuple[Containment, ...]) -> dict[str, Breach]:
+    breaches, found = state.of(Breaches), dict[str, Breach]()
+    for subject in subjects:
+        for breach in breaches.bars(subject, context.now, kinds):
+            if not context.excuses(RULE, breach.key):
+                found.setdefault(subject, breach)
+    return found
 
 
 def barred_refusal(breach: Breach, where: str) -> Refusal:
-    """Return the refusal of allocating an item that a containment keeps back."""
+    """Return the refusal of allocating what a containment keeps back, or where one lets nothing more be."""
     return Refusal(
-        "catalogue.quarantined",
-        f"{breach.key} is kept from allocation since {breach.due_at:%Y-%m-%d %H:%M} UTC: {breach.rule} of contract "
+        RULE,
+        f"{breach.key} {_KEPT[breach.containment]} since {breach.due_at:%Y-%m-%d %H:%M} UTC: {breach.rule} of contract "
         f"{breach.contract} fails ({breach.detail}), and no corrective measure was initiated in time.",
         f"Put the value right, which lifts it by itself; or lift it for a while at case {breach.case_id}.",
         where,

@@ -287,7 +287,8 @@ def blocking(
 ) -> tuple[Hold, ...]:
     """Return the open holds that stop this event of an order, or of these lines of it; None is the whole order.
 
-    A hold on a kit's line stops its parts, and one on the order stops every line. The verb must have asked for the
+    A hold on a kit's line stops its parts, and one on the order stops every line. One that an override lets pass stops
+    nothing, unless only certain roles may release it: who decides a hold is not lent. The verb must have asked for the
     order's holds.
     """
     if not row.holds:

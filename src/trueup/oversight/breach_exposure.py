@@ -30,6 +30,7 @@ _PER_HOUR = Decimal("0.000001")
 
 class TouchedOrder(msgspec.Struct, frozen=True):
     """One open order that a breach touches. units: not shipped nor cancelled; waiting: of these, not allocated.
+    sent: it goes by parcel.
 
     value: of the open units; margin: of those whose cost is known; unknown: value of those whose cost is not. waits:
     what of margin and unknown the units have that are not allocated, which a containment lets wait. All in `currency`.
@@ -45,6 +46,7 @@ class TouchedOrder(msgspec.Struct, frozen=True):
     margin: Decimal
     unknown: Decimal
     waits: Decimal
+    sent: bool
 
 
 TouchedPage = Page[TouchedOrder]
@@ -109,7 +111,8 @@ _TOUCHED = """select o.id, o.number, o.currency, o.placed_at, sum(l.units) as un
         sum(l.units * l.price) as value,
         coalesce(sum(l.units * (l.price - c.cost)) filter (where c.cost is not null), 0) as margin,
         coalesce(sum(l.units * l.price) filter (where c.cost is null), 0) as unknown,
-        greatest(0, sum(l.waiting * case when c.cost is null then l.price * %s else l.price - c.cost end)) as waits
+        greatest(0, sum(l.waiting * case when c.cost is null then l.price * %s else l.price - c.cost end)) as waits,
+        o.delivery = 'ship' as sent
     from (
         select l.order_id, l.item, l.quantity - l.cancelled - l.shipped as units,
                greatest(0, l.quantity - l.cancelled - l.shipped - l.allocated) as waiting,
@@ -124,8 +127,15 @@ _TOUCHED = """select o.id, o.number, o.currency, o.placed_at, sum(l.units) as un
     group by o.id"""
 _LINES: dict[EntityName, str] = {
     "item": "l.item = any(%s::text[])",
-    "location": """l.order_id in (select f.order_id from fulfilment_order f where f.location = any(%s::text[])
-        and f.withdrawn + f.rejected + f.shipped < f.units)""",
+    "location": """l.order_id in (
+        select t.order_id from (select %s::text[] as ids) p cross join lateral (
+            select f.order_id from fulfilment_order f
+            where f.location = any(p.ids) and f.withdrawn + f.rejected + f.shipped < f.units
+            union all
+            select c.holder from stock_balance b
+            join stock_claim c on c.item = b.item and c.location = b.location and c.kind = 'reservation'
+            where b.location = any(p.ids) and b.reserved > 0 group by c.holder, c.line having sum(c.quantity) > 0
+        ) t)""",
 }
 
 
@@ -148,14 +158,17 @@ async def touched(
     return page_of(found, bounded(limit), lambda row: write_cursor(row.value, row.order))
 
 
-async def stake(connection: Connection, entity: EntityName, subjects: Sequence[str], now: datetime) -> Stake:
-    """Return what is at stake while these rows (ids) fail."""
+async def stake(
+    connection: Connection, entity: EntityName, subjects: Sequence[str], now: datetime, *, parcels: bool = False
+) -> Stake:
+    """Return what is at stake while these rows (ids) fail. parcels: the containment lets only those wait."""
     pricing, version = await version_in_force(connection, CasePricing)
     rows = await connection.execute(
         f"""select currency, count(*), sum(units), sum(value), greatest(0, sum(margin)), sum(unknown),
-            count(*) filter (where waiting > 0), sum(waits)
+            count(*) filter (where waiting > 0 and (sent or not %s)),
+            coalesce(sum(waits) filter (where sent or not %s), 0)
         from ({_TOUCHED.format(lines=_LINES[entity])}) t group by currency order by count(*) desc, currency""",
-        [pricing.margin, list(subjects), now.date()],
+        [parcels, parcels, pricing.margin, list(subjects), now.date()],
         prepare=False,
     )
     found = await rows.fetchall()
@@ -192,13 +205,15 @@ async def due_to_price(connection: Connection, now: datetime) -> list[tuple[str,
     return [(f"{case}/{now:%Y-%m-%dT%H}", await pricing(connection, case, now)) for case in cases]
 
 
-async def waiting_orders(connection: Connection, items: Sequence[str], limit: int = 1000) -> list[str]:
-    """Return the orders with units of these items (ids) that are not allocated, the oldest first."""
+async def waiting_orders(connection: Connection, subjects: Sequence[str], limit: int = 1000) -> list[str]:
+    """Return the orders with units that are not allocated of these items, or at these locations (ids), oldest first."""
     rows = await connection.execute(
         """select o.id from orders o where o.managed and o.id in (
-            select l.order_id from order_line l where l.item = any(%s::text[]) and l.kind = 'good'
+            select l.order_id from order_line l where l.kind = 'good'
+                and l.item = any(%s::text[] || array(
+                    select b.item from stock_balance b where b.location = any(%s::text[]) and b.on_hand > 0))
                 and l.allocated + l.shipped + l.cancelled < l.quantity)
         order by o.placed_at, o.id limit %s""",
-        [list(items), limit],
+        [list(subjects), list(subjects), limit],
     )
     return [order for (order,) in await rows.fetchall()]

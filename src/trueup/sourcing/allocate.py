@@ -8,7 +8,7 @@ from typing import Annotated
 
 import msgspec
 
-from trueup.catalogue.quarantine import barred, barred_refusal
+from trueup.catalogue.quarantine import barred, barred_refusal, closed
 from trueup.catalogue.state import Catalogue
 from trueup.core.errors import Refusal
 from trueup.core.policy import Policies
@@ -74,8 +74,8 @@ class ReleaseShortage(Command, frozen=True, kw_only=True):
 def allocate_units(state: State, command: AllocateUnits, context: Context) -> Decision:
     """Allocate the units there.
 
-    Refuses more than the line is open for, more than is available to the order, and what an open hold or a quarantine
-    stops.
+    Refuses more than the line is open for, more than is available to the order, and what an open hold or a containment
+    stops, of the item or the location.
     What was allocated before stays as it was. Source: behaviour 4.
     """
     row = order_row(state, command.order, command.version)
@@ -93,9 +93,12 @@ def allocate_units(state: State, command: AllocateUnits, context: Context) -> De
     held = blocking(state, row, "sourced", context, (line.line,))
     if held:
         return held_refusal(row, held, context.policies)
-    kept = barred(state, [line.item], context.now)
+    kept = barred(state, [line.item], context, sent=row.captured.delivery != "pickup")
     if kept:
         return barred_refusal(kept[line.item], "line")
+    full = closed(state, [place.id], context)
+    if full:
+        return barred_refusal(full[place.id], "location")
     open_ = open_units(row, line)
     available = state.of(Stock).available_to(command.order, line.item, place.id, row.captured.channel, (line.line,))
     if not 0 < command.quantity <= min(open_, available):

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from trueup.catalogue.breach_state import Breaches
-from trueup.catalogue.quarantine import barred, barred_refusal
+from trueup.catalogue.quarantine import barred, barred_refusal, closed
 from trueup.catalogue.state import Catalogue, Location
 from trueup.core.errors import Refusal
 from trueup.core.policy import Policies
@@ -63,19 +63,15 @@ class AssignOrder(Command, frozen=True, kw_only=True):
     fall_back: bool = True
 
 
-PLAN_UNMET = "sourcing.plan_unmet"
-
-
 def assign_order(state: State, command: AssignOrder, context: Context) -> Decision:
     """Allocate the order's open units at the locations that the routing policy chooses, and keep why.
 
     Its reservations give way to the allocations. What no location gives waits, is queued, or is owed by a location, as
-    the rule says; that is an outcome, not a refusal. Lines on hold wait, and lines of
-    items that are quarantined or not shippable. Refuses history, an order whose workflow, holds or quarantines forbid
-    it now, and a plan that does not fit now and may not fall back on the rules; ends as merged where everything is
-    allocated already.
-    What follows by itself is ignored for an order whose group is brokered: it waits for its run, unless that cannot
-    plan it (a pickup, one that a location rejected). Of a plan that the rule does not allow nothing is carried out.
+    the rule says; that is an outcome, not a refusal. Lines on hold wait, and lines of items that are contained or not
+    shippable. Refuses history, an order whose workflow, holds or containments forbid it now, and a plan that does not
+    fit now and may not fall back on the rules; ends as merged where everything is allocated already. What follows by
+    itself is ignored for an order whose group is brokered: it waits for its run, unless that cannot plan it (a pickup,
+    one that a location rejected). Of a plan that the rule does not allow nothing is carried out.
     Source: behaviours 1, 2, 10, 11, 21, 39.
     """
     row = state.of(Orders).order(command.order)
@@ -88,7 +84,7 @@ def assign_order(state: State, command: AssignOrder, context: Context) -> Decisi
     needs, held = unheld(state, row, needs_of(state, row), context)
     if held and not needs:
         return held_refusal(row, held, context.policies)
-    kept = barred(state, [need.item for need in needs], context.now)
+    kept = barred(state, [need.item for need in needs], context, sent=row.captured.delivery != "pickup")
     needs = [need for need in needs if need.item not in kept]
     if kept and not needs:
         return barred_refusal(next(iter(kept.values())), "order")
@@ -102,9 +98,10 @@ def assign_order(state: State, command: AssignOrder, context: Context) -> Decisi
     group = policy.group_of(facts_of(row))
     if group.brokered and command.mode in _BY_ITSELF and for_a_run(needs):
         return Accepted((), command.order, {"order": command.order, "rule": "brokered"}, "ignored")
-    candidates = candidates_of(state, row, needs, context.now)
-    places = {place.code: place for place in state.of(Catalogue).locations.values()}
-    planned = _planned(state, row, needs, command.plan)
+    full = closed(state, state.of(Catalogue).locations, context)
+    candidates = candidates_of(state, row, needs, context.now, full)
+    places = {place.code: place for place in state.of(Catalogue).locations.values() if place.id not in full}
+    planned = _planned(state, row, needs, command.plan, full)
     if planned is not None and group.rules:
         rule = group.rules[0]
         owed_by = owes(rule, places, needs, planned.short)
@@ -178,6 +175,7 @@ def decided(
     return Accepted(events, order, result, "queued" if outcome == "queued" else "applied")
 
 
+PLAN_UNMET = "sourcing.plan_unmet"
 # What follows by itself leaves brokered orders to their run; people and the run itself do not.
 _BY_ITSELF: frozenset[Mode] = frozenset({"placement", "receipt", "rejection", "schedule"})
 _EVENT: dict[Outcome, BusinessEvent] = {
@@ -280,9 +278,7 @@ def overdue(row: OrderRow, now: datetime) -> Refusal | None:
 def unheld(state: State, row: OrderRow, needs: list[Need], context: Context) -> tuple[list[Need], tuple[Hold, ...]]:
     """Return the needs that no hold keeps from being sourced, and the holds that keep the others."""
     held = blocking(state, row, "sourced", context)
-    if not held:
-        return needs, ()
-    return [need for need in needs if not blocking(state, row, "sourced", context, (need.line,))], held
+    return [n for n in needs if not (held and blocking(state, row, "sourced", context, (n.line,)))], held
 
 
 def needs_of(state: State, row: OrderRow) -> list[Need]:
@@ -311,8 +307,10 @@ def facts_of(row: OrderRow) -> OrderFacts:
     return OrderFacts(order.channel, order.type, order.delivery, order.ship_country, order.priority, row.totals.total)
 
 
-def candidates_of(state: State, row: OrderRow, needs: Sequence[Need], now: datetime) -> list[Candidate]:
-    """Return the locations that have any of the items, and those the order is bound to."""
+def candidates_of(
+    state: State, row: OrderRow, needs: Sequence[Need], now: datetime, full: Collection[str]
+) -> list[Candidate]:
+    """Return the locations that have any of the items, and those it is bound to. full: they take nothing more."""
     stock, catalogue = state.of(Stock), state.of(Catalogue)
     order, channel = row.captured.id, row.captured.channel
     items = dict.fromkeys(need.item for need in needs)
@@ -332,6 +330,7 @@ def candidates_of(state: State, row: OrderRow, needs: Sequence[Need], now: datet
                 _capacity(state, location, local.date()),
                 local.strftime("%H:%M") > location.cutoff,
                 distance_km(here, (location.latitude, location.longitude)),
+                id_ in full,
             )
         )
     return found
@@ -343,9 +342,11 @@ def _capacity(state: State, location: Location, day: date) -> int | None:
     return location.capacity_per_day - state.of(Sourcing).load_of.get((location.id, day), 0)
 
 
-def _planned(state: State, row: OrderRow, needs: Sequence[Need], plan: Sequence[PlannedShare]) -> Route | None:
-    """Return the plan as a route where stock still covers all of it, or None."""
-    if not plan:
+def _planned(
+    state: State, row: OrderRow, needs: Sequence[Need], plan: Sequence[PlannedShare], full: Collection[str]
+) -> Route | None:
+    """Return the plan as a route where stock still covers all of it and no location is full, or None."""
+    if not plan or any(share.location in full for share in plan):
         return None
     by_line = {need.line: need for need in needs}
     left = {need.line: need.quantity for need in needs}

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from trueup.catalogue.quarantine import barred, barred_refusal
+from trueup.catalogue.quarantine import barred, barred_refusal, closed
 from trueup.catalogue.state import Catalogue, Location
 from trueup.core.errors import Refusal, RefusalDetail
 from trueup.core.policy import Policies
@@ -71,7 +71,8 @@ class MergeParts(Command, frozen=True, kw_only=True):
 def move_part(state: State, command: MovePart, context: Context) -> Decision:
     """Move the units: allocated there, withdrawn here.
 
-    Refuses what is not available at the other location, by line, and what a quarantine keeps from allocation.
+    Refuses what is not available at the other location, by line, and what a containment keeps
+    from allocation, or from that location.
     """
     found = part_of(state, command.order, command.fulfilment_order, command.version)
     if isinstance(found, Refusal):
@@ -86,9 +87,13 @@ def move_part(state: State, command: MovePart, context: Context) -> Decision:
     if place.id == part.location:
         return Refusal("sourcing.same_location", f"It is at {place.code} already.", "Name another location.",
                        "location", command.location)  # fmt: skip
-    kept = barred(state, [part.lines[c.line].item for c in chosen], context.now)
+    sent = row.captured.delivery != "pickup"
+    kept = barred(state, [part.lines[c.line].item for c in chosen], context, sent=sent)
     if kept:
         return barred_refusal(next(iter(kept.values())), "fulfilment_order")
+    full = closed(state, [place.id], context)
+    if full:
+        return barred_refusal(full[place.id], "location")
     short = _short_there(state, row, chosen, place)
     if short:
         return Refusal("sourcing.short", f"{place.code} does not have it: " + "; ".join(d.what for d in short) + ".",

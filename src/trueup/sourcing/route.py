@@ -45,7 +45,8 @@ class Need(msgspec.Struct, frozen=True):
 class Candidate(msgspec.Struct, frozen=True):
     """A location as this order sees it. capacity: orders it still takes today; None without a limit.
 
-    free: units of each item the order may take there. distance_km: None where either end is not known.
+    free: units of each item the order may take there. distance_km: None where either end is not known. full: a
+    containment lets nothing more be allocated there.
     """
 
     location: Location
@@ -53,6 +54,7 @@ class Candidate(msgspec.Struct, frozen=True):
     capacity: int | None = None
     past_cutoff: bool = False
     distance_km: float | None = None
+    full: bool = False
 
 
 class Seen(msgspec.Struct, array_like=True, frozen=True, omit_defaults=True):
@@ -157,6 +159,8 @@ def dropped(needs: Sequence[Need], candidate: Candidate, where: LocationFilter) 
     location = candidate.location
     if not location.open:
         return "closed"
+    if candidate.full:
+        return "contained: it takes nothing more"
     bound = [need for need in needs if need.only == location.id]
     if bound:
         return "rejected before" if all(location.id in need.rejected for need in bound) else None

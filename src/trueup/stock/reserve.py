@@ -9,6 +9,8 @@ from typing import Annotated
 
 import msgspec
 
+from trueup.catalogue.breach_state import Breaches
+from trueup.catalogue.quarantine import barred_refusal, closed
 from trueup.catalogue.state import Catalogue, Item
 from trueup.core.errors import Refusal, RefusalDetail
 from trueup.core.policy import Policies
@@ -67,7 +69,8 @@ class Missing(msgspec.Struct, frozen=True):
 
 
 def reserve_stock(state: State, command: ReserveStock, context: Context) -> Decision:
-    """Hold every line until the expiry. Refuses the whole when a line is short, naming all short lines.
+    """Hold every line until the expiry. Refuses the whole when a line is short, naming all short lines, and where a
+    containment lets nothing more be reserved.
 
     Of a phantom kit its parts are held. An expired reservation counts on no read, whether or not a worker swept it.
     Source: behaviours 3, 13, 14, 15.
@@ -79,6 +82,9 @@ def reserve_stock(state: State, command: ReserveStock, context: Context) -> Deci
     location = catalogue.location(command.location)
     if location is None:
         return unknown_location(command.location)
+    full = closed(state, [location.id], context)
+    if full:
+        return barred_refusal(full[location.id], "location")
     demands = []
     for number, line in enumerate(command.lines, 1):
         item = catalogue.item(line.sku)
@@ -254,6 +260,7 @@ def bad_line(where: str, sku: str, quantity: Decimal, item: Item | None) -> Refu
 
 def _wants(state: State, command: ReserveStock, policies: Policies) -> None:
     state.of(Catalogue).want_location(command.location)
+    state.of(Breaches).want_bars()
     for line in command.lines:
         state.of(Catalogue).want_item(line.sku)
         state.of(Stock).want(line.sku, command.location)

@@ -10,6 +10,7 @@ from litestar.params import FromPath
 from trueup.cases import read as cases
 from trueup.catalogue import breach_read
 from trueup.catalogue.breach_read import BreachQuery
+from trueup.catalogue.contract import CONTAINS
 from trueup.catalogue.contract_import import ImportContract
 from trueup.catalogue.quarantine import ReleaseContainment
 from trueup.core.errors import Refusal
@@ -125,7 +126,9 @@ async def _breach_page(
         keys = await breach_read.breaches(connection, query, visit.now)
         now_failing = await breach_read.breaches(connection, BreachQuery(case=case), visit.now)
         entity, subjects = await breach_exposure.failing(connection, case)
-        stake = await breach_exposure.stake(connection, entity, subjects, visit.now)
+        first = now_failing.items[0].breach if now_failing.items else None
+        parcels = first is not None and first.containment == "not_for_parcel"
+        stake = await breach_exposure.stake(connection, entity, subjects, visit.now, parcels=parcels)
         orders = await breach_exposure.touched(
             connection, entity, subjects, visit.now, visit.params.get("cursor"), _SHOWN
         )
@@ -140,7 +143,8 @@ async def _breach_page(
         stake=stake,
         orders=orders.items,
         next=orders.next,
-        first=now_failing.items[0].breach if now_failing.items else None,
+        first=first,
+        does=CONTAINS.get(first.containment) if first is not None else None,
         contained=any(row.stage == "contained" for row in now_failing.items),
         refusal=refusal,
         entered=entered or {},
