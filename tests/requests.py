@@ -43,9 +43,9 @@ def cancel(order: str, **units: int) -> CancelOrder:
     return CancelOrder(order=order, lines=lines)
 
 
-def adjust(change: int, sku: str = "MUG") -> AdjustStock:
+def adjust(change: int, sku: str = "MUG", location: str = "MAIN") -> AdjustStock:
     """An adjustment of one item."""
-    return AdjustStock(location="MAIN", sku=sku, change=Quantity(change), reason="found", reference=f"adj {change}")
+    return AdjustStock(location=location, sku=sku, change=Quantity(change), reason="found", reference=f"adj {change}")
 
 
 def receipt(units: int, sku: str = "MUG") -> ReceiveStock:

@@ -43,6 +43,7 @@ from trueup.authority import checks as authority_checks
 from trueup.authority import limits as amounts
 from trueup.authority import past as authority_past
 from trueup.authority import state as authority
+from trueup.authority.parts import under_parts
 from trueup.cases import act, close, ladder, merge, own, pause, pricing
 from trueup.cases import checks as cases_checks
 from trueup.cases import open as open_
@@ -70,6 +71,7 @@ from trueup.catalogue import (
 from trueup.catalogue import checks as catalogue_checks
 from trueup.catalogue import register as catalogue_register
 from trueup.catalogue import state as catalogue
+from trueup.catalogue.parts import parts_written
 from trueup.core import checks as core_checks
 from trueup.core.batch import House
 from trueup.core.calendars import WorkCalendar
@@ -199,14 +201,11 @@ def by_name() -> dict[str, Verb[Any]]:
 
 
 @cache
-def watched_by_name() -> dict[str, Verb[Any]]:
-    """Return the verbs by name as the door has them: what is done for a case stands under the same watch."""
-    return {verb.name: _watched(verb) for verb in VERBS}
-
-
-@cache
 def confirmed_by_name() -> dict[str, Verb[Any]]:
-    """Return the verbs by name as the door has them, but for limits: a second person just confirmed what is above."""
+    """Return the verbs by name as the door has them, but for limits.
+
+    Those are asked of what carries them: an act for a case, or the second person's word that is given by now.
+    """
     return {verb.name: _watched(verb, limited=False) for verb in VERBS}
 
 
@@ -244,7 +243,7 @@ VERBS: tuple[Verb[Any], ...] = (
     *pause.VERBS,
     *merge.VERBS,
     *pricing.VERBS,
-    *for_case.acting_for_cases(lambda: watched_by_name()),
+    *for_case.acting_for_cases(lambda: confirmed_by_name(), parts_written),
     *catalogue_register.VERBS,
     *amend.VERBS,
     *amend_locations.VERBS,
@@ -419,8 +418,8 @@ def _watched(verb: Verb[Any], *, limited: bool = True) -> Verb[Any]:
 
     limited: what is above an amount limit waits for a second person.
     """
-    still = breach.while_failing(freeze.under_freezes(verb))
-    apart = separation.apart(confirm.under_limits(still) if limited else still)
+    still = breach.while_failing(freeze.under_freezes(under_parts(verb, parts_written)))
+    apart = separation.apart(confirm.under_limits(still, parts_written) if limited else still)
     return overridable.telling(ready.under_readiness(owned.under_owners(apart, by_name)))
 
 

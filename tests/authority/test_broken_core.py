@@ -6,14 +6,17 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
+from tests.authority import test_parts as within
 from tests.authority import test_withdraw as withdraw
 from tests.board import declared
+from tests.cases import test_for_case as cases
 from tests.catching import noticed
 
 from trueup import house
-from trueup.authority import publish
+from trueup.authority import confirm, for_case, parts, publish
 from trueup.authority.publish import PublishPolicy
 from trueup.authority.state import Authority
+from trueup.catalogue import parts as catalogue_parts
 from trueup.core import json
 from trueup.core.clock import TurnedClock
 from trueup.core.door import Door
@@ -48,6 +51,34 @@ def a_first_document_is_compared_with_what_is_shipped(patch: pytest.MonkeyPatch)
     patch.setattr(Policies, "read_as", lambda self, kind, name: kind())
 
 
+def a_right_over_a_part_serves_everywhere(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(parts, "parts_of_right", lambda *_: None)
+
+
+def a_part_is_looked_at_as_it_will_be(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(catalogue_parts, "_of", lambda *rows: [catalogue_parts._parts(rows[-1])])
+
+
+def one_thing_in_a_part_is_enough(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(parts, "lies_in", lambda places, held: any(not set(one).isdisjoint(held) for one in places or ()))
+
+
+def what_names_no_part_lies_in_each(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(parts, "lies_in", lambda places, held: all(not set(one).isdisjoint(held) for one in places or ()))
+
+
+def a_limit_of_a_part_holds_everywhere(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(confirm, "roles_here", lambda verb, state, command, decision, context, written: context.actor.roles)
+
+
+def a_rungs_right_has_no_limit(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(for_case, "_worth", lambda *_: ())
+
+
+def a_rungs_role_over_a_part_serves_everywhere(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(for_case, "outside", lambda *_: None)
+
+
 VARIANTS: list[tuple[Break, Proof]] = [
     (what_is_shipped_is_published_where_nothing_stood,
      withdraw.test_rolling_back_a_first_version_puts_back_what_held_before_byte_for_byte),
@@ -57,6 +88,14 @@ VARIANTS: list[tuple[Break, Proof]] = [
     (a_withdrawal_touches_nothing_governed, withdraw.test_nobody_withdraws_directly_once_governance_is_declared),
     (a_first_document_is_compared_with_what_is_shipped,
      withdraw.test_a_first_document_under_a_name_is_compared_with_what_held_there),
+    (a_right_over_a_part_serves_everywhere, within.test_the_owner_of_tea_writes_tea_and_nothing_else),
+    (a_part_is_looked_at_as_it_will_be,
+     within.test_nothing_is_moved_into_or_out_of_a_part_by_who_holds_only_one),
+    (one_thing_in_a_part_is_enough, within.test_the_owner_of_tea_writes_tea_and_nothing_else),
+    (what_names_no_part_lies_in_each, within.test_what_names_no_part_needs_the_role_over_everything),
+    (a_limit_of_a_part_holds_everywhere, within.test_a_limit_of_a_role_over_a_part_holds_there),
+    (a_rungs_right_has_no_limit, cases.test_a_rungs_acts_obey_amount_limits_like_anybodys),
+    (a_rungs_role_over_a_part_serves_everywhere, cases.test_a_rungs_right_by_a_role_over_a_part_serves_there),
 ]  # fmt: skip
 
 

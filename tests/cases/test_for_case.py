@@ -6,18 +6,21 @@ from datetime import timedelta
 from typing import Any
 
 import msgspec
+from tests.authority.staff import appointed
 from tests.cases.laddering import HOUR, act, ladder, mailed_person, opened, publish, refused, rung, standing, steps
 from tests.conftest import START, stocked
 from tests.organised import organise, scoped
 from tests.proof import prove
-from tests.requests import order_of, rows
+from tests.requests import adjust, figures, order_of, rows
 
 from trueup import worker
+from trueup.authority.confirm import ConfirmAct
 from trueup.authority.for_case import ActForCase, TakeSafeAction
 from trueup.authority.standing import SYSTEM
 from trueup.cases.act import ActOnCase
 from trueup.cases.close import CloseCase
 from trueup.cases.own import AssignCase
+from trueup.core import json
 from trueup.core.carry import Carried
 from trueup.core.clock import TurnedClock
 from trueup.core.door import Door
@@ -205,4 +208,46 @@ async def test_cases_without_a_price_get_one_from_the_orders_they_touch(door: Do
     assert await worker.notice_now(url, door, PRICE) == 1
     assert await rows(url, shown) == [(case, "1.500000", "36.00"), (priced, "3.00", None)]
     assert (await standing(url, case, clock)).spent > 0
+    await prove(url)
+
+
+async def test_a_rungs_acts_obey_amount_limits_like_anybodys(door: Door, url: str, clock: TurnedClock):
+    """Beyond the limit nothing happens, and no clock stops, until a second person confirms it; then both do."""
+    await stocked(door, MUG=90)
+    limit = {"act": "stock.adjust", "role": "Fulfilment Lead", "amount": "10", "unit": "units"}
+    await publish(door, "amount_limits", {"limits": [limit]})
+    await publish(door, "ladder", ladder((2, steps(rung(60, "Sponsor", "stock.adjust")))))
+    sponsor, lead = await mailed_person(door, "Sue", "Sponsor"), await mailed_person(door, "Leo", "Fulfilment Lead")
+    case = await opened(door, "odd")
+    clock.turn(2 * HOUR)
+    acting = {
+        units: ActForCase(case=case, act=Carried("stock.adjust", json.to_plain(adjust(-units)))) for units in (10, 11)
+    }
+    held = await act(door, acting[11], sponsor)
+    assert held.status == "pending_approval", held.refusal
+    assert (await figures(url))["on_hand"] == 90
+    assert (await standing(url, case, clock)).clock == "runs", "nothing happened yet"
+    assert await rows(url, "select acted_at from cases where id = %s", case) == [(None,)]
+    await refused(door, ConfirmAct(act=held.result["pending"]), "authority.not_decider", sponsor)
+    confirmed = await act(door, ConfirmAct(act=held.result["pending"]), lead)
+    assert confirmed.status == "applied", confirmed.refusal
+    assert (await figures(url))["on_hand"] == 79
+    assert (await standing(url, case, clock)).clock == "stopped", "it was done for the case"
+    assert (await act(door, acting[10], sponsor)).status == "applied"
+    assert (await figures(url))["on_hand"] == 69
+    await prove(url)
+
+
+async def test_a_rungs_right_by_a_role_over_a_part_serves_there(door: Door, url: str, clock: TurnedClock):
+    await stocked(door, MUG=9)
+    await stocked(door, location="EAST", MUG=9)
+    await publish(door, "ladder", ladder((2, steps(rung(60, "Sponsor", "stock.adjust")))))
+    sue = await mailed_person(door, "Sue", "Trainer")
+    await appointed(door, sue, "Sponsor", "location:EAST")
+    case = await opened(door, "odd")
+    clock.turn(2 * HOUR)
+    for at, allowed in (("MAIN", False), ("EAST", True)):
+        body = Carried("stock.adjust", json.to_plain(adjust(-2, location=at)))
+        outcome = await act(door, ActForCase(case=case, act=body), sue)
+        assert (outcome.status == "applied") is allowed, outcome.refusal
     await prove(url)

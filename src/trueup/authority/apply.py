@@ -165,7 +165,7 @@ def _may_not_revert(state: State, change: Change, context: Context) -> Refusal |
     register = context.policies.get(DecisionRights)
     decisions = [(one, decision) for one in change.objects if (decision := register.of(one.key)) is not None]
     may = {BOARD, "Sponsor", *(decision.decider for _, decision in decisions)}
-    everywhere = not {BOARD, "Sponsor"}.isdisjoint(context.actor.roles)
+    everywhere = not {BOARD, "Sponsor"}.isdisjoint(context.actor.everywhere())
     decides = any(may_decide(context.actor, (decision.decider,), one) for one, decision in decisions)
     if context.actor.id in (change.asker, SYSTEM.id) or everywhere or decides:
         return None

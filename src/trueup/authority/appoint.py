@@ -128,7 +128,7 @@ def end_appointment(state: State, command: EndAppointment, context: Context) -> 
     roll = roll_of(state, context)
     may = roles_that_may(context.policies.get(Rights), "authority.appoint")
     allowed = {"System", *may}
-    if context.actor.id != found.actor and allowed.isdisjoint({*roll.roles(context.actor.id), *_operator(context)}):
+    if context.actor.id != found.actor and allowed.isdisjoint({*context.actor.everywhere(), *_operator(context)}):
         return Refusal("authority.not_allowed", f"{found.id} is {roll.name(found.actor)}'s.",
                        f"They can give it back themselves; else ask {', '.join(may)}.",
                        "appointment", found.id)  # fmt: skip

@@ -8,14 +8,17 @@ from typing import Annotated, Any
 
 import msgspec
 
+from trueup.authority.for_case import ActForCase
 from trueup.authority.limits import AmountLimits, Exceeded, exceeded
 from trueup.authority.overridable import AMOUNTS, hint_of
 from trueup.authority.overrides_state import Overrides
+from trueup.authority.parts import Written, roles_here
 from trueup.authority.passing import mode_in, roll_of, want_people
 from trueup.authority.pending_state import ActHeld, ActSettled, PendingAct, PendingActs
 from trueup.authority.refusals import borrowed
 from trueup.authority.separation import is_self_approval, may_approve
-from trueup.authority.tenure import Roll
+from trueup.authority.standing import Rights, roles_that_may
+from trueup.authority.tenure import RIGHT, Roll
 from trueup.cases.open import case_events
 from trueup.cases.state import Cases, CaseSubject
 from trueup.core import json
@@ -42,22 +45,26 @@ class DeclineAct(Command, frozen=True, kw_only=True):
     reason: Why
 
 
-def under_limits(verb: Verb[Any]) -> Verb[Any]:
+def under_limits(verb: Verb[Any], written: Written) -> Verb[Any]:
     """Return a verb whose act, beyond what its actor may do alone, waits for a second person instead of happening.
 
     What its rule refuses is refused at once; and what waits has been decided by the rule as if it happened. An override
-    of `limits.amount` lets it happen, and says so.
+    of `limits.amount` lets it happen, and says so. A role that is held over a part has its limit there; written: where
+    what an event writes lies.
     """
     worth = verb.worth
     if worth is None:
         return verb
     wants, decide = verb.wants, verb.decide
 
+    def act_of(command: Any) -> str:
+        return command.act.verb if isinstance(command, ActForCase) else verb.name
+
     def wanting(state: State, command: Any, policies: Policies) -> None:
         wants(state, command, policies)
         limits = policies.find(AmountLimits, "default")
-        if (limits is not None and limits.about(verb.name)) or _bound(verb, command, policies) is not None:
-            state.of(Cases).want_cause(_cause(verb.name))
+        if (limits is not None and limits.about(act_of(command))) or _bound(verb, command, policies) is not None:
+            state.of(Cases).want_cause(_cause(act_of(command)))
             state.of(Overrides).want_open()
 
     def deciding(state: State, command: Any, context: Context) -> Decision:
@@ -68,14 +75,16 @@ def under_limits(verb: Verb[Any]) -> Verb[Any]:
         if bound is None and context.policies.find(AmountLimits, "default") is None:
             return decision
         amounts = worth(state, command, decision.events)
-        over = exceeded(context.policies, verb.name, context.actor.roles, amounts, bound)
+        roles = roles_here(verb, state, command, decision, context, written)
+        act = act_of(command)
+        over = exceeded(context.policies, act, roles, amounts, bound)
         if over is None:
             return decision
-        stop = Stop(RULE, _beyond(verb.name, command, over), context.actor, verb, command, context.now, state)
+        stop = Stop(RULE, _beyond(act, command, over), context.actor, verb, command, context.now, state)
         used = borrowed(state.of(Overrides).overrides.values(), stop)
         if used is not None:
             return msgspec.structs.replace(decision, events=(used, *decision.events))
-        return _held(state, verb.name, command, over, context)
+        return _held(state, verb.name, act, command, over, context)
 
     return msgspec.structs.replace(verb, wants=wanting, decide=deciding)
 
@@ -91,7 +100,8 @@ def _beyond(verb: str, command: Command, over: Exceeded) -> Refusal:
     return Refusal(AMOUNTS, what, "A second person confirms it.", "", about)
 
 
-def _held(state: State, verb: str, command: Command, over: Exceeded, context: Context) -> Decision:
+def _held(state: State, verb: str, name: str, command: Command, over: Exceeded, context: Context) -> Decision:
+    """Return that the act waits. verb: what was submitted; name: the act itself, which a case's right may carry."""
     act = PendingAct(
         id=context.new_id("pnd"),
         verb=verb,
@@ -107,9 +117,9 @@ def _held(state: State, verb: str, command: Command, over: Exceeded, context: Co
     case = case_events(
         state,
         context,
-        cause=_cause(verb),
+        cause=_cause(name),
         kind="confirmation",
-        title=f"{verb} beyond a limit waits for a second person",
+        title=f"{name} beyond a limit waits for a second person",
         severity=3,
         owner_role=over.roles[0],
         subjects=[CaseSubject("pending_act", act.id, what)],
@@ -135,7 +145,8 @@ def confirming(verbs: Verbs) -> tuple[Verb[Any], ...]:
         if asker is None:
             return Refusal("authority.asker_gone", f"{act.asker} asked for it and may not act any more.",
                            "Decline it; whoever takes over asks again.", "act", act.id)  # fmt: skip
-        found = _may_not(state, roll, act, context) or opened(verbs(), _carried(act), "act")
+        lost = _lost(act, asker, context.policies)
+        found = _may_not(state, roll, act, context) or lost or opened(verbs(), _carried(act), "act")
         if isinstance(found, Refusal):
             return found
         decision = found.verb.decide(state, found.command, msgspec.structs.replace(context, actor=asker))
@@ -184,7 +195,7 @@ def decline_act(state: State, command: DeclineAct, context: Context) -> Decision
     if isinstance(act, Refusal):
         return act
     roll = roll_of(state, context)
-    if context.actor.id != act.asker and roll.roles(context.actor.id).isdisjoint(act.roles):
+    if context.actor.id != act.asker and context.actor.everywhere().isdisjoint(act.roles):
         return Refusal("authority.not_decider", f"This is decided by {' or '.join(act.roles)}.",
                        f"Ask one of them; {roll.name(act.asker)} can take it back.", "act", act.id)  # fmt: skip
     settled = ActSettled(act=act.id, confirmed=False, by=context.actor.id, at=context.now, why=command.reason)
@@ -216,6 +227,15 @@ def _may_not(state: State, roll: Roll, act: PendingAct, context: Context) -> Ref
     now = _Now(roll, context.policies)
     mode = mode_in(state)
     return may_approve(now, context.actor.id, act.asker, act.roles, mode, context.now, asked_at=act.at)
+
+
+def _lost(act: PendingAct, asker: Actor, policies: Policies) -> Refusal | None:
+    """Refuse what its asker has no right to any more."""
+    giving = {"System", RIGHT + act.verb, *roles_that_may(policies.get(Rights), act.verb)}
+    if not giving.isdisjoint(asker.roles):
+        return None
+    return Refusal("authority.asker_gone", f"{asker.name} asked for it and may not {act.verb} any more.",
+                   "Decline it; whoever may asks again.", "act", act.id)  # fmt: skip
 
 
 class _Now(msgspec.Struct, frozen=True):

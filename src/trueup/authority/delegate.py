@@ -81,7 +81,7 @@ def end_delegation(state: State, command: EndDelegation, context: Context) -> De
     roll = roll_of(state, context)
     may = roles_that_may(context.policies.get(Rights), "authority.appoint")
     mine = context.actor.id in (found.giver, found.taker) or "System" in context.actor.roles
-    if not mine and roll.roles(context.actor.id).isdisjoint(may):
+    if not mine and context.actor.everywhere().isdisjoint(may):
         return Refusal("authority.not_allowed", f"{found.id} is {roll.name(found.giver)}'s.",
                        f"They can take it back at any time; else ask {', '.join(may)}.",
                        "delegation", found.id)  # fmt: skip

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 import msgspec
 
+from trueup.authority.parts import Written, outside, places_of
 from trueup.authority.standing import ROLES, Standing
 from trueup.cases.act import find_open
 from trueup.cases.case import Case, CaseActed
@@ -27,6 +28,7 @@ from trueup.core.policy import Policies
 from trueup.core.verb import (
     Accepted,
     Actor,
+    Bound,
     Command,
     Concerns,
     Context,
@@ -37,6 +39,7 @@ from trueup.core.verb import (
     Movement,
     State,
     Verb,
+    Worth,
 )
 
 SAFE_MAX = 500
@@ -95,13 +98,17 @@ async def people_to_tell(connection: Connection, standing: Standing, now: dateti
 
 
 def right_by_rung(state: CaseState, actor: Actor, verb: str) -> RungState | None:
-    """Return the rung, reached by now, that gives the actor this act; the highest where several do."""
+    """Return the rung, reached by now, that gives the actor this act; the highest where several do.
+
+    One whose role they hold over everything comes before one whose role they hold over a part.
+    """
     found = [
         rung
         for rung in state.rungs
         if rung.reached and verb in rung.rights and (rung.role in actor.roles or rung.on_call == actor.id)
     ]
-    return found[-1] if found else None
+    whole = [rung for rung in found if rung.role not in actor.over or rung.on_call == actor.id]
+    return (whole or found)[-1] if found else None
 
 
 def _not_yet(state: CaseState, actor: Actor, verb: str) -> Refusal:
@@ -122,12 +129,16 @@ def _who(rung: RungState) -> str:
     return f"{rung.role}{called}, {when}"
 
 
-def acting_for_cases(verbs: Verbs) -> tuple[Verb[Any], ...]:
-    """Return the verbs that carry others out for a case; `verbs` are the house's by name."""
-    return (_acting(verbs), _safe_action(verbs))
+def acting_for_cases(verbs: Verbs, written: Written) -> tuple[Verb[Any], ...]:
+    """Return the verbs that carry others out for a case; `verbs` are the house's by name, without amount limits.
+
+    Those are asked of the act as a whole, so that what a second person confirms is still done for the case. written:
+    in which parts lies what an event writes.
+    """
+    return (_acting(verbs, written), _safe_action(verbs))
 
 
-def _acting(verbs: Verbs) -> Verb[ActForCase]:
+def _acting(verbs: Verbs, written: Written) -> Verb[ActForCase]:
     def act_for_case(state: State, command: ActForCase, context: Context) -> Decision:
         """Carry out an act that a rung of the case's ladder gives to the actor's role, by the act's own rule.
 
@@ -144,14 +155,22 @@ def _acting(verbs: Verbs) -> Verb[ActForCase]:
         refusal = _not_carried(found)
         if refusal is not None:
             return refusal
-        decision = found.verb.decide(state, found.command, context)
+        decision = found.verb.decide(state, found.command, _by_the_rung(context))
         if isinstance(decision, Refusal):
             return decision
-        rung = right_by_rung(stands(case, context.policies, context.now), context.actor, found.verb.name)
+        where = stands(case, context.policies, context.now)
+        rung = right_by_rung(where, context.actor, found.verb.name)
+        if rung is None:
+            return _not_yet(where, context.actor, found.verb.name)
+        if rung.on_call != context.actor.id and rung.role in context.actor.over:
+            places = places_of(found.verb, state, found.command, decision, written)
+            strange = outside(found.verb, context.actor.over[rung.role], places, context)
+            if strange is not None:
+                return strange
         result = {**decision.result, "case": case.id}
         if not decision.events:
             return Accepted((), case.id, result, decision.status)
-        acted = _acted(case, context, decision, found.verb.name, rung.rung if rung is not None else None)
+        acted = _acted(case, context, decision, found.verb.name, rung.rung)
         return Accepted([*decision.events, acted], case.id, result, decision.status)
 
     return Verb(
@@ -168,7 +187,19 @@ def _acting(verbs: Verbs) -> Verb[ActForCase]:
             objects=lambda state, command, policies: _governed(verbs, state, command.act, policies),
             undo=lambda state, command, policies: _undo(verbs, state, command.act, policies),
         ),
+        worth=lambda state, command, events: _worth(verbs, state, command.act, events),
+        bound=lambda command, policies: _bound(verbs, command.act, policies),
     )
+
+
+def _by_the_rung(context: Context) -> Context:
+    """Return the context for an act by a rung's right: what somebody may do over parts only gives and takes nothing."""
+    actor = context.actor
+    if not actor.over:
+        return context
+    return msgspec.structs.replace(
+        context, actor=msgspec.structs.replace(actor, roles=actor.everywhere(), over={})
+    )  # fmt: skip
 
 
 def _safe_action(verbs: Verbs) -> Verb[TakeSafeAction]:
@@ -275,6 +306,21 @@ def _moves(verbs: Verbs, state: State, acts: Sequence[Carried]) -> tuple[Movemen
         if found.verb.moves is not None
         for movement in found.verb.moves(state, found.command)
     )
+
+
+def _worth(verbs: Verbs, state: State, act: Carried, events: Sequence[Event]) -> tuple[Worth, ...]:
+    return tuple(
+        worth
+        for found in readable(verbs(), (act,))
+        if found.verb.worth is not None
+        for worth in found.verb.worth(state, found.command, events)
+    )
+
+
+def _bound(verbs: Verbs, act: Carried, policies: Policies) -> Bound | None:
+    for found in readable(verbs(), (act,)):
+        return found.verb.bound(found.command, policies) if found.verb.bound is not None else None
+    return None
 
 
 def _governed(verbs: Verbs, state: State, act: Carried, policies: Policies) -> tuple[Governed, ...]:

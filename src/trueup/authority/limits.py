@@ -74,7 +74,8 @@ def exceeded(
 ) -> Exceeded | None:
     """Return the first amount that somebody with these roles may not do alone, or None.
 
-    The highest limit of the roles that give the right counts; a role with the right and no limit has none. A second
+    The highest limit of the roles that give the right counts; a role with the right and no limit has none; where none
+    of the roles gives it, that of the roles that have a limit, or else the lowest there is. A second
     person has the same role, or one that may do as much alone. bound: the room's own limit for this very act.
     """
     held = {*roles}
@@ -84,11 +85,13 @@ def exceeded(
             return Exceeded(one.amount, one.unit, bound.amount, bound.roles)
         limits = policies.get(AmountLimits).of(act, one.unit)
         giving = held & may
-        if not giving or giving - limits.keys():
+        if not limits or giving - limits.keys():
             continue
-        highest = max(limits[role] for role in giving)
+        # Who was lent the right alone, by a delegation or a case's rung, does no more than anybody it is limited for.
+        limited = giving or held & limits.keys()
+        highest = max(limits[role] for role in limited) if limited else min(limits.values())
         if one.amount > highest:
-            same = {role for role in giving if limits[role] == highest}
+            same = {role for role in limited or limits if limits[role] == highest}
             higher = {role for role in may if role not in limits or limits[role] >= one.amount}
             return Exceeded(one.amount, one.unit, highest, tuple(sorted(same | higher)))
     return None

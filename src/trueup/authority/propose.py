@@ -211,7 +211,8 @@ def _planned(state: State, edits: tuple[Carried, ...], verbs: Verbs, context: Co
         return Refusal("authority.changes_nothing", "Of what is governed, what is proposed is what stands already.",
                        "Change something that is governed; what is not, is done directly.", "edits")  # fmt: skip
     rights = context.policies.get(Rights)
-    beside = [verb for verb in found.idle if context.actor.roles.isdisjoint({"System", *roles_that_may(rights, verb)})]
+    mine = context.actor.everywhere()
+    beside = [verb for verb in found.idle if mine.isdisjoint({"System", *roles_that_may(rights, verb)})]
     if beside:
         return Refusal(
             "authority.not_allowed",

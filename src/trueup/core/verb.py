@@ -90,6 +90,10 @@ class Actor(msgspec.Struct, frozen=True):
     key_scope: tuple[str, ...] = ()
     over: dict[str, tuple[str, ...]] = {}
 
+    def everywhere(self) -> frozenset[str]:
+        """Return the roles held over everything."""
+        return self.roles - self.over.keys() if self.over else self.roles
+
     def deciding(self) -> tuple[str, ...]:
         """Return the roles held, each that is held over parts only as `role@part`."""
         found = [f"{role}@{part}" for role, parts in self.over.items() for part in parts if role in self.roles]

@@ -186,7 +186,7 @@ def _not_open(hold: str, row: OrderRow | None) -> Refusal:
 
 def _not_theirs(row: OrderRow, hold: Hold, context: Context) -> Refusal | None:
     roles = releasers(row, hold, context.policies)
-    if not roles or context.actor.roles & {*roles}:
+    if not roles or context.actor.everywhere() & {*roles}:
         return None
     return Refusal(
         "orders.hold_release_role",
