@@ -15,6 +15,7 @@ _VERSION = 0x7 << 76
 _VARIANT = 0x2 << 62
 _SHAPE = re.compile(r"^[a-z]{2,5}_[0-9a-f]{12}7[0-9a-f]{19}$")
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_PAIRS = tuple(first + second for first in _ALPHABET for second in _ALPHABET)
 
 IdSource = Callable[[str], str]
 
@@ -62,8 +63,11 @@ def short_number(text: str) -> str:
     """
     hexes = text.partition("_")[2]
     value = (int(hexes[2:12], 16) << 20) | int(hexes[-5:], 16)
-    digits = "".join(_ALPHABET[(value >> shift) & 31] for shift in range(55, -1, -5))
-    return f"T{digits[:4]}-{digits[4:8]}-{digits[8:]}"
+    a, b, c, d, e, f = (
+        _PAIRS[value >> 50], _PAIRS[value >> 40 & 1023], _PAIRS[value >> 30 & 1023],
+        _PAIRS[value >> 20 & 1023], _PAIRS[value >> 10 & 1023], _PAIRS[value & 1023],
+    )  # fmt: skip
+    return f"T{a}{b}-{c}{d}-{e}{f}"
 
 
 def _uuid7(millis: int, random_bits: int) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -38,14 +38,14 @@ class Past(Protocol):
     def begin(self, state: State, now: datetime) -> None:
         """Take up the state as the window finds it."""
 
-    def took(self, event: Event) -> None:
-        """Note an event that was taken in."""
+    def takes(self) -> Mapping[type[Event], Callable[[Any], None]]:
+        """Return what notes an event of each kind that it keeps something of, after the state has taken it in."""
 
     def turn(self, now: datetime) -> Sequence[Event]:
         """Return what falls due by now; called whenever time moves, before the commands of that time."""
 
-    def wanted(self, verb: Verb[Any], command: Command, policies: Policies) -> None:
-        """Answer from the rows what a command's verb would have asked the database."""
+    def answers(self) -> Mapping[type[Command], Callable[[Any], None]]:
+        """Return what answers, from the rows, what the verb of each such command would have asked the database."""
 
     def spent(self, subjects: list[str]) -> list[str]:
         """Return those aggregates to which nothing can happen any more unless a command names them."""

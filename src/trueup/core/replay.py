@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, Protocol
 
@@ -91,6 +91,10 @@ class Side:
         }
         self._pasts = [make() for make in rooms.pasts]
         self._follow = rooms.following(self._pasts)
+        self._taking: dict[type[Event], tuple[Callable[[Any], None], ...]] = {}
+        self._answering: dict[type[Command], tuple[Callable[[Any], None], ...]] = {}
+        self._takes = [past.takes() for past in self._pasts]
+        self._answers = [past.answers() for past in self._pasts]
         self._now = _LONG_AGO
         self._expected = Counter(dict(follows.recorded))
         self._follow_ups = frozenset(name for name, _ in follows.recorded)
@@ -167,8 +171,8 @@ class Side:
         actor = self._actor(row.actor)
         context = Context(actor, self._now, new_id, self._policies)
         try:
-            for past in self._pasts:
-                past.wanted(verb, command, self._policies)
+            for answer in self._answering_of(type(command)):
+                answer(command)
             decision = decide(self._house, self._standing, self._state, _Asked(verb, actor, command), context)
             if isinstance(decision, Accepted):
                 for event in decision.events:
@@ -197,12 +201,25 @@ class Side:
         subject = event.subject
         if subject.startswith(self._rooms.watched):
             self._open.add(subject)
-        for past in self._pasts:
-            past.took(event)
-        if type(event) in self._rooms.standing_events:
+        kind = type(event)
+        for take in self._taking_of(kind):
+            take(event)
+        if kind in self._rooms.standing_events:
             self._refresh()
         for command in self._follow(event, self._policies, self._commands):
             self._cause(command)
+
+    def _taking_of(self, kind: type[Event]) -> tuple[Callable[[Any], None], ...]:
+        found = self._taking.get(kind)
+        if found is None:
+            found = self._taking[kind] = tuple(takes[kind] for takes in self._takes if kind in takes)
+        return found
+
+    def _answering_of(self, kind: type[Command]) -> tuple[Callable[[Any], None], ...]:
+        found = self._answering.get(kind)
+        if found is None:
+            found = self._answering[kind] = tuple(answers[kind] for answers in self._answers if kind in answers)
+        return found
 
     def _cause(self, command: Command) -> None:
         """Note that a command follows by itself: where the journal has it, it waits for its place there."""

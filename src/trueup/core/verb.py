@@ -71,8 +71,11 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def subject(self) -> str:
         """The id of what it happened to; timelines are read by it."""
-        subject: str = attrgetter(self.about)(self)
+        subject: str = _reading(self.about)(self)
         return subject
+
+
+_reading = cache(attrgetter)
 
 
 class Actor(msgspec.Struct, frozen=True):

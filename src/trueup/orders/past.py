@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from trueup.core.database import Connection
 from trueup.core.past import Window
-from trueup.core.policy import Policies
-from trueup.core.verb import Command, Event, State, Verb
+from trueup.core.verb import Command, Event, State
 from trueup.orders.adoption import Adoptions
 from trueup.orders.draft_state import Drafts
 from trueup.orders.fulfilment_orders import FulfilmentOrders
@@ -112,18 +111,19 @@ class OrdersPast:
             for hold in held.values():
                 self._known(hold.hold.id, hold.hold.order)
 
-    def took(self, event: Event) -> None:
-        """Note an order, its end, a hold, a customer."""
-        if isinstance(event, OrderPlaced):
-            self._placed(event)
-        elif isinstance(event, OrderCancelled):
-            self._cancelled(event)
-        elif isinstance(event, HoldPlaced):
-            self._known(event.hold.id, event.hold.order)
-        elif isinstance(event, CustomerRecorded):
-            customers = self.state.of(Holds).customers
-            known = customers.get(event.customer.id)
-            customers[event.customer.id] = Regular(event.customer.country, known.orders if known else 0)
+    def takes(self) -> Mapping[type[Event], Callable[[Any], None]]:
+        """Note orders, their ends, holds, customers."""
+        return {
+            OrderPlaced: self._placed,
+            OrderCancelled: self._cancelled,
+            HoldPlaced: lambda event: self._known(event.hold.id, event.hold.order),
+            CustomerRecorded: self._recorded,
+        }
+
+    def _recorded(self, event: CustomerRecorded) -> None:
+        customers = self.state.of(Holds).customers
+        known = customers.get(event.customer.id)
+        customers[event.customer.id] = Regular(event.customer.country, known.orders if known else 0)
 
     def _placed(self, event: OrderPlaced) -> None:
         if event.order.customer or event.order.person:
@@ -146,25 +146,29 @@ class OrdersPast:
         """Nothing falls due by itself that the orders know of."""
         return ()
 
-    def wanted(self, verb: Verb[Any], command: Command, policies: Policies) -> None:
+    def answers(self) -> Mapping[type[Command], Callable[[Any], None]]:
         """Tell which holds are meant, or due."""
+        return {ReleaseHolds: self._meant, AgeHolds: self._due}
+
+    def _meant(self, command: ReleaseHolds) -> None:
         holds = self.state.of(Holds)
-        if isinstance(command, ReleaseHolds):
-            choice = Choice(command.type, command.channel)
-            meant = [
-                row.hold for held in holds.holds.values() for row in held.values()
-                if row.released is None and choice.type in (None, row.hold.type)
-                and choice.channel in (None, holds.known.get(row.hold.id, ("", ""))[1])
-            ]  # fmt: skip
-            meant.sort(key=lambda hold: (hold.placed_at, hold.id))
-            holds.chosen[choice] = tuple(hold.id for hold in meant[:BULK_MAX])
-        elif isinstance(command, AgeHolds):
-            due = [
-                row.hold for held in holds.holds.values() for row in held.values()
-                if row.released is None and row.noticed_at is None and row.hold.due_at is not None
-            ]  # fmt: skip
-            due.sort(key=lambda hold: (str(hold.due_at), hold.id))
-            holds.due_holds = tuple(hold.id for hold in due[: command.limit])
+        choice = Choice(command.type, command.channel)
+        meant = [
+            row.hold for held in holds.holds.values() for row in held.values()
+            if row.released is None and choice.type in (None, row.hold.type)
+            and choice.channel in (None, holds.known.get(row.hold.id, ("", ""))[1])
+        ]  # fmt: skip
+        meant.sort(key=lambda hold: (hold.placed_at, hold.id))
+        holds.chosen[choice] = tuple(hold.id for hold in meant[:BULK_MAX])
+
+    def _due(self, command: AgeHolds) -> None:
+        holds = self.state.of(Holds)
+        due = [
+            row.hold for held in holds.holds.values() for row in held.values()
+            if row.released is None and row.noticed_at is None and row.hold.due_at is not None
+        ]  # fmt: skip
+        due.sort(key=lambda hold: (str(hold.due_at), hold.id))
+        holds.due_holds = tuple(hold.id for hold in due[: command.limit])
 
     def spent(self, subjects: list[str]) -> list[str]:
         """Return those whose holds and drafts are no matter of time."""

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from trueup.core.database import Connection
 from trueup.core.past import Window
-from trueup.core.policy import Policies
-from trueup.core.verb import Command, Event, State, Verb
+from trueup.core.verb import Command, Event, State
 from trueup.orders.state import OrderRow, Orders
 from trueup.sourcing.assign import open_units
 from trueup.sourcing.policy import FillSort
@@ -55,17 +54,17 @@ class SourcingPast:
         self._state = state
         self._sourced.update(order for order, _, _ in state.of(Sourcing)._decisions)
 
-    def took(self, event: Event) -> None:
-        """Note that an order was sourced."""
-        if type(event) is OrderSourced:
-            self._sourced.add(event.order)
+    def takes(self) -> Mapping[type[Event], Callable[[Any], None]]:
+        """Note who was sourced."""
+        return {OrderSourced: lambda event: self._sourced.add(event.order)}
 
     def turn(self, now: datetime) -> Sequence[Event]:
         """Nothing falls due."""
         return ()
 
-    def wanted(self, verb: Verb[Any], command: Command, policies: Policies) -> None:
-        """Nothing is to be told."""
+    def answers(self) -> Mapping[type[Command], Callable[[Any], None]]:
+        """Nothing is asked."""
+        return {}
 
     def waiting_for(self, items: Collection[str], fill: Sequence[FillSort]) -> tuple[str, ...]:
         """Return what `read.waiting_for` returns: who was sourced in part and waits, in the order of their turn."""

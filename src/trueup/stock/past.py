@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
@@ -11,9 +11,8 @@ from typing import Any
 from trueup.catalogue.state import Catalogue
 from trueup.core.database import Connection
 from trueup.core.past import Window
-from trueup.core.policy import Policies
 from trueup.core.quantity import ZERO
-from trueup.core.verb import Command, Event, State, Verb
+from trueup.core.verb import Command, Event, State
 from trueup.stock.lot_state import Lot, Lots
 from trueup.stock.pools import SetPool
 from trueup.stock.state import Balance, Stock, StockReserved
@@ -64,15 +63,19 @@ class StockPast:
             self._codes(transfer.from_location, transfer.to_location)
         self._expire_lots(now)
 
-    def took(self, event: Event) -> None:
-        """Note a claim that ends, a supply, a transfer."""
-        if isinstance(event, StockReserved):
-            if event.expires_at is not None:
-                heapq.heappush(self._ends, (event.expires_at, event.holder))
-        elif isinstance(event, SupplyExpected):
-            self._place(event.supply.id, event.supply.item, event.supply.location)
-        elif isinstance(event, TransferShipped):
-            self._codes(event.transfer.from_location, event.transfer.to_location)
+    def takes(self) -> Mapping[type[Event], Callable[[Any], None]]:
+        """Note claims that end, supplies, transfers."""
+        return {StockReserved: self._reserved, SupplyExpected: self._expected, TransferShipped: self._shipped}
+
+    def _reserved(self, event: StockReserved) -> None:
+        if event.expires_at is not None:
+            heapq.heappush(self._ends, (event.expires_at, event.holder))
+
+    def _expected(self, event: SupplyExpected) -> None:
+        self._place(event.supply.id, event.supply.item, event.supply.location)
+
+    def _shipped(self, event: TransferShipped) -> None:
+        self._codes(event.transfer.from_location, event.transfer.to_location)
 
     def _place(self, supply: str, item: str, location: str) -> None:
         place = self.state.of(Catalogue).place_of(location)
@@ -105,10 +108,11 @@ class StockPast:
             if place in stock.balances:
                 stock.balances[place].expired = sum((lot.on_hand for lot in gone), ZERO)
 
-    def wanted(self, verb: Verb[Any], command: Command, policies: Policies) -> None:
+    def answers(self) -> Mapping[type[Command], Callable[[Any], None]]:
         """Tell what a channel's claims hold, which a pool is measured by."""
-        if not isinstance(command, SetPool):
-            return
+        return {SetPool: self._used}
+
+    def _used(self, command: SetPool) -> None:
         limits, catalogue = self.state.of(Stock).limits, self.state.of(Catalogue)
         item, place = catalogue.item(command.sku), catalogue.location(command.location)
         if item is None or place is None:
