@@ -54,12 +54,11 @@ def without_carrying_state(patch: pytest.MonkeyPatch) -> None:
 def in_the_wrong_order(patch: pytest.MonkeyPatch) -> None:
     """The last command goes first."""
 
-    async def backwards(*given: Any) -> AsyncIterator[replay.Row]:
-        rows = [row async for row in _SHIPPED_ROWS(*given)]
+    async def backwards(*given: Any) -> AsyncIterator[list[replay.Row]]:
+        rows = [row async for page in _SHIPPED_ROWS(*given) for row in page]
         commands = [at for at, row in enumerate(rows) if row.kind != "e"]
         for first, after in reversed([*zip(commands, [*commands[1:], len(rows)], strict=True)]):
-            for row in rows[first:after]:
-                yield row
+            yield rows[first:after]
 
     patch.setattr(impact, "rows_of", backwards)
 
@@ -102,10 +101,9 @@ async def test_an_order_that_was_refused_then_and_is_taken_now_shows(past: Past,
     assert "n13" not in await predicted(past, {})
     assert (await predicted(past, proposal))["n13"].outcome == "placed"
 
-    async def accepted_only(*given: Any) -> AsyncIterator[replay.Row]:
-        async for row in _SHIPPED_ROWS(*given):
-            if row.kind != "r":
-                yield row
+    async def accepted_only(*given: Any) -> AsyncIterator[list[replay.Row]]:
+        async for page in _SHIPPED_ROWS(*given):
+            yield [row for row in page if row.kind != "r"]
 
     monkeypatch.setattr(impact, "rows_of", accepted_only)
     assert "n13" not in await predicted(past, proposal), "without the refused ones it would not"

@@ -28,7 +28,7 @@ _CODES = frozenset(
 )
 LIMIT = Decimal(10) ** 13
 """No amount reaches this, so that products and sums of hundreds of lines stay exact in 28 digits."""
-_SHAPE = re.compile(r"-?[0-9]{1,13}(\.[0-9]{1,6})?")
+_matches = re.compile(r"-?[0-9]{1,13}(\.[0-9]{1,6})?").fullmatch
 Apportion = Literal["largest_remainder", "first_lines", "last_line"]
 """Which lines get the odd minor units when an amount is shared; see `apportion`."""
 
@@ -39,9 +39,9 @@ class Amount(Decimal):
     @classmethod
     def parse(cls, value: Any) -> Amount:
         """Return the amount written as text. Raises ValueError naming what is wrong."""
-        if not isinstance(value, str):
+        if type(value) is not str:
             raise ValueError('money is a string such as "12.10", never a number')
-        if _SHAPE.fullmatch(value) is None:
+        if _matches(value) is None:
             raise ValueError(f"{value[:40]!r} is not an amount: digits, a point, at most 13 digits and six decimals")
         return cls(value)
 

@@ -10,7 +10,7 @@ import msgspec
 
 from trueup.core.database import Connection
 from trueup.core.policy import Policies
-from trueup.core.verb import Actor, Command, Event, State, Verb
+from trueup.core.verb import Actor, Command, Event, State
 
 
 class Window(msgspec.Struct, frozen=True):
@@ -63,8 +63,8 @@ class Rooms(msgspec.Struct, frozen=True):
     system: who submits what follows by itself. standing: who may what, of the state and the policies; it is asked anew
     after an event of `standing_events`. as_recorded: names of verbs whose events are taken in as they were. pasts: see
     `Past`. following: given those, what follows an event by itself. unread: events that nothing in a replay needs
-    to read. follow_ups: the names of verbs that can follow something by themselves. followed: tells whether the system's
-    own command of such a verb does.
+    to read. follow_ups: the names of verbs that can follow something by themselves. followed: tells whether a command
+    of such a verb, the system's own, does.
     few: tells in SQL, of a row `journal`, that it is an event of those that are few and all needed: an index serves it.
     shared: of those, events that took figures from all claims there were: where there is one, all is folded.
     watched: how the ids of what is compared begin.

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 ZERO = Decimal(0)
-_SHAPE = re.compile(r"-?[0-9]{1,12}(\.[0-9]{1,6})?")
+_matches = re.compile(r"-?[0-9]{1,12}(\.[0-9]{1,6})?").fullmatch
 
 
 class Quantity(Decimal):
@@ -16,9 +16,9 @@ class Quantity(Decimal):
     @classmethod
     def parse(cls, value: Any) -> Quantity:
         """Return the quantity written as text or int. Raises ValueError naming what is wrong."""
-        if isinstance(value, bool) or not isinstance(value, str | int):
+        if type(value) is not str and type(value) is not int:
             raise ValueError('a quantity is a whole number or a string such as "2.5", never a float')
-        if _SHAPE.fullmatch(str(value)) is None:
+        if _matches(str(value)) is None:
             raise ValueError(f"{str(value)[:40]!r} is not a quantity: at most 12 digits and six decimals")
         return cls(value)
 

@@ -106,7 +106,7 @@ async def last_of(connection: Connection, window: Window, prefix: str) -> dict[s
     return dict(await rows.fetchall())
 
 
-async def rows_of(connection: Connection, rooms: Rooms, window: Window) -> AsyncIterator[Row]:
+async def rows_of(connection: Connection, rooms: Rooms, window: Window) -> AsyncIterator[list[Row]]:
     """Yield the window's rows in order, a page at a time, the commands that were refused among them by their times."""
     stopped = [
         Row(0, at, "r", verb, f"ref_{id_}", actor, body)
@@ -127,17 +127,23 @@ async def rows_of(connection: Connection, rooms: Rooms, window: Window) -> Async
             order by position limit %s""",
             [cursor, window.upto, list(rooms.unread), PAGE], prepare=True, binary=True,
         )  # fmt: skip
-        page = await answer.fetchall()
-        for columns in page:
-            if stopped and columns[2] == "c":
-                while stopped and stopped[-1].at < columns[1]:
-                    yield stopped.pop()
-            yield Row(*columns)
+        page = list(map(Row._make, await answer.fetchall()))
+        yield _among(page, stopped) if stopped else page
         if len(page) < PAGE:
             break
-        cursor = page[-1][0]
-    while stopped:
-        yield stopped.pop()
+        cursor = page[-1].position
+    yield stopped[::-1]
+
+
+def _among(page: list[Row], stopped: list[Row]) -> list[Row]:
+    """Return a page with what was refused before its commands among them; takes that from the end of `stopped`."""
+    rows: list[Row] = []
+    for row in page:
+        if row.kind == "c":
+            while stopped and stopped[-1].at < row.at:
+                rows.append(stopped.pop())
+        rows.append(row)
+    return rows
 
 
 async def state_as_of(connection: Connection, house: House, window: Window) -> State:

@@ -43,8 +43,12 @@ class Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Turn what `Amount.parse` and `Quantity.parse` let in into the Decimals that everything else works with."""
         for name in _parsed(type(self)):
             value = getattr(self, name)
-            if type(value) is Amount or type(value) is Quantity:
-                msgspec.structs.force_setattr(self, name, Decimal(value))
+            kind = type(value)
+            if kind is Amount or kind is Quantity:
+                _set(self, name, Decimal(value))
+
+
+_set = msgspec.structs.force_setattr
 
 
 @cache

@@ -109,7 +109,8 @@ def basket_refusal(basket: Basket, currency: str, lines: tuple[PlaceLine, ...]) 
             return Refusal("orders.time_without_zone", f"The time {moment} has no zone.",
                            "State the offset, as in 2026-03-01T10:00Z.", where, str(moment))  # fmt: skip
     amounts = [(f"charges[{at}].amount", charge.amount) for at, charge in enumerate(basket.charges)]
-    amounts.append(("discount", basket.discount))
+    if basket.discount:
+        amounts.append(("discount", basket.discount))
     for where, amount in amounts:
         if amount != booked(amount, currency) or amount < 0:
             return Refusal("orders.amount", f"{plain(amount)} cannot be booked in {currency}.",

@@ -29,6 +29,7 @@ from trueup.orders.basket import (
 from trueup.orders.basket import Charge as Charge
 from trueup.orders.basket import PlaceLine as PlaceLine
 from trueup.orders.business import business_of
+from trueup.orders.changes import LineTaxed
 from trueup.orders.channel import Channel, channel_of
 from trueup.orders.holds import hold_events, placing, rules_of, wants_customer
 from trueup.orders.price import Sums, prices_of, sums_of
@@ -43,6 +44,7 @@ from trueup.stock.state import Claim, Place, Stock, StockReserved
 from trueup.stock.supply_state import Supply
 
 _PRICE_UNIT = Decimal("0.000001")
+_UNTAXED = LineTaxed(0, ZERO, None, None)
 
 
 class PlaceOrder(Basket, frozen=True, kw_only=True):
@@ -164,10 +166,10 @@ def _number_refusal(state: State, command: PlaceOrder) -> Refusal | None:
 
 def wanted_of(state: State, lines: Sequence[PlaceLine]) -> list[Demand] | Refusal:
     """Return each line with its item and its base units."""
-    wanted = []
+    wanted, catalogue = [], state.of(Catalogue)
     for number, line in enumerate(lines, 1):
         where = f"lines[{number - 1}]"
-        item = state.of(Catalogue).item(line.sku)
+        item = catalogue.item(line.sku)
         if item is None or line.quantity <= 0:
             return bad_line(where, line.sku, line.quantity, item)
         units = to_base(item, line.quantity, line.unit)
@@ -185,36 +187,25 @@ def _lines(
     sums: Sums,
     location: str | None,
 ) -> tuple[Line, ...]:
-    lines = [
-        Line(demand.line, line.sku, demand.item.id, line.description or demand.item.name, _kind(demand.item),
-             demand.quantity, _price(line, price, demand), amount, share, location, _flags(line, price))
-        for line, demand, price, amount, share in zip(
-            command.lines, wanted, prices, sums.amounts, sums.discounts, strict=True
-        )
-    ]  # fmt: skip
-    taxed = {number: tax for number, tax in sums.taxed.items() if number <= len(wanted)}
-    lines += _parts(wanted, demands, location)
-    for at, charge in enumerate(sums.charges, 1):
-        number = len(lines) + 1
+    lines = []
+    for line, demand, price, amount, share in zip(
+        command.lines, wanted, prices, sums.amounts, sums.discounts, strict=True
+    ):
+        tax = sums.taxed.get(demand.line, _UNTAXED)
         lines.append(
-            Line(number, charge.code, None, charge.description, "charge", Decimal(1), charge.amount, charge.amount)
-        )
-        tax = sums.taxed.get(len(wanted) + at)
-        if tax is not None:
-            parts = tuple(msgspec.structs.replace(part, line=number) for part in tax.tax_parts)
-            taxed[number] = msgspec.structs.replace(tax, line=number, tax_parts=parts)
-    if not taxed:
-        return tuple(lines)
-    return tuple(
-        [
-            msgspec.structs.replace(
-                line, tax=tax.tax, tax_rate=tax.tax_rate, tax_code=tax.tax_code, tax_parts=tax.tax_parts
-            )
-            if (tax := taxed.get(line.line)) is not None
-            else line
-            for line in lines
-        ]
-    )
+            Line(demand.line, line.sku, demand.item.id, line.description or demand.item.name, _kind(demand.item),
+                 demand.quantity, _price(line, price, demand), amount, share, location, _flags(line, price),
+                 tax=tax.tax, tax_rate=tax.tax_rate, tax_code=tax.tax_code, tax_parts=tax.tax_parts)
+        )  # fmt: skip
+    lines += _parts(wanted, demands, location)
+    for at, charge in enumerate(sums.charges, len(wanted) + 1):
+        number, tax = len(lines) + 1, sums.taxed.get(at, _UNTAXED)
+        lines.append(
+            Line(number, charge.code, None, charge.description, "charge", Decimal(1), charge.amount, charge.amount,
+                 tax=tax.tax, tax_rate=tax.tax_rate, tax_code=tax.tax_code,
+                 tax_parts=tuple([msgspec.structs.replace(part, line=number) for part in tax.tax_parts]))
+        )  # fmt: skip
+    return tuple(lines)
 
 
 def _price(line: PlaceLine, price: Decimal, demand: Demand) -> Decimal:

@@ -17,7 +17,7 @@ from trueup.orders.changes import LineTaxed
 from trueup.orders.channel import NO_TAX, Channel
 from trueup.orders.tax import Place, TaxItem, TaxRequest
 from trueup.orders.taxing import charge_class, customer_of, lines_elsewhere, named, on_lines, tax_day, tax_quote
-from trueup.orders.totals import Priced, freight_of, priced
+from trueup.orders.totals import Priced, freight_of, priced, with_tax
 from trueup.stock.reserve import Demand
 
 
@@ -82,6 +82,7 @@ def sums_of(
         fee = _freight(basket, wanted, sums, currency, channel)
         if fee is not None:
             charges = (*charges, Charge(channel.freight_code, Amount(fee)))
+            sums = priced(sold, [charge.amount for charge in charges], basket.discount, currency, channel.terms)
     if channel.tax == NO_TAX:
         return Sums(sums.amounts, sums.discounts, charges)
     request = _request(state, basket, wanted, charges, sums, currency, channel, context)
@@ -93,8 +94,7 @@ def sums_of(
     ship_from = named(request.ship_from)
     if quote.note == "none":
         return Sums(sums.amounts, sums.discounts, charges, {}, quote.flags, ship_from)
-    fees = [charge.amount for charge in charges]
-    sums = priced(sold, fees, basket.discount, currency, channel.terms, quote.rates, quote.charges)
+    sums = with_tax(sums, [line.quantity for line in lines], currency, channel.terms, quote.rates, quote.charges)
     return Sums(sums.amounts, sums.discounts, charges, on_lines(sums.taxed), quote.flags, ship_from)
 
 
@@ -131,7 +131,7 @@ def _request(
         ship_to=Place(basket.ship_country, basket.ship_region) if ships and basket.ship_country else None,
         lines=tuple(
             [
-                TaxItem(demand.item.tax_class, amount - share)
+                TaxItem(demand.item.tax_class, amount - share if share else amount)
                 for demand, amount, share in zip(wanted, sums.amounts, sums.discounts, strict=True)
             ]
         ),

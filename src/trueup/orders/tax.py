@@ -374,8 +374,12 @@ def _fault(request: TaxRequest, quote: TaxQuote) -> str | None:
     if len(quote.rates) != len(request.lines) or len(quote.charges) != len(request.charges):
         return f"it answered {len(quote.rates)} of {len(request.lines)} lines and " \
                f"{len(quote.charges)} of {len(request.charges)} charges"  # fmt: skip
-    for rate in {*quote.rates, *quote.charges} - {None}:
-        if rate is not None and not 0 <= rate.rate <= 100:
+    seen: TaxRate | None = None
+    for rate in (*quote.rates, *quote.charges):
+        if rate is None or rate is seen:
+            continue
+        seen = rate
+        if not 0 <= rate.rate <= 100:
             return f"it answered a rate of {plain(rate.rate)} per cent"
     return None
 

@@ -19,7 +19,7 @@ from trueup.core.verb import Body
 Rounding = Literal["per_line", "per_total", "per_unit"]
 FreightTax = Literal["highest", "proportional", "class"]
 Category = Literal["S", "Z", "E", "AE", "G", "K", "O"]
-_HUNDRED = Decimal(100)
+_HUNDRED, _ONE = Decimal(100), Decimal(1)
 
 
 class Terms(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -160,21 +160,35 @@ def priced(
     amounts = [(quantity * price).quantize(unit, ROUND_HALF_UP) for quantity, price in lines]
     fees = [charge.quantize(unit, ROUND_HALF_UP) for charge in charges]
     shares = apportion_amount(discount, amounts, currency, terms.apportion) if discount else [ZERO] * len(amounts)
-    taxes = [ZERO] * (len(lines) + len(fees))
+    untaxed = Priced(amounts, shares, [ZERO] * len(amounts), fees, [ZERO] * len(fees), ())
+    return with_tax(untaxed, [quantity for quantity, _ in lines], currency, terms, rates, charge_rates)
+
+
+def with_tax(
+    untaxed: Priced,
+    quantities: Sequence[Decimal],
+    currency: str,
+    terms: Terms,
+    rates: Sequence[TaxRate],
+    charge_rates: Sequence[TaxRate | None],
+) -> Priced:
+    """Tax what is priced already; rates as at `priced`. quantities: of the lines, as sold."""
     if not rates:
-        return Priced(amounts, shares, taxes[: len(lines)], fees, taxes[len(lines) :], ())
+        return untaxed
+    amounts, shares, fees = untaxed.amounts, untaxed.discounts, untaxed.charges
     taxables = [
-        Taxable(number, quantity, amount - share, rate)
-        for number, ((quantity, _), amount, share, rate) in enumerate(
-            zip(lines, amounts, shares, rates, strict=True), 1
+        Taxable(number, quantity, amount - share if share else amount, rate)
+        for number, (quantity, amount, share, rate) in enumerate(
+            zip(quantities, amounts, shares, rates, strict=True), 1
         )
     ]
-    for number, (fee, charge_rate) in enumerate(zip(fees, charge_rates, strict=True), len(lines) + 1):
-        taxables.append(Taxable(number, Decimal(1), fee, charge_rate))
+    for number, (fee, charge_rate) in enumerate(zip(fees, charge_rates, strict=True), len(amounts) + 1):
+        taxables.append(Taxable(number, _ONE, fee, charge_rate))
     parts = taxed(taxables, currency, terms)
+    taxes = [ZERO] * len(taxables)
     for part in parts:
         taxes[part.line - 1] += part.tax
-    return Priced(amounts, shares, taxes[: len(lines)], fees, taxes[len(lines) :], parts)
+    return Priced(amounts, shares, taxes[: len(amounts)], fees, taxes[len(amounts) :], parts)
 
 
 def totals_of(lines: Iterable[Sold], currency: str, *, prices_include_tax: bool = False) -> Totals:
@@ -184,13 +198,17 @@ def totals_of(lines: Iterable[Sold], currency: str, *, prices_include_tax: bool 
     """
     goods = charges = discount = tax = ZERO
     for line in lines:
-        amount = kept(line.amount, line.quantity, line.cancelled, currency)
+        amount, share, taxed_at = line.amount, line.discount, line.tax
+        if line.cancelled:
+            amount, share, taxed_at = (
+                kept(part, line.quantity, line.cancelled, currency) for part in (amount, share, taxed_at)
+            )
         if line.kind == "charge":
             charges += amount
         else:
             goods += amount
-        discount += kept(line.discount, line.quantity, line.cancelled, currency)
-        tax += kept(line.tax, line.quantity, line.cancelled, currency)
+        discount += share
+        tax += taxed_at
     total = goods + charges - discount
     return Totals(goods, charges, discount, tax, total if prices_include_tax else total + tax)
 

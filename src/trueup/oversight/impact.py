@@ -175,8 +175,9 @@ async def side(url: str, house: House, window: Window, proposed: Proposed, adopt
             await last_of(connection, window, house.past.watched),
             seen,
         )
-        async for row in rows_of(connection, house.past, window):
-            one.take(row)
+        async for rows in rows_of(connection, house.past, window):
+            for row in rows:
+                one.take(row)
         one.end(window.until)
         await _wrote_nothing(connection)
     finally:

@@ -157,31 +157,32 @@ class Outcomes:
 def came_to(state: State, row: OrderRow, costs: ShippingCosts) -> CameTo:
     """Return what an order came to, of a state that holds its rows. costs: by which its parcels are counted."""
     order = row.captured
-    allocated, reserved = dict[str, Decimal](), dict[str, Decimal]()
-    for claim in state.of(Stock).open_claims(order.id):
-        into = allocated if claim.kind == "allocation" else reserved
-        into[claim.location] = into.get(claim.location, ZERO) + claim.quantity
-    goods = [line for line in row.lines if line.kind == "good"]
-    left = sum((line.quantity - line.cancelled - line.shipped for line in goods), ZERO)
-    claimed = sum(allocated.values(), ZERO) + sum(reserved.values(), ZERO)
+    allocated, reserved, claimed = dict[str, Decimal](), dict[str, Decimal](), ZERO
+    for claim in state.of(Stock).claims.get(order.id, {}).values():
+        if claim.quantity > 0:
+            into = allocated if claim.kind == "allocation" else reserved
+            into[claim.location] = into.get(claim.location, ZERO) + claim.quantity
+            claimed += claim.quantity
+    left, goods = ZERO, False
+    for line in row.lines:
+        if line.kind == "good":
+            goods = True
+            left += line.quantity - line.cancelled - line.shipped
     shipping = _shipping(state, row, allocated, costs)
-    places = {id_: state.of(Catalogue).place_of(id_) for id_ in (allocated or reserved)}
-    waits = [peg.due_at for peg in state.of(Supply).pegs_of(order.id) if peg.due_at is not None]
-    promised = [moment for moment in (order.promised_at, *waits) if moment is not None]
+    promised = order.promised_at
+    for peg in state.of(Supply).pegs_of(order.id):
+        if peg.due_at is not None and (promised is None or peg.due_at > promised):
+            promised = peg.due_at
     return CameTo(
         number=order.number,
         channel=order.channel,
         currency=order.currency,
         outcome="placed" if left > 0 or not goods else "cancelled",
         total=row.totals.total,
-        places=tuple(
-            sorted(
-                (place.code if (place := places[id_]) else id_, units) for id_, units in (allocated or reserved).items()
-            )
-        ),
+        places=_places(state, allocated or reserved),
         parcels=len(allocated),
         holds=tuple(sorted(hold.type for hold in state.of(Holds).open_on(order.id))),
-        promised_at=max(promised, default=None),
+        promised_at=promised,
         short=max(ZERO, left - claimed),
         shipping=shipping,
         margin=_margin(state, row, shipping),
@@ -189,10 +190,16 @@ def came_to(state: State, row: OrderRow, costs: ShippingCosts) -> CameTo:
     )
 
 
-def _shipping(state: State, row: OrderRow, allocated: Iterable[str], costs: ShippingCosts) -> Decimal:
+def _places(state: State, units: Mapping[str, Decimal]) -> tuple[tuple[str, Decimal], ...]:
+    """Return units by the codes of their locations, in the codes' order."""
+    place_of = state.of(Catalogue).place_of
+    return tuple(sorted([(place.code if (place := place_of(id_)) else id_, held) for id_, held in units.items()]))
+
+
+def _shipping(state: State, row: OrderRow, allocated: Mapping[str, Decimal], costs: ShippingCosts) -> Decimal:
     """Return what its parcels cost, each by its distance and each after the first a split."""
     order, total, parcels = row.captured, ZERO, 0
-    if order.delivery == "pickup":
+    if not allocated or order.delivery == "pickup":
         return ZERO
     for id_ in allocated:
         place = state.of(Catalogue).place_of(id_)
@@ -204,12 +211,12 @@ def _shipping(state: State, row: OrderRow, allocated: Iterable[str], costs: Ship
 
 def _margin(state: State, row: OrderRow, shipping: Decimal) -> Decimal | None:
     """Return goods without tax less what they cost and shipping, or None where a cost is not known."""
-    day, cost = row.captured.placed_at.date(), ZERO
+    day, cost, costs = row.captured.placed_at.date(), ZERO, state.of(Costs)
     for line in row.lines:
         units = line.quantity - line.cancelled
         if line.kind != "good" or line.item is None or not units:
             continue
-        known = state.of(Costs).on(line.item, row.captured.currency, day)
+        known = costs.on(line.item, row.captured.currency, day)
         if known is None:
             return None
         cost += known.cost * units

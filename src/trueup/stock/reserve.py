@@ -156,10 +156,13 @@ def spread(
     left: dict[tuple[str, ...], Decimal] = {}
 
     def free(item: str, location: str) -> Decimal:
-        known = left.get((item, location))
+        place = (item, location)
+        known = left.get(place)
         if known is None:
-            units = stock.available(item, location, channel) + own.get((item, location), ZERO)
-            known = left[item, location] = max(ZERO, units)
+            units = stock.available(item, location, channel)
+            if own:
+                units += own.get(place, ZERO)
+            known = left[place] = units if units > 0 else ZERO
         return known
 
     def free_for(demand: Demand, location: str) -> Decimal:
@@ -174,26 +177,30 @@ def spread(
     missing: list[Missing] = []
     for demand in demands:
         may = (demand.location,) if demand.location is not None else choice
-        available = [free_for(demand, location) for location in may]
-        whole = next((at for at, units in enumerate(available) if units >= demand.quantity), None)
+        available = [(location, free_for(demand, location)) for location in may]
         wanted = demand.quantity
-        if sum(available, ZERO) < wanted and not partly:
-            missing.append(Missing(demand, wanted, sum(available, ZERO)))
+        whole = next((one for one in available if one[1] >= wanted), None)
+        if whole is None and not partly and _sum(available) < wanted:
+            missing.append(Missing(demand, wanted, _sum(available)))
             continue
-        for location, units in list(zip(may, available, strict=True))[whole or 0 :]:
+        item, kit = demand.item.id, demand.kit.id if demand.kit is not None else ""
+        for location, units in available if whole is None else (whole,):
             taken = min(units, wanted)
             if taken > 0:
-                kit = demand.kit.id if demand.kit is not None else ""
-                claims.append(Claim(demand.line, demand.item.id, location, taken, kit=kit))
-                left[demand.item.id, location] -= taken
+                claims.append(Claim(demand.line, item, location, taken, kit=kit))
+                left[item, location] -= taken
                 if kit:
-                    left[kit, location, demand.item.id] -= taken
+                    left[kit, location, item] -= taken
                 wanted -= taken
             if not wanted:
                 break
         if wanted:
-            missing.append(Missing(demand, wanted, sum(available, ZERO)))
+            missing.append(Missing(demand, wanted, _sum(available)))
     return tuple(claims), tuple(missing)
+
+
+def _sum(available: Sequence[tuple[str, Decimal]]) -> Decimal:
+    return sum((units for _, units in available), ZERO)
 
 
 def _capped(stock: Stock, demand: Demand, location: str, channel: str) -> Decimal:

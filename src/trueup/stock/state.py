@@ -260,8 +260,9 @@ class Stock(Slice):
 
     def available(self, item: str, location: str, channel: str = "", mine: Decimal = ZERO) -> Decimal:
         """Return the units that a request of this channel may still claim at a place; mine: that it waits for there."""
-        balance, limits = self.balance(item, location), self.limits
-        return limits.available(balance, (item, location), channel, mine) if limits.found else balance.available()
+        place, limits = (item, location), self.limits
+        balance = self.balances.get(place) or Balance()
+        return limits.available(balance, place, channel, mine) if limits.found else balance.available()
 
     def under(self, policies: Policies) -> None:
         """Take the confidence buffers in force."""
@@ -404,8 +405,7 @@ class Stock(Slice):
         channel: str = "",
     ) -> None:
         held = self.claims.setdefault(holder, {})
-        key = claim.key
-        line, item, location, kind, lot = key
+        key = line, item, location, kind, lot = claim.key
         # Only what is claimed can be given back: a release of anything else breaks here, and is quarantined.
         open_claim = held[key] if quantity < 0 else held.get(key)
         if open_claim is None:
