@@ -25,6 +25,8 @@ import trueup
 from trueup.authority.apply import ApplyChange
 from trueup.authority.limits import AmountLimits, Limit
 from trueup.authority.overridable import AMOUNTS, OVERRIDABLE, Overridable, Overriding
+from trueup.authority.overrides import EndOverride, GrantOverride, due_overrides
+from trueup.authority.overrides_read import DebtQuery, debts
 from trueup.authority.overrides_state import Override
 from trueup.authority.refusals import borrowed
 from trueup.authority.standing import SYSTEM
@@ -33,10 +35,11 @@ from trueup.catalogue.operate import OperateSite
 from trueup.catalogue.register import RegisterItem
 from trueup.core import json
 from trueup.core.clock import TurnedClock
+from trueup.core.database import connect
 from trueup.core.door import Door
 from trueup.core.errors import Refusal
 from trueup.core.money import Amount
-from trueup.core.policy import Known
+from trueup.core.policy import Known, Policies
 from trueup.core.quantity import Quantity
 from trueup.core.refused import RULE, Stop
 from trueup.core.verb import Actor, Command, Outcome, State, Verb
@@ -47,6 +50,7 @@ from trueup.sourcing.allocate import AllocateUnits
 from trueup.sourcing.assign import AssignOrder
 from trueup.stock.freeze import AnnounceFreeze, StartFreeze
 from trueup.stock.receive import AdjustStock
+from trueup.worker import Notice, notice_now
 
 SECOND = timedelta(seconds=1)
 WORKERLESS = "nothing runs but the door: no worker, no storyline"
@@ -345,3 +349,64 @@ async def test_only_a_department_that_bears_a_rules_risk_can_be_named_and_the_fi
                                            expires_at=START + DAY), "none")  # fmt: skip
     assert default.result["decides"] == "IT Process Owner"
     assert await rows(url, "select department, price_per_day from override_loan") == [("it", 100)]
+
+
+async def test_an_override_that_nobody_decides_in_time_is_a_case_for_the_sponsor(
+    door: Door, url: str, clock: TurnedClock
+):
+    """The refusal said within how many hours it is decided; after them it is told, once, and nothing else changes."""
+    await banded(door)
+    fay, otto, _ = await staff(door)
+    override = (await door.submit(fay, asked(), "ask")).result["override"]
+    notice = Notice("notice_overrides", "*/15 * * * *", due_overrides)
+    cases = "select title, owner_role from cases"
+    hours = Overriding().bearers["operations"].hours
+    clock.turn(timedelta(hours=hours) - SECOND)
+    await notice_now(url, door, notice)
+    assert await rows(url, cases) == []
+    clock.turn(timedelta(hours=1))
+    for _ in range(2):
+        await notice_now(url, door, notice)
+    late = ("The override of catalogue.outside_band was asked for, and nobody decides it", "Sponsor")
+    assert await rows(url, cases) == [late]
+    await done(door, otto, GrantOverride(override=override))
+    assert await rows(url, cases) == [late]
+    await prove(url)
+
+
+async def test_the_price_per_day_runs_and_the_debt_is_told_per_department_and_day(
+    door: Door, url: str, clock: TurnedClock
+):
+    """Issue C: rule, scope, reason, approver, expiry, price per day, department; governance debt per day by each."""
+    await stocked(door, MUG=9)
+    fay, _, sue = await staff(door)
+    clock.turn(15 * timedelta(hours=1))
+    loans = (
+        ("orders.held", "operations", "30", 2 * DAY),
+        ("catalogue.not_shippable", "fulfilment", "24", 3 * DAY),
+        (AMOUNTS, "finance", "100", DAY),
+    )
+    for rule, department, price, lasts in loans:
+        await granted(door, fay, sue, rule=rule, department=department, price_per_day=Amount(price),
+                      objects=("MUG",), expires_at=clock.now() + lasts)  # fmt: skip
+    ended = await granted(door, fay, sue, rule="stock.frozen", department="fulfilment", price_per_day=Amount("240"),
+                          objects=("MAIN",), expires_at=clock.now() + DAY)  # fmt: skip
+    clock.turn(timedelta(hours=6))
+    await done(door, fay, EndOverride(override=ended, reason="thawed"))
+    clock.turn(timedelta(hours=42))
+    connection = await connect(url)
+    try:
+        owed = await debts(connection, Policies(()), DebtQuery(days=4), clock.now())
+    finally:
+        await connection.close()
+    found = {debt.department: debt for debt in owed}
+    per_day = {name: [(day.day[-2:], str(day.cost)) for day in debt.days] for name, debt in found.items()}
+    assert per_day == {
+        "operations": [("04", "30.00"), ("03", "30.00")],
+        "fulfilment": [("04", "24.00"), ("03", "84.00")],
+        "finance": [("03", "100.00")],
+        "it": [],
+    }
+    fulfilment = found["fulfilment"]
+    assert (fulfilment.active, str(fulfilment.per_day), found["finance"].active) == (1, "24", 0)
+    assert (fulfilment.role, str(fulfilment.limit)) == ("Fulfilment Lead", "1000")

@@ -16,6 +16,7 @@ from tests.web.conftest import Client
 from tests.web.console_visitor import console, signed_in
 from tests.web.test_console import HOSTILE, InlineCode
 
+from trueup.authority.overridable import OVERRIDABLE
 from trueup.authority.standing import SYSTEM
 from trueup.core.clock import TurnedClock
 from trueup.core.door import Door
@@ -77,6 +78,31 @@ async def test_an_override_is_asked_granted_used_and_given_back_at_the_console(
             assert not InlineCode(back.text).found
     assert (await operate(door, fay, 90, "after")).status == "refused"
     await prove(url)
+
+
+async def test_the_rules_that_can_be_overridden_are_listed_with_who_decides_and_picked_from_the_list(
+    door: Door, url: str, clock: TurnedClock, client: Client
+):
+    fay, _, _ = await staff(door)
+    listed = {row["rule"]: row for row in (await client.get("/v1/overrides/rules")).body["items"]}
+    assert listed.keys() == OVERRIDABLE.keys()
+    held = listed["orders.held"]
+    assert (held["takes"], held["lent"], held["days_max"]) == (["order", "hold type"], True, 7)
+    decides = {"department": "operations", "role": "Operations Process Owner", "hours": 8}
+    assert held["departments"][0] == decides
+    narrow = published("overriding", rules={"stock.frozen": {"days_max": 1}})
+    async with console(url, clock) as address, signed_in(url, clock, address, fay.id) as visitor:
+        page = await visitor.get("/overrides")
+        for rule, known in OVERRIDABLE.items():
+            assert f"/overrides?ask={rule}#ask" in page.links()
+            assert known.title in page.text
+        picked = await visitor.get("/overrides?ask=orders.held&objects=ord_1#ask")
+        assert '<option value="orders.held" selected>' in picked.text
+        assert 'value="ord_1"' in picked.text
+        expect_all([await door.submit(SYSTEM, narrow, "narrow")])
+        less = await visitor.get("/overrides")
+        assert less.text.count("not lent") == len(OVERRIDABLE) - 1
+        assert "/overrides?ask=orders.held#ask" not in less.links()
 
 
 async def test_a_cohort_is_assigned_asked_about_and_ended_at_the_console(door: Door, url: str, clock: TurnedClock):

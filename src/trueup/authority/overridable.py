@@ -61,7 +61,7 @@ OVERRIDABLE: dict[str, Lendable] = {
     ),
     "authority.blackout": Lendable("Apply a change in a blackout", ("change",), ("it", "operations"), 2, 100),
     "authority.budget": Lendable(
-        "Apply a change beyond the stabilisation window's budget", ("change",), ("it", "operations"), 7, 100
+        "Apply a change beyond the budget of the stabilisation window", ("change",), ("it", "operations"), 7, 100
     ),
     AMOUNTS: Lendable(
         "Do more alone than an amount limit allows", ("role", "item", "order", "location"), ("finance",), 7, 50

@@ -185,20 +185,22 @@ def end_override(state: State, command: EndOverride, context: Context) -> Decisi
 
 
 def notice_override(state: State, command: NoticeOverride, context: Context) -> Decision:
-    """Open a case about an override that is about to expire while it is in use, or that expired unused.
+    """Open a case about an override that nobody decides in time, is about to expire in use, or expired unused.
 
-    What is neither is noted, so that nobody asks again; it changes nothing about whether the override holds.
+    What is none of these is noted, so that nobody asks again; it changes nothing about whether the override holds.
     """
     override = _known(state, command.override)
     if isinstance(override, Refusal):
         return override
-    what = noticeable(override, context.now, context.policies.get(Overriding).notice_hours)
+    policy = context.policies.get(Overriding)
+    what = noticeable(override, context.now, policy)
     if what is None:
         return Accepted((), override.id, {"override": override.id}, "merged")
     events: list[Event] = [OverrideNoticed(override=override.id, what=what, at=context.now)]
-    if (what == "expiring") == (override.uses > 0):
-        bearer = context.policies.get(Overriding).bearers.get(override.department)
-        title = "is about to expire while it is used" if what == "expiring" else "expired and was never used"
+    if what == "undecided" or (what == "expiring") == (override.uses > 0):
+        bearer = policy.bearers.get(override.department)
+        title = {"undecided": "was asked for, and nobody decides it",
+                 "expiring": "is about to expire while it is used"}.get(what, "expired and was never used")  # fmt: skip
         events += case_events(
             state,
             context,
@@ -206,20 +208,24 @@ def notice_override(state: State, command: NoticeOverride, context: Context) -> 
             kind="override",
             title=f"The override of {override.rule} {title}",
             severity=4,
-            owner_role=bearer.role if bearer is not None else SPONSOR,
+            owner_role=bearer.role if bearer is not None and what != "undecided" else SPONSOR,
             subjects=(CaseSubject("override", override.id, override.reason[:200]),),
             currency=override.currency,
         )
     return Accepted(events, override.id, {"override": override.id, "noticed": what})
 
 
-def noticeable(override: Override, now: datetime, hours: int) -> str | None:
-    """Return what there is to notice about an override: `expiring` or `expired`, once each."""
+def noticeable(override: Override, now: datetime, policy: Overriding) -> str | None:
+    """Return what there is to notice about an override: `undecided`, `expiring` or `expired`, once each."""
+    if override.life(now) == "asked":
+        bearer = policy.bearers.get(override.department)
+        late = bearer is None or now >= override.asked_at + timedelta(hours=bearer.hours)
+        return "undecided" if late and "undecided" not in override.noticed else None
     if override.granted_at is None or override.ended_at is not None:
         return None
     if now >= override.expires_at:
         return None if "expired" in override.noticed else "expired"
-    soon = now >= override.expires_at - timedelta(hours=hours)
+    soon = now >= override.expires_at - timedelta(hours=policy.notice_hours)
     return "expiring" if soon and "expiring" not in override.noticed else None
 
 
@@ -234,13 +240,15 @@ def decider(override: Override, others: list[Override], policy: Overriding, now:
 
 
 async def due_overrides(connection: Connection, now: datetime) -> list[tuple[str, NoticeOverride]]:
-    """Return a key and a command for each override whose end may have to be noticed."""
+    """Return a key and a command for each override whose end, or that nobody decides it, may have to be noticed."""
     rows = await connection.execute(
         """select id, expires_at <= %s from override_loan
-        where granted_at is not null and declined_at is null and ended_at is null
-          and not case when expires_at <= %s then 'expired' else 'expiring' end = any(noticed)
-          and expires_at <= %s order by expires_at, id limit 500""",
-        [now, now, now + timedelta(hours=240)],
+        where declined_at is null and ended_at is null and (
+            (granted_at is not null and expires_at <= %s
+                and not case when expires_at <= %s then 'expired' else 'expiring' end = any(noticed))
+            or (granted_at is null and expires_at > %s and asked_at <= %s and not 'undecided' = any(noticed)))
+        order by expires_at, id limit 500""",
+        [now, now + timedelta(hours=240), now, now, now - timedelta(hours=1)],
     )
     return [
         (f"{id_}/{'expired' if expired else f'{now:%Y-%m-%dT%H}'}", NoticeOverride(override=id_))

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from trueup.authority.overridable import Overriding
+from trueup.authority.overridable import OVERRIDABLE, Overriding, Scope
 from trueup.authority.overrides import decider
 from trueup.authority.overrides_state import READ, Life, Override, override_of
 from trueup.core import json
@@ -56,6 +56,54 @@ class OverrideDetail(msgspec.Struct, frozen=True):
     row: OverrideRow
     decides: str
     uses: tuple[OverrideUse, ...]
+
+
+class LentRule(msgspec.Struct, frozen=True):
+    """A rule of the product that can be overridden. title: what an override of it lets happen. takes: what it may name.
+
+    lent: whether the policy lends it now; then departments: which may bear it, the default first, each with who decides
+    and within how many hours. days_max, price_min: for how long at most, and from how much a day.
+    """
+
+    rule: str
+    title: str
+    takes: tuple[Scope, ...]
+    lent: bool
+    departments: tuple[LendingDepartment, ...]
+    days_max: int
+    price_min: Decimal
+    currency: str
+
+
+class LendingDepartment(msgspec.Struct, frozen=True):
+    """A department that may bear a rule's risk. role: who decides below its limit; hours: within which."""
+
+    department: str
+    role: str
+    hours: int
+
+
+def lent_rules(policies: Policies) -> tuple[LentRule, ...]:
+    """Return every rule that can be overridden, whether it is lent now, and who decides."""
+    policy = policies.get(Overriding)
+    found = []
+    for rule, known in OVERRIDABLE.items():
+        terms = policy.rules.get(rule)
+        bearing = policy.bearing(rule) if terms is not None else ()
+        found.append(
+            LentRule(
+                rule,
+                known.title,
+                known.takes,
+                terms is not None and bool(bearing),
+                tuple(LendingDepartment(name, policy.bearers[name].role, policy.bearers[name].hours)
+                      for name in bearing),
+                terms.days_max if terms is not None else known.days_max,
+                Decimal(terms.price_min if terms is not None else known.price_min),
+                policy.currency,
+            )
+        )  # fmt: skip
+    return tuple(found)
 
 
 class DebtQuery(msgspec.Struct, frozen=True):

@@ -130,7 +130,7 @@ class OverrideUsed(Event, frozen=True, kw_only=True):
 
 
 class OverrideNoticed(Event, frozen=True, kw_only=True):
-    """Its end was noticed. what: `expiring` or `expired`."""
+    """Something about it was noticed. what: `undecided`, `expiring` or `expired`."""
 
     name = "authority.override_noticed"
     about = "override"

@@ -7,6 +7,7 @@ from trueup.authority.overrides import AskOverride, DeclineOverride, EndOverride
 from trueup.authority.writers import AssignWriter, EndWriter
 from trueup.core import journal
 from trueup.core.paging import Page
+from trueup.core.policy import Policies
 from trueup.oversight import guard_costs
 from trueup.web.api.table import Listed, Read, Write, listed
 
@@ -18,6 +19,11 @@ WRITES: tuple[Write, ...] = (
     Write(method="POST", path="/v1/overrides/{override}/decline", command=DeclineOverride),
     Write(method="POST", path="/v1/overrides/{override}/end", command=EndOverride),
 )
+
+
+async def _rules(policies: Policies) -> tuple[overrides_read.LentRule, ...]:
+    return overrides_read.lent_rules(policies)
+
 
 READS: tuple[Read, ...] = (
     Read(
@@ -54,6 +60,12 @@ READS: tuple[Read, ...] = (
         query=overrides_read.OverrideQuery,
         returns=Page[overrides_read.OverrideRow],
         answer=lambda connection, asked: overrides_read.overrides(connection, asked.query, asked.now),
+    ),
+    Read(
+        path="/v1/overrides/rules",
+        summary="List the rules that can be overridden: for what, how long, from which price, and who decides",
+        returns=Listed[overrides_read.LentRule],
+        answer=lambda connection, asked: listed(_rules(asked.policies)),
     ),
     Read(
         path="/v1/overrides/debt",

@@ -10,7 +10,7 @@ from litestar.params import FromPath
 from trueup.authority.audit import accountable
 from trueup.authority.overridable import Overriding
 from trueup.authority.overrides import AskOverride, DeclineOverride, EndOverride, GrantOverride
-from trueup.authority.overrides_read import DebtQuery, OverrideQuery, debts, override, overrides
+from trueup.authority.overrides_read import DebtQuery, OverrideQuery, debts, lent_rules, override, overrides
 from trueup.core.errors import Refusal
 from trueup.core.verb import Command
 from trueup.web.console.entered import utc
@@ -87,9 +87,10 @@ async def _list_page(
         next=page.next,
         owed=owed,
         policy=policy,
+        rules=lent_rules(visit.standing.policies),
         filtered=any(visit.params.get(name) for name in ("department", "rule", "open")),
         refusal=refusal,
-        entered=entered or {},
+        entered=entered or {"rule": visit.params.get("ask", ""), "objects": visit.params.get("objects", "")},
     )
 
 
