@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 import html
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from typing import Any
 
+import pytest
 from tests.authority.staff import appointed
 from tests.board import Company, declared, published
 from tests.conftest import expect_all, stocked
-from tests.requests import person, rows
+from tests.requests import person, rows, until
 from tests.web.console_visitor import Page, Visitor, console, signed_in
 
 from trueup.authority.standing import SYSTEM
 from trueup.core.clock import TurnedClock
 from trueup.core.door import Door
+from trueup.core.errors import TrueupError
 from trueup.core.verb import Actor
+from trueup.oversight.change_impact import replay_change
 from trueup.stock.freeze import AnnounceFreeze
+from trueup.web.console.pages import changes
 
 BERLIN = {"timezone": "Europe/Berlin"}
 
@@ -191,3 +197,45 @@ async def test_a_document_is_withdrawn_from_its_page(door: Door, url: str, clock
             assert "rolled" not in page.text
             assert "one shop less" in page.text
     assert await rows(url, "select version from policy_active where name = 'webshop'") == [(None,)]
+
+
+async def test_a_replay_says_what_it_reads_that_it_runs_why_it_shows_nothing_and_why_it_ended(
+    door: Door, url: str, clock: TurnedClock, monkeypatch: pytest.MonkeyPatch
+):
+    company = await declared(door)
+    change = (await company.propose(company.Lea, published("holds", timezone="Europe/Berlin")))[0]
+    goes_on, page_of = asyncio.Event(), f"/changes/{change}"
+
+    async def held(*given: Any, **named: Any) -> Any:
+        await goes_on.wait()
+        if given[-1] == 3:
+            raise TrueupError("a side of the replay ended with -9")
+        return await replay_change(*given, **named)
+
+    monkeypatch.setattr("trueup.oversight.replaying.replay_change", held)
+    monkeypatch.setattr(changes, "PATIENCE_SECONDS", 0.01)
+    async with console(url, clock) as address, at(url, clock, address, company.Olga) as olga:
+        before = (await olga.get(page_of)).text
+        assert "7 days are" in before
+        assert "entries of the journal since" in before
+        wrong = await acted(olga, change, "replay", days="900")
+        assert (wrong.status, "Enter 1 to 90." in wrong.text, 'value="900"' in wrong.text) == (422, True, True)
+        running = (await acted(olga, change, "replay", days="7")).text
+        assert "It is being replayed" in running
+        assert 'hx-trigger="every 2s"' in running
+        assert f'action="{page_of}/replay"' not in running, "it runs once"
+
+        async def over() -> bool:
+            return "It is being replayed" not in (await olga.get(page_of)).text
+
+        goes_on.set()
+        await until(over)
+        empty = (await olga.get(page_of)).text
+        assert "There is no order to compare." in empty
+        assert "none of them concerns an order" in empty
+        assert "Look further back than 7 days" in empty
+        await acted(olga, change, "replay", days="3")
+        await until(over)
+        failed = (await olga.get(page_of)).text
+        assert "a side of the replay ended with -9" in failed
+        assert "Replay fewer than 3 days." in failed

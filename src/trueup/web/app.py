@@ -70,6 +70,7 @@ def create_app(
             app.state.site = Site(door, reads, sign_in, Access(house, reads, now), now, url, house)
             app.state.metrics = Metrics(door)
             async with AsyncExitStack() as stack:
+                stack.push_async_callback(app.state.site.replays.close)
                 for run in beside:
                     await stack.enter_async_context(run(app.state.site))
                 yield

@@ -16,6 +16,7 @@ from trueup.core.clock import Clock
 from trueup.core.database import Connection
 from trueup.core.door import Door
 from trueup.core.policy import Policy
+from trueup.oversight.replaying import Replays
 from trueup.stock.kept_shelves import Shelves
 from trueup.web.api.access import Access
 
@@ -24,6 +25,7 @@ class Site(msgspec.Struct, frozen=True):
     """One process' shared things. reads: read-only sessions; sign_in: a few that may write the sign-in tables.
 
     url, house: for work that opens sessions of its own. shelves: what availability was read and still holds.
+    replays: of changes, that run beside requests.
     """
 
     door: Door
@@ -34,6 +36,7 @@ class Site(msgspec.Struct, frozen=True):
     url: str
     house: House
     shelves: Shelves = msgspec.field(default_factory=Shelves)
+    replays: Replays = msgspec.field(default_factory=Replays)
 
     @property
     def kinds(self) -> dict[str, type[Policy]]:

@@ -19,9 +19,10 @@ from trueup.catalogue.read_quality import sample as sample_of_rows
 from trueup.core import timeline
 from trueup.core.errors import Refusal
 from trueup.core.verb import Command
-from trueup.oversight.change_impact import DAYS_MAX, in_flight_of, kept_impact, replay_change
+from trueup.oversight.change_impact import DAYS_MAX, in_flight_of, kept_impact
 from trueup.oversight.conflicts import change_seen
 from trueup.oversight.impact import DAYS
+from trueup.oversight.replaying import running
 from trueup.oversight.watch import watched
 from trueup.web.console.entered import utc
 from trueup.web.console.pages.policies import parsed
@@ -35,6 +36,8 @@ _ACTS: dict[str, tuple[type[Command], tuple[str, ...]]] = {
     "revert": (RevertChange, ("reason",)),
 }
 _POLICY = "authority.publish_policy"
+PATIENCE_SECONDS = 2.0
+"""So long the answer to a form waits for a replay; a longer one is followed on the page."""
 
 
 @get("/changes")
@@ -118,7 +121,7 @@ async def edit(request: Request[Any, Any, Any], change: FromPath[str]) -> Respon
 
 @post("/changes/{change:str}/replay")
 async def replay(request: Request[Any, Any, Any], change: FromPath[str]) -> Response[Any]:
-    """Replay the last days' orders under what is proposed, and keep it for who votes."""
+    """Replay the last days' orders under what is proposed, and keep it for who votes; a long one runs on beside."""
     visit = await enter(request)
     form = await visit.form()
     async with visit.reading() as connection:
@@ -126,10 +129,14 @@ async def replay(request: Request[Any, Any, Any], change: FromPath[str]) -> Resp
     if known is None:
         raise unknown(f"There is no change {change!r}.")
     days = form.get("days", "")
-    count = int(days) if days.isdecimal() and 0 < int(days[:4]) <= DAYS_MAX else DAYS
-    seen = await replay_change(visit.site.url, visit.site.house, known[0], visit.now, count)
-    if isinstance(seen, str):
-        refusal = Refusal("oversight.unreplayed", f"Its effect cannot be replayed: {seen}.",
+    if not days.isdecimal() or not 0 < int(days[:4]) <= DAYS_MAX:
+        refusal = Refusal("form.days", f"{days[:20]!r} is no number of days that can be replayed.",
+                          f"Enter 1 to {DAYS_MAX}.", "days", days[:20])  # fmt: skip
+        return await _page(visit, change, refusal, form, opened="replay")
+    site = visit.site
+    reason = await site.replays.start(site.url, site.house, known[0], visit.now, int(days), patience=PATIENCE_SECONDS)
+    if reason is not None:
+        refusal = Refusal("oversight.unreplayed", f"Its effect cannot be replayed: {reason}.",
                           "It needs the higher quorum instead.", "change", change)  # fmt: skip
         return await _page(visit, change, refusal, form)
     return Redirect(visit.path_of("changes", change) + "#effect", status_code=303)
@@ -166,6 +173,8 @@ async def _page(
             raise unknown(f"There is no change {change!r}.")
         entries = await timeline.about(connection, change, 0, 200)
         kept = await kept_impact(connection, change, found.change.digest)
+        reads = await visit.site.replays.reads(connection, visit.now, kept.days if kept else DAYS)
+        runs = await running(connection, found.change)
         control = visit.standing.policies.get(ChangeControl)
         flying = await in_flight_of(connection, found.change.edits)
         sample = await sample_of_rows(connection, found.change.digest, found.change.edits)
@@ -182,6 +191,9 @@ async def _page(
         ],
         entries=entries,
         kept=kept,
+        reads=reads,
+        running=runs,
+        ended=visit.site.replays.ended(found.change),
         sample=sample,
         flying=flying,
         watching=watching,
