@@ -10,10 +10,24 @@ import pytest
 from tests.catalogue import test_amend as amending
 from tests.catalogue import test_master_data_changes as changes
 from tests.catalogue import test_ownership as owning
+from tests.catalogue import test_partners as partners
 from tests.catching import noticed
 from tests.sourcing import test_readiness as sourcing
 
-from trueup.catalogue import amend, apply_amendment, bulk_amend, governed, gtin, owned, ownership, state
+from trueup import storyline
+from trueup.catalogue import (
+    amend,
+    apply_amendment,
+    bulk_amend,
+    governed,
+    gtin,
+    lead,
+    owned,
+    ownership,
+    partner_state,
+    register,
+    state,
+)
 from trueup.core.clock import TurnedClock
 from trueup.core.door import Door
 from trueup.core.errors import Refusal
@@ -85,6 +99,74 @@ def bad_rows_are_let_through(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(bulk_amend, "_bad_row", lambda one, refusal: bulk_amend.BadRow(one.row, "", "", "", "", ""))
 
 
+def anybody_is_a_supplier(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(amend, "no_supplier", lambda *_: None)
+    patch.setattr(register, "no_supplier", lambda *_: None)
+
+
+def any_partner_is_a_supplier(patch: pytest.MonkeyPatch) -> None:
+    asked = amend.no_supplier
+
+    def of_any_kind(found: Any, code: str | None, where: str = "") -> Refusal | None:
+        known = found.of(partner_state.Partners).partner(code or "")
+        return None if known is not None else asked(found, code, where)
+
+    patch.setattr(amend, "no_supplier", of_any_kind)
+
+
+def numbers_of_places_are_not_checked(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(gtin, "gln_fault", lambda _: None)
+
+
+def a_suppliers_lead_time_goes_first(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(lead, "lead_days", lambda item, agreed: agreed if agreed is not None else item.lead_days)
+
+
+def what_the_batch_agreed_is_not_seen(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(ready, "agreed_with", lambda found, item: found.of(state.Catalogue).agreed_lead_days(item.supplier))
+
+
+def nobody_waits_for_a_lead_time(patch: pytest.MonkeyPatch) -> None:
+    async def nothing(*_: Any) -> tuple[()]:
+        return ()
+
+    patch.setitem(storyline.STORY, partner_state.PartnerRegistered.name, (nothing,))
+
+
+def partners_are_nobodys(patch: pytest.MonkeyPatch) -> None:
+    asked = owned._written
+    patch.setattr(
+        owned,
+        "_written",
+        lambda found, event, *more: (
+            [] if isinstance(event, partner_state.PartnerRegistered) else asked(found, event, *more)
+        ),
+    )
+
+
+def a_partners_fields_are_free(patch: pytest.MonkeyPatch) -> None:
+    governs = ownership.FieldOwnership.governs
+    patch.setattr(
+        ownership.FieldOwnership,
+        "governs",
+        lambda found, entity, field: entity != "partner" and governs(found, entity, field),
+    )
+
+
+def terms_begin_in_utc(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(amend, "start_of", lambda day, zone: ownership.start_of(day, "UTC"))
+
+
+def a_partner_becomes_anything(patch: pytest.MonkeyPatch) -> None:
+    known = partner_state.Partners.partner
+
+    def of_that_kind(found: partner_state.Partners, code: str) -> partner_state.Partner | None:
+        one = known(found, code)
+        return msgspec.structs.replace(one, kind="carrier") if one is not None else None
+
+    patch.setattr(partner_state.Partners, "partner", of_that_kind)
+
+
 def readiness_is_not_asked(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(ready, "_lacking", lambda *_: None)
 
@@ -120,6 +202,26 @@ VARIANTS: list[tuple[Callable[[pytest.MonkeyPatch], None], Proof, dict[str, Any]
     (proposals_are_carried_out, changes.test_who_does_not_own_a_field_that_asks_for_proposals_stages_one, {}),
     (bad_rows_are_let_through,
      changes.test_500_rows_with_3_bad_check_digits_stage_497_in_one_change_and_name_the_3, {}),
+    (anybody_is_a_supplier,
+     partners.test_an_item_is_bought_from_a_supplier_that_is_known_and_from_nobody_else, {"how": "register"}),
+    (anybody_is_a_supplier,
+     partners.test_an_item_is_bought_from_a_supplier_that_is_known_and_from_nobody_else, {"how": "plan"}),
+    (any_partner_is_a_supplier,
+     partners.test_an_item_is_bought_from_a_supplier_that_is_known_and_from_nobody_else, {"how": "amend"}),
+    (numbers_of_places_are_not_checked, partners.test_it_refuses_what_a_partner_cannot_be_naming_every_row_and_field,
+     {}),
+    (a_suppliers_lead_time_goes_first,
+     partners.test_the_lead_time_of_an_item_is_its_own_and_else_its_suppliers_wherever_it_is_asked, {}),
+    (what_the_batch_agreed_is_not_seen,
+     partners.test_a_lead_time_agreed_in_the_same_batch_holds_for_the_next_command, {}),
+    (nobody_waits_for_a_lead_time,
+     partners.test_what_waited_for_a_lead_time_is_sourced_once_it_is_agreed_with_the_supplier, {}),
+    (partners_are_nobodys, partners.test_a_term_is_written_by_its_owner_alone_whichever_verb_writes_it,
+     {"how": "create"}),
+    (a_partners_fields_are_free, partners.test_a_governed_term_is_written_directly_by_nobody_its_owner_included, {}),
+    (terms_begin_in_utc,
+     partners.test_terms_for_a_day_to_come_wait_for_the_partners_day_and_are_told_as_of_any_time, {}),
+    (a_partner_becomes_anything, partners.test_a_partner_stays_what_it_is_for_us, {}),
     (readiness_is_not_asked, sourcing.test_what_is_not_shippable_is_allocated_to_a_parcel_by_no_way, {}),
     (only_the_rules_of_routing_ask, sourcing.test_what_is_not_shippable_is_allocated_to_a_parcel_by_no_way, {}),
     (only_the_rules_of_routing_ask,

@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from tests.catalogue.test_partners import known, partner
 from tests.cli.terminal import run
 from tests.conftest import stocked
+from tests.proof import prove
 from tests.requests import rows
 
 from trueup.core.door import Door
@@ -35,3 +37,17 @@ async def test_a_table_of_something_else_is_refused_with_the_columns_there_are(d
         await run(url, "amend", str(file))
     with pytest.raises(TrueupError, match="is no file"):
         await run(url, "amend", str(tmp_path / "none.csv"))
+
+
+async def test_terms_of_partners_are_amended_from_a_file_too(door: Door, url: str, tmp_path: Path):
+    await known(door, partner(), partner("WIEN"))
+    file = tmp_path / "terms.csv"
+    file.write_text("code,lead_days,gln\nBRNO,14,4012345000009\nWIEN,3,4012345000008\n")
+    done = await run(url, "amend", str(file), "--of", "partners", "--reason", "the year's terms")
+    assert (done.code, "1 row amended" in done.out, "check digit should be 9" in done.out) == (1, True, True), done
+    assert await rows(url, "select code, lead_days, gln from partner order by code") == [
+        ("BRNO", 14, "4012345000009"), ("WIEN", None, None)
+    ]  # fmt: skip
+    shown = await run(url, "show", "partners", "--json")
+    assert (shown.code, '"lead_days":14' in shown.out.replace(" ", "")) == (0, True), shown
+    await prove(url)

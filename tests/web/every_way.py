@@ -24,11 +24,13 @@ from trueup.authority.publish import PublishPolicy, WithdrawPolicy
 from trueup.authority.register import RegisterActor
 from trueup.authority.standing import SYSTEM, Rights
 from trueup.authority.writers import AssignWriter, EndWriter
-from trueup.catalogue.amend import AmendItems, ItemFields
+from trueup.catalogue.amend import AmendItems, ItemFields, ItemPatch
 from trueup.catalogue.amend_locations import AmendLocations, LocationFields
+from trueup.catalogue.amend_partners import AmendPartners, PartnerFields
 from trueup.catalogue.contract_import import ImportContract
 from trueup.catalogue.ownership import FIELDS, Entity
 from trueup.catalogue.register import RegisterItem, RegisterLocation
+from trueup.catalogue.register_partner import RegisterPartner
 from trueup.cli.verbs import ADDRESSES
 from trueup.core import json
 from trueup.core.database import APP, session
@@ -147,7 +149,8 @@ def policies() -> Iterator[Thing]:
         first, second = documents(name, kind)
         fixed = name == Rights.kind or bool(kind.names)
         called = "item" if "item" in kind.names else (kind.names or ("default",))[0] if fixed else OWN
-        other = kind.names[-1] if len(kind.names) > 1 else f"{called} too"
+        left = [one for one in kind.names if one not in (called, "location", "partner")]
+        other = left[-1] if left else f"{called} too"
 
         def publish(policy: str, document: dict[str, Any], kind: str = name) -> Make:
             return lambda _: PublishPolicy(policy_kind=kind, policy_name=policy, document=document, reason="held")
@@ -185,7 +188,7 @@ BUNDLES: dict[Entity, dict[str, dict[str, Any]]] = {
         "net_content": {"net_content": "5", "net_content_unit": "g"}, "formulation": {"formulation": "green"},
         "net_content_unit": {"net_content": "5", "net_content_unit": "g"},
         "certifications": {"certifications": ["bio"]},
-        "price_on_pack": {"price_on_pack": "5"},
+        "price_on_pack": {"price_on_pack": "5"}, "supplier": {"supplier": "BRNO"},
     },
     "location": {
         "name": {"name": "Another"}, "kind": {"kind": "store"}, "country": {"country": "DE"},
@@ -195,15 +198,25 @@ BUNDLES: dict[Entity, dict[str, dict[str, Any]]] = {
         "calendar": {"calendar": "own"}, "handling_days": {"handling_days": 2}, "pickup": {"pickup": True},
         "fields": {"fields": {"colour": "red"}},
     },
+    "partner": {
+        "name": {"name": "Another"}, "kind": {"kind": "carrier"}, "gln": {"gln": "4012345000009"},
+        "country": {"country": "DE"}, "timezone": {"timezone": "Europe/Berlin"}, "currency": {"currency": "EUR"},
+        "in_force_from": {"in_force_from": "2026-01-01"}, "in_force_until": {"in_force_until": "2027-01-01"},
+        "lead_days": {"lead_days": 3}, "minimum_order": {"minimum_order": "500", "currency": "EUR"},
+        "payment_days": {"payment_days": 30}, "incoterm": {"incoterm": "DAP"}, "claim_days": {"claim_days": 5},
+        "returns_days": {"returns_days": 30}, "answer_within_minutes": {"answer_within_minutes": 30},
+        "order_cutoff": {"order_cutoff": "14:00"}, "fields": {"fields": {"colour": "red"}},
+    },
 }  # fmt: skip
-"""What is sent to give each field of an item or a location another value, with what it cannot be without."""
+"""What is sent to give each field of a record another value, with what it cannot be without."""
 
 
 def records() -> Iterator[Thing]:
-    """Yield every field of items and locations, each on a record of its own."""
+    """Yield every field of items, locations and partners, each on a record of its own."""
     known: dict[Entity, tuple[str, type[Any], type[Any], type[Any], tuple[str, ...]]] = {
         "item": ("sku", RegisterItem, AmendItems, ItemFields, ("item", "item_key")),
         "location": ("code", RegisterLocation, AmendLocations, LocationFields, ("location",)),
+        "partner": ("code", RegisterPartner, AmendPartners, PartnerFields, ("partner",)),
     }
     for entity, fields in FIELDS.items():
         key, register, amend, amendable, tables = known[entity]
@@ -401,11 +414,14 @@ def _form_of(command: Command) -> tuple[str, Any] | None:
         case Appoint():
             return f"/actors/{command.actor}/people/appoint", {
                 "role": command.role, "over": command.over or "", "deputy": "", "until_on": ""}  # fmt: skip
-        case AmendItems():
+        case AmendItems() | AmendPartners():
             row = command.rows[0]
             given = {n: v for n in row.fields.__struct_fields__ if (v := getattr(row.fields, n)) is not msgspec.UNSET}
             shown = {name: text for field, value in given.items() for name, text in _inputs(field, value).items()}
-            return "/items/amend", {"sku": row.sku, "reason": "held", **shown, **{f"was-{n}": "" for n in shown}}
+            shown |= {f"was-{name}": "" for name in shown}
+            if isinstance(row, ItemPatch):
+                return "/items/amend", {"sku": row.sku, "reason": "held", **shown}
+            return "/partners/amend", {"code": row.code, "reason": "held", **shown}
     return None
 
 

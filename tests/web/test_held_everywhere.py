@@ -32,7 +32,9 @@ from trueup.authority.standing import ROLES, SYSTEM, Standing
 from trueup.authority.state import Authority, PolicyPublished, PolicyWithdrawn
 from trueup.authority.writers_state import WriterAssigned, WriterEnded, Writers
 from trueup.catalogue.amendments import AmendmentPlanned, Amendments
+from trueup.catalogue.partner_state import PartnerRegistered, Partners
 from trueup.catalogue.register import RegisterItem
+from trueup.catalogue.register_partner import RegisterPartner
 from trueup.catalogue.state import Catalogue, ItemRegistered, LocationRegistered
 from trueup.core import json
 from trueup.core.clock import TurnedClock
@@ -135,7 +137,9 @@ async def _found_everything(held: Held) -> list[str]:
     first = {"policy rights": 0, "policy fields": 1}
     wrong = []
     await held.ways.job(RegisterItem(sku="PART", name="Part"))
-    await held.ways.job(published("fields", "location", fields=[{"name": "colour"}]))
+    await held.ways.job(RegisterPartner(code="BRNO", name="Brno"))
+    for entity in ("location", "partner"):
+        await held.ways.job(published("fields", entity, fields=[{"name": "colour"}]))
     for at, thing in enumerate(sorted(held.things, key=lambda one: first.get(one.name, 2))):
         command = thing.create(0)
         names = list(held.ways.send)
@@ -276,6 +280,7 @@ DECIDED: dict[type[Event], str] = {
     PolicyWithdrawn: "a document in force",
     ItemRegistered: "an item",
     LocationRegistered: "a location",
+    PartnerRegistered: "a partner and its terms",
     AmendmentPlanned: "what an item or a location will be",
     WriterAssigned: "who writes",
     WriterEnded: "who writes",
@@ -301,7 +306,7 @@ CARRIES_OUT: dict[str, str] = {
 
 def test_every_event_that_writes_a_governed_table_is_accounted_for():
     """A new event of these tables is either one that is decided, or one that is recorded, for a reason."""
-    slices = (Authority, Catalogue, Amendments, Writers)
+    slices = (Authority, Catalogue, Partners, Amendments, Writers)
     taken = {event for kind in slices for event in kind().takes()}
     unknown = sorted(event.name for event in taken - DECIDED.keys() if event.name not in RECORDED)
     assert unknown == [], "say in DECIDED or RECORDED what these write"
@@ -332,7 +337,7 @@ def test_nothing_governed_is_deleted_by_a_verb():
     gone = [
         f"{path.name}: {table}"
         for path in Path(house.__file__).parent.rglob("*.py")
-        for table in ("policy", "policy_active", "item", "location", "writer_rule", "actor")
+        for table in ("policy", "policy_active", "item", "location", "partner", "writer_rule", "actor")
         if re.search(rf"delete from {table}\b", path.read_text())
     ]
     assert gone == []

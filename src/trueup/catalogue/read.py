@@ -17,13 +17,14 @@ from trueup.core.paging import Limit, Page, bounded, page_of, prefix_range, read
 class ItemQuery(msgspec.Struct, frozen=True, kw_only=True):
     """Which items. search: the beginning of a SKU or alias, a GTIN, or words of the name. finding: a rule's name.
 
-    field: a searchable custom field and its value, `colour:red`. readiness: exactly this far.
+    field: a searchable custom field and its value, `colour:red`. readiness: exactly this far. supplier: its code.
     """
 
     search: str | None = None
     readiness: Step | None = None
     kind: str | None = None
     category: str | None = None
+    supplier: str | None = None
     finding: str | None = None
     field: str | None = None
     cursor: str | None = None
@@ -74,7 +75,7 @@ async def items(
                 union all select id from item where to_tsvector('simple', name) @@ plainto_tsquery('simple', %s))"""
         )
         parameters += [*prefix_range(text), text, text]
-    for column in ("kind", "category"):
+    for column in ("kind", "category", "supplier"):
         if getattr(query, column) is not None:
             conditions.append(f"i.{column} = %s")
             parameters.append(getattr(query, column))

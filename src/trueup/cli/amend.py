@@ -1,9 +1,10 @@
-"""`trueup amend FILE`: amend many items from a table; bad cells are named, and the good rows are staged as one."""
+"""`trueup amend FILE`: amend many records from a table; bad cells are named, and the good rows are staged as one."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +12,7 @@ import typer
 
 from trueup import house
 from trueup.catalogue.bulk_amend import Staged, read_table, stage, validated
+from trueup.catalogue.kinds import KINDS
 from trueup.cli.acting import As, acting
 from trueup.cli.options import AsJson, Database, Home, on_database
 from trueup.core import json
@@ -21,8 +23,17 @@ from trueup.core.fields import CustomFields
 from trueup.migrate.sources_text import SourceRefused, open_text, read_chunks
 
 
+class Of(StrEnum):
+    """What the rows of a table are about."""
+
+    items = "items"
+    locations = "locations"
+    partners = "partners"
+
+
 def amend(
-    file: Annotated[Path, typer.Argument(help="CSV with a header: sku, and the fields to amend.")],
+    file: Annotated[Path, typer.Argument(help="CSV with a header: sku or code, and the fields to amend.")],
+    of: Annotated[Of, typer.Option("--of", help="What the rows are about.")] = Of.items,
     title: Annotated[str, typer.Option("--title", help="Of the change, where one is needed.")] = "",
     reason: Annotated[str, typer.Option("--reason", help="Why, for the record.")] = "",
     who: As = None,
@@ -30,7 +41,7 @@ def amend(
     database_url: Database = None,
     as_json: AsJson = False,
 ) -> None:
-    """Amend items from a file. An empty cell leaves a field as it is; `null` takes it away.
+    """Amend items, locations or partners from a file. An empty cell leaves a field as it is; `null` takes it away.
 
     Where a row touches what is governed, all good rows are proposed as one change. The same file again is told the
     same. Exit code 1 if any row was bad or refused.
@@ -38,6 +49,7 @@ def amend(
     if not file.is_file():
         raise TrueupError(f"{file} is no file")
     rows = list(_rows(file))
+    entity = next(entity for entity, kind in KINDS.items() if kind.plural == of.value)
     digest = hashlib.sha256(file.read_bytes() + reason.encode()).hexdigest()[:40]
 
     async def run(url: str) -> Staged:
@@ -46,12 +58,12 @@ def amend(
         try:
             standing = await built.load_standing(connection)
             actor = await acting(connection, standing, who)
-            read = read_table(rows, standing.policies.get(CustomFields, "item"))
+            read = read_table(rows, standing.policies.get(CustomFields, entity), entity)
             async with Door(url, built) as door:
                 good = await validated(connection, built, actor, read, door.now())
                 return await stage(
                     connection, built, door, actor, good,
-                    title=title or f"Amend {len(good.good)} items", reason=reason or f"the file {file.name}",
+                    title=title or f"Amend {len(good.good)} {of.value}", reason=reason or f"the file {file.name}",
                     key=f"amend/{digest}",
                 )  # fmt: skip
         finally:

@@ -32,6 +32,7 @@ from trueup.web.console.pages import (
     organisation,
     overrides,
     overview,
+    partners,
     people,
     policies,
     pools,
@@ -50,7 +51,7 @@ from trueup.web.sessions import only_signed_in
 BODY_BYTES_MAX = 1_000_000
 _PAGES = (
     overview, order_entry, orders, holds, sourcing, brokering, stock, freezes, feeds, transfers, counts, items,
-    data_quality, contracts, cases, stock_item, lots, supplies, pools, promises,
+    partners, data_quality, contracts, cases, stock_item, lots, supplies, pools, promises,
     migrations, journal, actors, people, changes, organisation, policies,
     governance, guards, overrides, writers, audit,
 )  # fmt: skip

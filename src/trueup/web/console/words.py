@@ -55,6 +55,18 @@ KIND = {
     "credit": Word("credit", "warn"),
     "adjustment": Word("adjustment", "warn"),
 }
+PARTNER = {
+    "supplier": Word("supplier", "info"),
+    "carrier": Word("carrier"),
+    "marketplace": Word("marketplace"),
+    "warehouse": Word("warehouse run for us"),
+    "payment": Word("payment"),
+}
+AGREEMENT = {
+    "in_force": Word("in force", "good"),
+    "to_come": Word("not in force yet", "warn"),
+    "ended": Word("ended", "warn"),
+}
 ENDING = {
     "applied": Word("applied"),
     "quarantined": Word("quarantined", "bad"),
@@ -206,6 +218,8 @@ TABLES = {
     "hold": HOLD,
     "case": CASE,
     "kind": KIND,
+    "partner": PARTNER,
+    "agreement": AGREEMENT,
     "ending": ENDING,
     "run": RUN,
 }

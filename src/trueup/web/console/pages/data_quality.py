@@ -8,12 +8,15 @@ from typing import Any
 
 from litestar import Request, Response, get, post
 
-from trueup.catalogue import bulk_amend
+from trueup.catalogue import bulk_amend, read_partners
 from trueup.catalogue import read_quality as quality
+from trueup.catalogue.amend import ITEMS
 from trueup.catalogue.bulk_amend import Staged
+from trueup.catalogue.kinds import KINDS
 from trueup.catalogue.readiness import ReadinessPolicy
 from trueup.core.errors import Refusal, Refused
 from trueup.core.fields import CustomFields
+from trueup.stock.carriers import carriers_nobody_bears
 from trueup.web.console.visit import Visit, enter
 
 
@@ -25,15 +28,17 @@ async def show_quality(request: Request[Any, Any, Any]) -> Response[Any]:
 
 @post("/data-quality/amend")
 async def amend_table(request: Request[Any, Any, Any]) -> Response[Any]:
-    """Amend items by a table that was pasted: bad cells are named, and the good rows are staged as one."""
+    """Amend records by a table that was pasted: bad cells are named, and the good rows are staged as one."""
     visit = await enter(request)
     form = await visit.form()
     policies = visit.standing.policies
+    kind = next((one for one in KINDS.values() if one.plural == form.get("of")), ITEMS)
     text = form.get("table", "").strip("\r\n")
     try:
         separator = "\t" if "\t" in text.partition("\n")[0] else ";" if ";" in text.partition("\n")[0] else ","
         rows = list(csv.DictReader(io.StringIO(text), delimiter=separator, strict=True, restval=""))
-        bulk = bulk_amend.read_table([_named(row) for row in rows], policies.get(CustomFields, "item"))
+        rules = policies.get(CustomFields, kind.entity)
+        bulk = bulk_amend.read_table([_named(row) for row in rows], rules, kind.entity)
     except Refused as error:
         return await _page(visit, error.refusal, form)
     except csv.Error as error:
@@ -45,7 +50,7 @@ async def amend_table(request: Request[Any, Any, Any]) -> Response[Any]:
         checked = await bulk_amend.validated(connection, visit.site.house, visit.actor, bulk, visit.now)
         staged = await bulk_amend.stage(
             connection, visit.site.house, visit.site.door, visit.actor, checked,
-            title=f"Amend {len(checked.good)} items", reason=reason, key=f"console/{form['key']}",
+            title=f"Amend {len(checked.good)} {kind.plural}", reason=reason, key=f"console/{form['key']}",
         )  # fmt: skip
     return await _page(visit, staged.outcome.refusal if staged.outcome is not None else None, form, staged)
 
@@ -66,6 +71,8 @@ async def _page(
         query = quality.OverwrittenQuery(object=visit.params.get("object"), cursor=visit.params.get("cursor"), limit=25)
         overwritten = await quality.overwritten(connection, query)
         planned = await quality.planned(connection, quality.PlannedQuery())
+        ended = await read_partners.suppliers_not_in_force(connection, visit.now)
+        carriers = await carriers_nobody_bears(connection, policies)
     return await visit.show(
         "data_quality.html",
         section="/items",
@@ -76,7 +83,9 @@ async def _page(
         overwritten=overwritten.items,
         next=overwritten.next,
         planned=planned,
-        columns=bulk_amend.COLUMNS,
+        kinds=[(one.plural, one.key, bulk_amend.columns_of(one)) for one in KINDS.values()],
+        ended=ended,
+        carriers=carriers,
         staged=staged,
         refusal=refusal,
         entered=form or {},

@@ -24,7 +24,7 @@ from trueup.core.database import Connection
 from trueup.core.errors import Refusal
 from trueup.core.fields import CustomFields, Value
 from trueup.web.console import words
-from trueup.web.console.pages.amending import inputs_of, patch_of
+from trueup.web.console.pages.amending import amending_of, inputs_of, patch_of
 from trueup.web.console.visit import Visit, enter, unknown
 
 
@@ -36,6 +36,7 @@ async def list_items(request: Request[Any, Any, Any]) -> Response[Any]:
         search=visit.params.get("q"),
         kind=visit.params.get("kind"),
         category=visit.params.get("category"),
+        supplier=visit.params.get("supplier"),
         finding=visit.params.get("finding"),
         field=visit.params.get("field"),
         readiness=step if (step := visit.params.get("readiness")) in STEPS else None,
@@ -55,7 +56,9 @@ async def list_items(request: Request[Any, Any, Any]) -> Response[Any]:
         findings=[(name, words.readable(name)) for name in words.FINDINGS],
         steps={item.id: readiness(item, policy, agreed[item.id]).step for item in page.items},
         ladder=[(step, words.READINESS[step].text) for step in STEPS],
-        filtered=any(visit.params.get(name) for name in ("q", "kind", "category", "finding", "field", "readiness")),
+        filtered=any(
+            visit.params.get(name) for name in ("q", "kind", "category", "supplier", "finding", "field", "readiness")
+        ),
     )
 
 
@@ -116,21 +119,23 @@ async def _item_page(
             if detail is not None
         ],
         costs=costs,
-        fields=_shown_fields(visit, "item", found.item.fields),
+        fields=shown_fields(visit, "item", found.item.fields),
         readiness=quality.readiness_of(found.item, policies, agreed),
         agreed=agreed,
         owned=quality.fields_of(policies, "item", found.item),
-        holders=_holders(visit, found.item),
+        holders=holders_shown(visit, found.item),
         plans=plans,
         pending=pending,
         inputs=inputs_of(found.item, policies.get(CustomFields, "item")),
+        amending=amending_of(found.item),
+        partners_shown=visit.scope is None,
         declared=visit.standing.declared,
         refusal=refusal,
         entered=form or {},
     )
 
 
-def _holders(visit: Visit, row: Row) -> dict[str, str]:
+def holders_shown(visit: Visit, row: Row) -> dict[str, str]:
     """Return who answers for a record by each owner there is, by name; a role over other parts does not."""
     owners = {one.owner for one in visit.standing.policies.get(FieldOwnership).owners}
     present = visit.standing.at(visit.now).actors.values()
@@ -146,7 +151,7 @@ async def _cases(visit: Visit, connection: Connection, item: str) -> tuple[cases
     return (await cases.cases(connection, query, visit.now, visit.standing.policies)).items
 
 
-def _shown_fields(visit: Visit, entity: str, values: dict[str, Value]) -> list[tuple[str, str, str | None]]:
+def shown_fields(visit: Visit, entity: str, values: dict[str, Value]) -> list[tuple[str, str, str | None]]:
     """Return label, value, and the filter that finds the same (None where it is not searchable) of custom fields."""
     rules = {rule.name: rule for rule in visit.standing.policies.get(CustomFields, entity).fields}
     shown = []
@@ -210,7 +215,7 @@ async def _location_page(
         title=f"Location {place.code}",
         place=place,
         bands=bands,
-        fields=_shown_fields(visit, "location", place.fields),
+        fields=shown_fields(visit, "location", place.fields),
         operable=visit.may("catalogue.operate_site") and (visit.sites is None or place.code in visit.sites),
         entries=entries,
         refusal=refusal,
