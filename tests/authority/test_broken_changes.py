@@ -19,6 +19,7 @@ from tests.oversight import test_after_changes as after
 from trueup.authority import apply, approve, change_due, changes_state, propose, publish
 from trueup.authority import changes as rules
 from trueup.authority import decision_rights as register
+from trueup.authority import register as register_
 from trueup.authority.changes_state import Change
 from trueup.core import json
 from trueup.core.clock import TurnedClock
@@ -94,6 +95,7 @@ def a_self_approval_is_silent(patch: pytest.MonkeyPatch) -> None:
 
 def the_small_mode_never_ends(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(rules, "small_holds", lambda mode, people: mode == "small")
+    patch.setattr(register_, "outgrows", lambda *_: False)
 
 
 def the_tie_breaker_decides_from_the_start(patch: pytest.MonkeyPatch) -> None:

@@ -6,16 +6,19 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
+from tests.authority import test_change_types as types
 from tests.authority import test_parts as within
+from tests.authority import test_votes as voting
 from tests.authority import test_withdraw as withdraw
 from tests.board import declared
 from tests.cases import test_for_case as cases
 from tests.catching import noticed
 
 from trueup import house
-from trueup.authority import confirm, for_case, parts, publish
+from trueup.authority import confirm, declare, for_case, parts, publish, register, votes
 from trueup.authority.publish import PublishPolicy
 from trueup.authority.state import Authority
+from trueup.authority.tenure import actors_at
 from trueup.catalogue import parts as catalogue_parts
 from trueup.core import json
 from trueup.core.clock import TurnedClock
@@ -79,6 +82,32 @@ def a_rungs_role_over_a_part_serves_everywhere(patch: pytest.MonkeyPatch) -> Non
     patch.setattr(for_case, "outside", lambda *_: None)
 
 
+def votes_outlive_the_office(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(votes, "_still", lambda then, now: tuple(then))
+
+
+def votes_outlive_the_contract(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(votes, "_voted", lambda one, *_: votes.Voted(one, one.roles))
+
+
+def what_the_asker_lends_is_a_vote_by_now(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(votes, "own_say", lambda change, voter, own, tenure, now: actors_at(
+        own, tenure, now, lambda roles, right: False)[voter].deciding())  # fmt: skip
+
+
+def a_narrower_role_votes_as_the_wider_one_did(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(votes, "_still", lambda then, now: tuple(
+        role for role in then if role.partition("@")[0] in {one.partition("@")[0] for one in now}))  # fmt: skip
+
+
+def the_small_mode_comes_back_by_itself(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(register, "outgrows", lambda *_: False)
+
+
+def everybody_may_go_back_to_small(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(declare, "_not_small", lambda *_: None)
+
+
 VARIANTS: list[tuple[Break, Proof]] = [
     (what_is_shipped_is_published_where_nothing_stood,
      withdraw.test_rolling_back_a_first_version_puts_back_what_held_before_byte_for_byte),
@@ -88,6 +117,15 @@ VARIANTS: list[tuple[Break, Proof]] = [
     (a_withdrawal_touches_nothing_governed, withdraw.test_nobody_withdraws_directly_once_governance_is_declared),
     (a_first_document_is_compared_with_what_is_shipped,
      withdraw.test_a_first_document_under_a_name_is_compared_with_what_held_there),
+    (the_small_mode_comes_back_by_itself, types.test_the_small_mode_does_not_come_back_because_people_leave),
+    (everybody_may_go_back_to_small, types.test_the_small_mode_does_not_come_back_because_people_leave),
+    (votes_outlive_the_office, voting.test_an_approval_of_who_lost_the_role_does_not_count),
+    (votes_outlive_the_office, voting.test_a_vote_does_not_pass_on_with_the_role),
+    (votes_outlive_the_contract, voting.test_an_approval_of_whose_contract_ended_does_not_count),
+    (what_the_asker_lends_is_a_vote_by_now,
+     voting.test_who_has_the_role_only_from_the_asker_by_now_has_no_vote),
+    (a_narrower_role_votes_as_the_wider_one_did,
+     voting.test_a_role_that_was_narrowed_to_a_part_votes_for_the_part),
     (a_right_over_a_part_serves_everywhere, within.test_the_owner_of_tea_writes_tea_and_nothing_else),
     (a_part_is_looked_at_as_it_will_be,
      within.test_nothing_is_moved_into_or_out_of_a_part_by_who_holds_only_one),
@@ -99,7 +137,9 @@ VARIANTS: list[tuple[Break, Proof]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("broken", "proof"), VARIANTS, ids=[variant[0].__name__ for variant in VARIANTS])
+@pytest.mark.parametrize(
+    ("broken", "proof"), VARIANTS, ids=[f"{one[0].__name__}-{at}" for at, one in enumerate(VARIANTS)]
+)
 async def test_a_broken_variant_is_caught(
     broken: Break, proof: Proof, door: Door, url: str, clock: TurnedClock, monkeypatch: pytest.MonkeyPatch
 ):

@@ -15,6 +15,7 @@ from tests.requests import person, rows
 from trueup.authority.apply import ApplyChange, EscalateChange, RevertChange
 from trueup.authority.approve import ApproveChange
 from trueup.authority.declare import DeclareGovernance
+from trueup.authority.register import RegisterActor
 from trueup.authority.standing import SYSTEM
 from trueup.core.clock import TurnedClock
 from trueup.core.door import Door
@@ -199,8 +200,37 @@ async def test_the_small_mode_ends_with_the_fifth_person(door: Door, url: str):
     assert await company.refused(sponsor, ApproveChange(change=change[0], digest=change[1])) == (
         "authority.not_decider"
     ), "what the register says holds again"
+    assert await rows(url, "select mode from governance") == [("full",)]
+    titles = await rows(url, "select kind, owner_role, severity from cases where kind = 'small_mode_ended'")
+    assert titles == [("small_mode_ended", "Sponsor", 2)], "roles are vacant"
+    await prove(url)
+
+
+async def test_the_small_mode_does_not_come_back_because_people_leave(door: Door, url: str):
+    """It ended once; back goes only who is Sponsor, by declaring it, and with the fifth person it ends again."""
+    sue = await person(door, "Sue", "Sponsor")
+    adam = await person(door, "Adam", "Administrator")
+    expect_all([await door.submit(SYSTEM, DeclareGovernance(mode="small"), "declare")])
+    company = Company(door, {"Sue": sue, "Adam": adam})
+    others = [await person(door, name, "Operations Process Owner") for name in ("Ben", "Cleo", "Dora")]
     smaller = DeclareGovernance(mode="small")
-    await company.done(SYSTEM, smaller)
+    assert await company.refused(sue, smaller) == "authority.not_small", "five people act here"
+    change = await company.propose(sue, published("channel", "web", unpaid_minutes=30))
+    for one in others[1:]:
+        gone = RegisterActor(name=one.name, roles=(), actor=one.id, active=False)
+        await company.done(adam, gone)
+    word = ApproveChange(change=change[0], digest=change[1])
+    outcome = await company.act(others[0], word)
+    assert outcome.result.get("complete") is False, "one other person was enough when the company was small"
+    for who in (adam, SYSTEM):
+        assert await company.refused(who, smaller) == "authority.not_small"
+    assert await rows(url, "select mode from governance") == [("full",)]
+    await company.done(sue, smaller)
+    assert await rows(url, "select mode from governance") == [("small",)]
+    await company.apply(others[0], change)
+    for name in ("Emil", "Fay"):
+        await company.done(adam, RegisterActor(name=name, roles=("Order Agent",)))
+    assert await rows(url, "select mode from governance") == [("full",)]
     await prove(url)
 
 

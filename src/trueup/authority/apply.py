@@ -136,7 +136,7 @@ def _not_approved(state: State, change: Change, found: Plan, context: Context) -
     asked = needed(state, context.policies, change.edits, found.objects, overdue=context.now > change.due_at)
     if isinstance(asked, Refusal):
         return asked
-    left = missing(asked, change, state)
+    left = missing(asked, change, state, context)
     if not left:
         return None
     who = "; ".join(f"{need.count} of {' or '.join(need.roles)} ({need.why})" for need in left)

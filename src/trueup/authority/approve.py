@@ -27,7 +27,7 @@ from trueup.authority.people_state import People
 from trueup.authority.propose import Reason
 from trueup.authority.register import touches_authority
 from trueup.authority.state import Authority
-from trueup.authority.tenure import Tenure, actors_at
+from trueup.authority.votes import own_say
 from trueup.cases.open import case_events
 from trueup.cases.state import Cases, CaseSubject
 from trueup.core import carry
@@ -87,7 +87,7 @@ def approve_change(verbs: Verbs, state: State, command: ApproveChange, context: 
         return refusal
     approval = Approval(change.digest, context.actor.id, roles, command.note, context.now)
     with_it = msgspec.structs.replace(change, approvals=(*change.approvals, approval))
-    left = missing(asked, with_it, state)
+    left = missing(asked, with_it, state, context)
     events: list[Event] = [ChangeApproved(change=change.id, approval=approval, complete=not left)]
     if reviewing and not left:
         events.append(ChangeReviewed(change=change.id, at=context.now))
@@ -189,19 +189,9 @@ def _may_not(state: State, change: Change, asked: Sequence[Need], context: Conte
 
 
 def _own_say(state: State, change: Change, actor: str, context: Context) -> tuple[str, ...]:
-    """Return what somebody decides by, without what they have from who asked, or from who approved it already.
-
-    A role that was lent is one vote, whoever casts it; and nobody makes their own approver.
-    """
-    said = {change.asker, *(approval.actor for approval in change.counted())} - {actor}
+    """Return what somebody decides this change by, of their own."""
     roll = roll_of(state, context)
-    tenure = Tenure(
-        tuple(one for one in roll.tenure.appointments if one.by != change.asker),
-        tuple(one for one in roll.tenure.delegations if one.giver not in said),
-        roll.tenure.employments,
-    )
-    found = actors_at(roll.present, tenure, context.now, lambda roles, right: False).get(actor)
-    return found.deciding() if found is not None else ()
+    return own_say(change, actor, roll.own, roll.tenure, context.now)
 
 
 def _said_already(

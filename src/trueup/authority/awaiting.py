@@ -8,13 +8,14 @@ import msgspec
 
 from trueup.authority.change_read import Vote, is_small, vote_of
 from trueup.authority.changes import unreplayed
-from trueup.authority.changes_state import Change, changes_of, columns
+from trueup.authority.changes_state import Approval, Change, changes_of, columns
 from trueup.authority.decision_rights import DecisionRights, needs
 from trueup.authority.overridable import Overriding
 from trueup.authority.overrides import decider
 from trueup.authority.overrides_state import READ, Override, override_of
 from trueup.authority.pending_state import PendingAct
-from trueup.authority.people_read import AppointmentDetail, PeopleQuery, appointments, pending_acts
+from trueup.authority.people_read import AppointmentDetail, PeopleQuery, appointments, pending_acts, roll_now
+from trueup.authority.votes import counting, voted
 from trueup.core.database import Connection
 from trueup.core.errors import Refusal
 from trueup.core.policy import Policies
@@ -62,7 +63,7 @@ class Awaiting(msgspec.Struct, frozen=True, kw_only=True):
 async def awaiting(connection: Connection, policies: Policies, who: Actor, now: datetime) -> Awaiting:
     """Return what waits for somebody, by the roles they hold at the moment (`Standing.present`)."""
     changes = await open_changes(connection, policies, who, now)
-    applying = [one for one in changes if one.status == "approved" and _is_ripe(one.change, now)]
+    applying = [one for one in changes if one.status == "approved" and not one.missing and _is_ripe(one.change, now)]
     acts = await pending_acts(connection, PeopleQuery(limit=_ACTS_MAX))
     offered = await appointments(connection, PeopleQuery(actor=who.id, limit=_ACTS_MAX), now)
     return Awaiting(
@@ -97,24 +98,28 @@ async def open_changes(connection: Connection, policies: Policies, who: Actor, n
     )
     found = changes_of([row[:-1] for row in rows], await objects.fetchall(), await said.fetchall())
     small = await is_small(connection)
+    own, tenure = await roll_now(connection)
     return tuple(
-        _open(change, row[-1], policies, who, now, small=small) for change, row in zip(found, rows, strict=True)
+        _open(change, row[-1], policies, who, now, counting(voted(change, own, tenure, now)), small=small)
+        for change, row in zip(found, rows, strict=True)
     )
 
 
-def _open(change: Change, status: str, policies: Policies, who: Actor, now: datetime, *, small: bool) -> OpenChange:
+def _open(
+    change: Change, status: str, policies: Policies, who: Actor, now: datetime, said: list[Approval], *, small: bool
+) -> OpenChange:
+    """Return a change with what is missing. said: the approvals that count by now."""
     overdue = status == "proposed" and now > change.due_at
     asked = needs(
         policies.get(DecisionRights),
         change.objects,
         unreplayed=bool(unreplayed(policies.kinds, change.edits)),
         small=small,
-        overdue=overdue,
+        overdue=now > change.due_at,
     )
-    said = list(change.counted())
-    counted = () if isinstance(asked, Refusal) or change.template or status == "approved" else asked
+    counted = () if isinstance(asked, Refusal) or change.template else asked
     unmet = [(need, vote) for need in counted if (vote := vote_of(need, said)).said < vote.count]
-    free = who.id != change.asker and all(one.actor != who.id for one in said)
+    free = who.id != change.asker and all(one.actor != who.id for one in change.counted())
     return OpenChange(
         change=change,
         status=status,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
@@ -11,7 +12,8 @@ from trueup.authority.change_control import ChangeControl
 from trueup.authority.changes import unreplayed
 from trueup.authority.changes_state import Approval, Change, changes_of, columns
 from trueup.authority.decision_rights import Decision, DecisionRights, Need, needs, small_holds
-from trueup.authority.people_read import people_now
+from trueup.authority.people_read import people_now, roll_now
+from trueup.authority.votes import Voted, counting, voted
 from trueup.core import json
 from trueup.core.carry import Carried
 from trueup.core.database import Connection
@@ -71,6 +73,14 @@ class Vote(msgspec.Struct, frozen=True):
     over: tuple[str, ...] = ()
 
 
+class VoidVote(msgspec.Struct, frozen=True):
+    """An approval that no longer counts, and why."""
+
+    actor: str
+    at: datetime
+    why: str
+
+
 class Conflict(msgspec.Struct, frozen=True):
     """What stands in the way: another open change of the same thing, a blackout, a freeze, or a base that moved.
 
@@ -84,7 +94,10 @@ class Conflict(msgspec.Struct, frozen=True):
 
 
 class ChangeDetail(msgspec.Struct, frozen=True, kw_only=True):
-    """One change whole. next_free: the first moment that no blackout stops. review_due, watched_until: by policy."""
+    """One change whole. void: approvals that no longer count, while it is open or waits for its review.
+
+    next_free: the first moment that no blackout stops. review_due, watched_until: by policy.
+    """
 
     id: str
     version: int
@@ -94,6 +107,7 @@ class ChangeDetail(msgspec.Struct, frozen=True, kw_only=True):
     votes: tuple[Vote, ...]
     conflicts: tuple[Conflict, ...]
     unreplayed: tuple[str, ...]
+    void: tuple[VoidVote, ...]
     next_free: datetime
     review_due: datetime | None
     watched_until: datetime | None
@@ -191,9 +205,11 @@ async def change_detail(
         small=small,
         overdue=now > found.due_at,
     )
-    said = await _said(connection, found)
+    votes = voted(found, *await roll_now(connection), now)
     open_still = status in ("proposed", "approved")
     applied = found.applied_at
+    waits = found.type == "emergency" and status == "applied" and found.reviewed_at is None
+    said = counting(votes) if open_still or waits else list(found.counted())
     return ChangeDetail(
         id=found.id,
         version=found.version,
@@ -203,6 +219,7 @@ async def change_detail(
         votes=() if isinstance(asked, Refusal) or found.template else tuple(vote_of(need, said) for need in asked),
         conflicts=tuple(await _conflicts(connection, found, control, now)) if open_still else (),
         unreplayed=reasons,
+        void=_void(votes) if open_still or waits else (),
         next_free=control.next_free(found.objects, found.effective_at or now),
         review_due=applied + timedelta(hours=control.review_hours) if applied and found.type == "emergency" else None,
         watched_until=applied + timedelta(hours=control.watch_hours) if applied and found.indicators else None,
@@ -265,14 +282,8 @@ async def is_small(connection: Connection) -> bool:
     return row is not None and small_holds(row[0], row[1])
 
 
-async def _said(connection: Connection, change: Change) -> list[Approval]:
-    """Return the approvals that count: of the content as it is, by who may still act."""
-    counted = change.counted()
-    rows = await connection.execute(
-        "select id from actor where active and id = any(%s::text[])", [[one.actor for one in counted]]
-    )
-    acting = {id_ for (id_,) in await rows.fetchall()}
-    return [one for one in counted if one.actor in acting]
+def _void(votes: Iterable[Voted]) -> tuple[VoidVote, ...]:
+    return tuple(VoidVote(one.approval.actor, one.approval.at, one.why) for one in votes if one.why)
 
 
 def vote_of(need: Need, said: list[Approval]) -> Vote:

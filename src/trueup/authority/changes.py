@@ -11,7 +11,9 @@ import msgspec
 from trueup.authority.change_control import ChangeControl
 from trueup.authority.changes_state import BUDGET_DAYS, Change, Changes
 from trueup.authority.decision_rights import DecisionRights, Need, needs, small_holds
+from trueup.authority.passing import roll_of
 from trueup.authority.state import Authority, PolicyPublished
+from trueup.authority.votes import counting, voted
 from trueup.cases.case import CaseActed
 from trueup.cases.ladder import CARRIERS
 from trueup.cases.state import Cases
@@ -153,13 +155,13 @@ def needed(
     )
 
 
-def missing(asked: Sequence[Need], change: Change, state: State) -> list[Need]:
+def missing(asked: Sequence[Need], change: Change, state: State, context: Context) -> list[Need]:
     """Return the needs that the approvals of the present content do not meet yet; each counts different people.
 
-    Who may not act any more decides nothing any more, either: what somebody else did in their name is not applied.
+    Counted are those that count at this moment; see `votes`.
     """
-    actors = state.of(Authority).actors
-    said = [one for one in change.counted() if one.actor in actors and actors[one.actor].active]
+    roll = roll_of(state, context)
+    said = counting(voted(change, roll.own, roll.tenure, context.now))
     return [need for need in asked if len({a.actor for a in said if need.met_by(a.roles)}) < need.count]
 
 

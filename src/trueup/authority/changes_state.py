@@ -238,8 +238,11 @@ class Changes(Slice):
         self._change(event.change, approvals=(*known.approvals, event.approval), **approved)
 
     def _apply(self, event: ChangeApplied) -> None:
+        known = self.changes[event.change]
         self.applied.append(event.at)
-        self._change(event.change, applied_at=event.at, applied_by=event.by, inverse=event.inverse)
+        # What was said may be enough only since: the register or the mode asks for fewer than when it was said.
+        enough = {"approved_at": event.at} if known.type == "normal" and known.approved_at is None else {}
+        self._change(event.change, applied_at=event.at, applied_by=event.by, inverse=event.inverse, **enough)
 
     def _end(self, event: ChangeEnded | ChangeReverted, moment: str) -> None:
         known = self.changes[event.change]

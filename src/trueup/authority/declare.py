@@ -1,7 +1,8 @@
 """Declare governance: from then on what is governed changes only by a change.
 
 Before, an installation is being founded: nobody was appointed who could decide, so the first rules are written
-directly, and the journal says by whom. There is no way back.
+directly, and the journal says by whom. There is no way back, but from full to small for a company that shrank: the
+Sponsor declares it.
 """
 
 from __future__ import annotations
@@ -11,20 +12,15 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from trueup.authority.decision_rights import BOARD, SMALL_MAX, DecisionRights
+from trueup.authority.decision_rights import SMALL_MAX
+from trueup.authority.outgrown import clash_events, vacant_roles, want_outgrown
 from trueup.authority.passing import roll_of, want_people
-from trueup.authority.people_policy import Separation
 from trueup.authority.register import touches_authority
-from trueup.authority.separation import clashes
 from trueup.authority.state import Authority, Declared, GovernanceDeclared
-from trueup.authority.tenure import Roll
-from trueup.cases.open import case_events
-from trueup.cases.state import SUBJECTS_PER_EVENT_MAX, Cases, CaseSubject
+from trueup.authority.tenure import SPONSOR
 from trueup.core.errors import Refusal
 from trueup.core.policy import Policies
-from trueup.core.verb import Accepted, Command, Context, Decision, Event, State, Verb
-
-_SEPARATED = "authority:separated_roles"
+from trueup.core.verb import Accepted, Command, Context, Decision, State, Verb
 
 
 class DeclareGovernance(Command, frozen=True, kw_only=True):
@@ -40,6 +36,8 @@ class DeclareGovernance(Command, frozen=True, kw_only=True):
 def declare_governance(state: State, command: DeclareGovernance, context: Context) -> Decision:
     """Declare it. Refuses the small mode for five people or more, the full one where a decider's role is vacant.
 
+    Back from full to small it is the Sponsor's to declare.
+
     Who holds roles that do not go together in that mode is a case: from then on nobody is given them.
     The same mode again is merged; the window of the first declaration stays.
     """
@@ -49,13 +47,9 @@ def declare_governance(state: State, command: DeclareGovernance, context: Contex
         return Accepted((), "governance", {"mode": known.mode}, "merged")
     roll = roll_of(state, context)
     people = [actor for actor in roll.actors.values() if actor.kind == "person"]
-    if command.mode == "small" and (len(people) > SMALL_MAX or known is not None):
-        return Refusal(
-            "authority.not_small",
-            f"The small mode is for fewer than five people; {len(people)} may act here."
-            if known is None else "Governance was declared in full; it does not become smaller.",
-            "Declare the full mode.", "mode", "small",
-        )  # fmt: skip
+    refusal = _not_small(len(people), known, context) if command.mode == "small" else None
+    if refusal is not None:
+        return refusal
     vacant = vacant_roles(roll, context.policies) if command.mode == "full" else []
     if vacant:
         return Refusal(
@@ -71,43 +65,24 @@ def declare_governance(state: State, command: DeclareGovernance, context: Contex
         known.window_until if known else context.now + timedelta(days=command.window_days),
     )
     event = GovernanceDeclared(declared=declared, by=context.actor.id, at=context.now)
-    told = _clashes(state, roll, command, context)
+    told = clash_events(state, roll, command.mode, context)
     return Accepted([event, *told], "governance", {"mode": command.mode})
 
 
-def _clashes(state: State, roll: Roll, command: DeclareGovernance, context: Context) -> list[Event]:
-    """Return the case about who holds roles that one person may not hold together once this is declared."""
-    found = []
-    for actor in sorted(roll.actors.values(), key=lambda actor: actor.id):
-        pairs = clashes(context.policies.get(Separation), actor.roles, command.mode)
-        if pairs:
-            named = "; ".join(f"{pair.one} and {pair.other}, {pair.why}" for pair in pairs[:5])
-            found.append(CaseSubject("actor", actor.id, f"{actor.name} holds {len(pairs)} pairs: {named}"))
-    if not found:
-        return []
-    return case_events(
-        state,
-        context,
-        cause=_SEPARATED,
-        kind="separated_roles",
-        title="Somebody holds roles that do not go together; one of them is to be given to somebody else",
-        severity=2,
-        owner_role="Administrator",
-        subjects=found[:SUBJECTS_PER_EVENT_MAX],
-    )
+def _not_small(people: int, known: Declared | None, context: Context) -> Refusal | None:
+    """Refuse the small mode to five people or more, and the way back to it to everybody but the Sponsor."""
+    if people > SMALL_MAX:
+        return Refusal("authority.not_small", f"The small mode is for fewer than five people; {people} may act here.",
+                       "Declare the full mode.", "mode", "small")  # fmt: skip
+    if known is not None and SPONSOR not in context.actor.everywhere():
+        return Refusal("authority.not_small", "Governance holds in full; it does not become smaller by itself.",
+                       "The Sponsor may declare the small mode again.", "mode", "small")  # fmt: skip
+    return None
 
 
 def _wants(state: State, command: DeclareGovernance, policies: Policies) -> None:
     want_people(state)
-    state.of(Cases).want_cause(_SEPARATED)
-
-
-def vacant_roles(roll: Roll, policies: Policies) -> list[str]:
-    """Return the roles that the register needs and no person holds by now, by their own or by an appointment."""
-    held = {role for actor in roll.actors.values() if actor.kind == "person" for role in actor.roles}
-    register = policies.get(DecisionRights)
-    needed = {decision.decider for decision in register.decisions} | {d.tie_breaker for d in register.decisions}
-    return sorted((needed | {BOARD}) - held)
+    want_outgrown(state)
 
 
 VERBS = (

@@ -91,6 +91,12 @@ class NotTogether(msgspec.Struct, frozen=True, kw_only=True):
 
 async def people_now(connection: Connection, now: datetime) -> tuple[Actor, ...]:
     """Return the people who may act at a moment with all roles they hold then, by name."""
+    own, tenure = await roll_now(connection)
+    return tuple(actors_at(own, tenure, now, lambda roles, right: False).values())
+
+
+async def roll_now(connection: Connection) -> tuple[dict[str, Actor], Tenure]:
+    """Return the active people by id, by name, with the roles they have by themselves; and what was given and lent."""
     rows = await connection.execute(
         "select id, name, roles from actor where active and kind = 'person' order by name, id"
     )
@@ -103,7 +109,7 @@ async def people_now(connection: Connection, now: datetime) -> tuple[Actor, ...]
         tuple(delegation_of(row) for row in lent),
         {row[0]: employment_of(row) for row in employed},
     )
-    return tuple(actors_at(own, tenure, now, lambda roles, right: False).values())
+    return own, tenure
 
 
 async def appointments(connection: Connection, query: PeopleQuery, now: datetime) -> tuple[AppointmentDetail, ...]:

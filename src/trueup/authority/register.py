@@ -11,6 +11,7 @@ import msgspec
 from trueup.authority.consultants import left_to_consultants
 from trueup.authority.decision_rights import deciding_roles
 from trueup.authority.given import given_events, want_given
+from trueup.authority.outgrown import outgrown_events, outgrows, want_outgrown
 from trueup.authority.passing import leaving, mode_in, roll_of, vacated, want_people
 from trueup.authority.people_state import People
 from trueup.authority.separation import may_hold
@@ -64,7 +65,7 @@ def register_actor(state: State, command: RegisterActor, context: Context) -> De
     Refuses unknown roles and nodes, changing one's own roles or scope, an e-mail address that is taken, roles that do
     not go together, and in the stabilisation window handing a governance role to nobody. Taking all access away is
     never refused for that: the roles then pass to a deputy, or to the Sponsor with a case. A role that decides is not
-    given unseen: the Sponsor gets a case.
+    given unseen: the Sponsor gets a case. With the fifth person the small mode ends.
     """
     authority = state.of(Authority)
     unknown = [role for role in command.roles if role not in ROLES]
@@ -105,6 +106,8 @@ def register_actor(state: State, command: RegisterActor, context: Context) -> De
     had = {*known.roles} if known is not None and known.active else set()
     if actor.active:
         events += given_events(state, context, {role: {actor.id: actor.name} for role in {*actor.roles} - had})
+    if outgrows(state, actor):
+        events += outgrown_events(state, roll_of(state, context), context)
     return Accepted([ActorRegistered(actor=actor, at=context.now), *events], actor.id, {"actor": actor.id})
 
 
@@ -115,7 +118,8 @@ def _held_together(state: State, context: Context, actor: ActorRow) -> Refusal |
     people = state.of(People)
     given = {a.role for a in people.appointments.values() if actor.id in (a.actor, a.deputy) and a.open(context.now)}
     lent = {d.role for d in people.delegations.values() if d.taker == actor.id and d.role and d.holds(context.now)}
-    return may_hold(context.policies, actor.name, {*actor.roles, *given, *lent}, mode_in(state), "roles")
+    mode = "full" if outgrows(state, actor) else mode_in(state)
+    return may_hold(context.policies, actor.name, {*actor.roles, *given, *lent}, mode, "roles")
 
 
 def _handed_over(state: State, context: Context, actor: ActorRow, known: ActorRow | None) -> Refusal | None:
@@ -204,6 +208,7 @@ def wants_authority(state: State, command: Command, policies: Policies) -> None:
 def _wants_registered(state: State, command: RegisterActor, policies: Policies) -> None:
     want_people(state, command.actor)
     want_given(state, command.roles)
+    want_outgrown(state)
 
 
 def touches_authority(command: Command) -> tuple[str, ...]:

@@ -139,6 +139,7 @@ class Roll:
     """Everybody who may act, for a rule that looks at several of them at one moment."""
 
     def __init__(self, own: Mapping[str, Actor], tenure: Tenure, now: datetime, allows: Allows) -> None:
+        self.own = own
         self.present = {id_: actor for id_, actor in own.items() if not tenure.gone(id_, now)}
         self.tenure = tenure
         self.now = now

@@ -1,0 +1,93 @@
+"""Which approvals count at a moment: votes are given in an office, and end with it.
+
+An approval counts while its voter may act and still holds, by themselves, a role in which it was given. Where the role
+passed on, however regularly, the vote does not pass with it: the successor reads the change and votes. What somebody
+has from who asked (a role they lend, an appointment they made, standing in as their deputy), or from another who
+approved, is no vote of their own; that is asked at the act again, so that it counts no more if it came to be so since.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+
+import msgspec
+
+from trueup.authority.changes_state import Approval, Change
+from trueup.authority.tenure import Tenure, actors_at
+from trueup.core.verb import Actor
+
+
+class Voted(msgspec.Struct, frozen=True):
+    """An approval as it stands at a moment. roles: in which it counts. why: it does not any more, "" where it does."""
+
+    approval: Approval
+    roles: tuple[str, ...]
+    why: str = ""
+
+
+def voted(change: Change, own: Mapping[str, Actor], tenure: Tenure, now: datetime) -> tuple[Voted, ...]:
+    """Return the approvals of the content as it is. own: everybody active, with the roles they have by themselves."""
+    held = actors_at(own, tenure, now, _no_right)
+    return tuple(_voted(one, change, own, tenure, held, now) for one in change.counted())
+
+
+def counting(found: Iterable[Voted]) -> list[Approval]:
+    """Return the approvals that count, each with the roles in which it does."""
+    return [msgspec.structs.replace(one.approval, roles=one.roles) for one in found if not one.why]
+
+
+def own_say(change: Change, voter: str, own: Mapping[str, Actor], tenure: Tenure, now: datetime) -> tuple[str, ...]:
+    """Return what somebody decides by, without what they have from who asked, or from who approved it already.
+
+    A role that was lent is one vote, whoever casts it; and nobody makes their own approver, nor stands in for
+    themselves.
+    """
+    said = {change.asker, *(approval.actor for approval in change.counted())} - {voter}
+    alone = Tenure(
+        tuple(
+            msgspec.structs.replace(one, deputy=None) if one.actor == change.asker and one.deputy == voter else one
+            for one in tenure.appointments
+            if one.by != change.asker
+        ),
+        tuple(one for one in tenure.delegations if one.giver not in said),
+        tenure.employments,
+    )
+    found = actors_at(own, alone, now, _no_right).get(voter)
+    return found.deciding() if found is not None else ()
+
+
+def _voted(
+    one: Approval, change: Change, own: Mapping[str, Actor], tenure: Tenure, held: Mapping[str, Actor], now: datetime
+) -> Voted:
+    if one.actor not in own:
+        return Voted(one, (), "may not act any more")
+    if tenure.gone(one.actor, now):
+        return Voted(one, (), "their contract has ended")
+    roles = _still(one.roles, own_say(change, one.actor, own, tenure, now))
+    if roles or not one.roles:
+        return Voted(one, roles)
+    lent = _still(one.roles, held[one.actor].deciding() if one.actor in held else ())
+    if lent:
+        return Voted(one, (), f"{_named(lent)} is theirs only by who asked for it, or approved it, too")
+    return Voted(one, (), f"not {_named(one.roles)} any more")
+
+
+def _still(then: Iterable[str], now: Iterable[str]) -> tuple[str, ...]:
+    """Return of the roles held now those in which a vote was given, each as narrow as the narrower of the two."""
+    given, found = {*then}, set()
+    for role in now:
+        name, _, part = role.partition("@")
+        if role in given or (part and name in given):
+            found.add(role)
+        elif not part:
+            found |= {one for one in given if one.partition("@")[0] == name}
+    return tuple(sorted(found))
+
+
+def _named(roles: Iterable[str]) -> str:
+    return ", ".join(sorted(role.replace("@", " for ") for role in roles))
+
+
+def _no_right(roles: frozenset[str], right: str) -> bool:
+    return False
