@@ -24,10 +24,11 @@ def test_the_stricter_hold_is_asked_for_where_the_shops_orders_look():
     assert Condition("order.total", "over", "400") in table.rules[0].when
 
 
-def test_every_field_of_an_item_but_custom_ones_has_an_owner_and_the_appointed_are_people():
+def test_every_field_of_items_and_partners_but_custom_ones_has_an_owner_and_the_appointed_are_people():
     """The pages name who answers for a field; where they said `nobody`, nobody would know why that is a finding."""
     owners = json.from_plain(board.founding()[0].document, FieldOwnership)
-    assert {f"item.{one.field}" for one in owners.owners} | {"item.fields"} == set(KEYS["item"])
+    owned = {f"{one.entity}.{one.field}" for one in owners.owners}
+    assert owned | {"item.fields", "partner.fields"} == {*KEYS["item"], *KEYS["partner"]}
     assert not owners.faults(Known({}))
     ids = [email for _, email, _ in board.PEOPLE]
     assert {one.actor for one in board.appointments(ids)} == {"tea@example.com", "kitchen@example.com"}

@@ -14,13 +14,16 @@ from trueup.authority.declare import DeclareGovernance
 from trueup.authority.overrides import AskOverride
 from trueup.authority.propose import ProposeChange
 from trueup.authority.publish import PublishPolicy
+from trueup.catalogue.amend_partners import AmendPartners, PartnerFields, PartnerPatch
 from trueup.catalogue.contract import Contract, Entity, Field
+from trueup.catalogue.ownership import Entity as MasterData
 from trueup.catalogue.ownership import FieldOwner, FieldOwnership, Mode
 from trueup.core import json
 from trueup.core.carry import Carried
 from trueup.core.policy import Policies, Policy
 from trueup.orders.conditions import Condition
 from trueup.orders.holds import HoldRule, HoldRules
+from trueup.sandbox.premises import SUPPLIERS
 from trueup.sourcing.policy import Routing, When
 from trueup.stock.counting import CountPolicy
 
@@ -39,22 +42,27 @@ PEOPLE: tuple[tuple[str, str, tuple[str, ...]], ...] = (
 # Who is appointed to what, over which part, with which deputy; all by their place among the people.
 _APPOINTED = ((7, "Master Data Owner", "category:food", 3), (8, "Master Data Owner", "category:Kitchen", 7))
 DECLARED = DeclareGovernance(mode="full")
-# Fields of items and who owns them; what becomes of a write by anybody else; whether they change only by a change.
-_OWNED: tuple[tuple[str, Mode, bool, str], ...] = (
-    ("Master Data Owner", "propose", True, "gtin units packs components"),
-    ("Master Data Owner", "accept_and_log", False, "name kind category brand weight_g length_mm width_mm height_mm"
-     " tracking expires phantom net_content net_content_unit formulation certifications"),
-    ("Finance", "propose", True, "tax_class"),
-    ("Finance", "accept_and_log", False, "unit_price currency price_on_pack"),
-    ("Operations Process Owner", "accept_and_log", False, "lead_days return_days"),
+# Fields and who owns them; what becomes of a write by anybody else; whether they change only by a change.
+_OWNED: tuple[tuple[MasterData, str, Mode, bool, str], ...] = (
+    ("item", "Master Data Owner", "propose", True, "gtin units packs components"),
+    ("item", "Master Data Owner", "accept_and_log", False, "name kind category brand weight_g length_mm width_mm"
+     " height_mm tracking expires phantom net_content net_content_unit formulation certifications supplier"),
+    ("item", "Finance", "propose", True, "tax_class"),
+    ("item", "Finance", "accept_and_log", False, "unit_price currency price_on_pack"),
+    ("item", "Operations Process Owner", "accept_and_log", False, "lead_days return_days"),
+    ("partner", "Master Data Owner", "propose", True, "gln lead_days"),
+    ("partner", "Master Data Owner", "accept_and_log", False, "name kind country timezone claim_days returns_days"),
+    ("partner", "Finance", "propose", True, "payment_days minimum_order currency incoterm in_force_from"
+     " in_force_until"),
+    ("partner", "Integration Owner", "accept_and_log", False, "answer_within_minutes order_cutoff"),
 )  # fmt: skip
 
 
 def founding() -> list[PublishPolicy]:
     """Return what is in force before governance is declared: who owns which field, and what each item must hold."""
     owners = [
-        FieldOwner(entity="item", field=field, owner=owner, mode=mode, governed=governed)
-        for owner, mode, governed, fields in _OWNED
+        FieldOwner(entity=entity, field=field, owner=owner, mode=mode, governed=governed)
+        for entity, owner, mode, governed, fields in _OWNED
         for field in fields.split()
     ]
     weighed = Entity(name="item", fields=(Field(name="weight_g", required=True),))
@@ -86,7 +94,7 @@ def loan(site: str, now: datetime) -> AskOverride:
     )
 
 
-def proposals(policies: Policies, channel: str) -> tuple[ProposeChange, ProposeChange, ProposeChange]:
+def proposals(policies: Policies, channel: str) -> tuple[ProposeChange, ...]:
     """Return what the planner asks for, from the documents in force: the first is then applied, the others wait."""
     holds, routing, counts = policies.get(HoldRules, channel), policies.get(Routing), policies.get(CountPolicy)
     rarely = msgspec.structs.replace(routing, when=When(every_minutes=30))
@@ -96,7 +104,19 @@ def proposals(policies: Policies, channel: str) -> tuple[ProposeChange, ProposeC
                   _stricter(holds), ("holds", "cancellations"), channel),
         _proposed("Small differences of a count need no approval", "Recounts of a few pieces took half a day",
                   msgspec.structs.replace(counts, tolerance_units=counts.tolerance_units + 2)),
+        _faster(),
     )  # fmt: skip
+
+
+def _faster() -> ProposeChange:
+    """Return other terms of a supplier: the two fields have two owners, who both are asked."""
+    terms = PartnerFields(lead_days=9, payment_days=14)
+    amended = AmendPartners(rows=(PartnerPatch(code=SUPPLIERS[0].code, fields=terms),))
+    return ProposeChange(
+        title="Brno delivers within nine days and is paid within fourteen",
+        reason="Agreed at the fair; the offer stands until the month is over",
+        edits=(Carried("catalogue.amend_partners", json.to_plain(amended)),),
+    )
 
 
 def _stricter(holds: HoldRules) -> HoldRules:

@@ -11,6 +11,7 @@ from trueup.authority.organisation import SetNode
 from trueup.authority.publish import PublishPolicy
 from trueup.authority.state import NodeKind
 from trueup.catalogue.register import KitPart, RegisterItem, RegisterLocation
+from trueup.catalogue.register_partner import RegisterPartner
 from trueup.catalogue.state import LocationKind
 from trueup.core import json
 from trueup.core.calendars import WorkCalendar
@@ -29,6 +30,17 @@ from trueup.stock.receive import ReceivedLine, ReceivedLot, ReceiveStock
 
 SUPPLIER = "FACTORY"
 TEA = "TEA-GREEN"
+# Who goods are bought from, and the terms; one carrier of the two that the shipping methods name has terms, too.
+SUPPLIERS = (
+    RegisterPartner(code="BRNO", name="Factory in Brno", gln="8590000000015", country="CZ", timezone="Europe/Prague",
+                    currency="EUR", lead_days=14, minimum_order=Amount(500), payment_days=30, incoterm="DAP",
+                    claim_days=5, returns_days=30, answer_within_minutes=240, order_cutoff="15:00"),
+    RegisterPartner(code="SHIZUOKA", name="Tea growers of Shizuoka", country="JP", timezone="Asia/Tokyo",
+                    currency="JPY", lead_days=45, minimum_order=Amount(200_000), payment_days=60, incoterm="FOB",
+                    claim_days=10, returns_days=0, answer_within_minutes=1440, order_cutoff="12:00"),
+)  # fmt: skip
+CARRIER = RegisterPartner(code="POST", name="Parcel post", kind="carrier", country="DE", timezone="Europe/Berlin",
+                          payment_days=14, claim_days=7, answer_within_minutes=30, order_cutoff="17:30")  # fmt: skip
 _PLACES: tuple[tuple[str, str, LocationKind, str, str, str, str], ...] = (
     ("BERLIN-DC", "Berlin distribution centre", "warehouse", "DE", "Europe/Berlin", "52.52", "13.40"),
     ("LEEDS-DC", "Leeds distribution centre", "warehouse", "GB", "Europe/London", "53.80", "-1.55"),
@@ -56,7 +68,7 @@ def everything(channel: str, today: date) -> list[Command]:
 
 
 def premises() -> list[Command]:
-    """Return the commands that say where the locations of the legacy export are, and who supplies them.
+    """Return the commands that say where the locations of the legacy export are, who supplies them and who carries.
 
     The supplier has nothing on hand and owes what is short; customers pick up at the store.
     """
@@ -74,15 +86,18 @@ def premises() -> list[Command]:
         )
         for code, name, kind, country, zone, latitude, longitude in _PLACES
     ]
-    return [*places, RegisterLocation(code=SUPPLIER, name="Factory in Brno", kind="supplier", country="CZ")]
+    factory = RegisterLocation(code=SUPPLIER, name="Factory in Brno", kind="supplier", country="CZ")
+    return [*places, factory, *SUPPLIERS, CARRIER]
 
 
 def goods(today: date) -> list[Command]:
     """Return the commands that bring what a legacy export has none of: tea in lots with a date, and a phantom kit."""
     items = [
         RegisterItem(sku=TEA, name="Green tea, 100 g", category="food", unit_price=Amount("7.50"),
-                     currency="EUR", tracking="lot", expires=True, units={"case": Quantity(12)}),
-        RegisterItem(sku="TEAPOT", name="Teapot", unit_price=Amount("24.00"), currency="EUR"),
+                     currency="EUR", tracking="lot", expires=True, units={"case": Quantity(12)},
+                     supplier=SUPPLIERS[1].code),
+        RegisterItem(sku="TEAPOT", name="Teapot", unit_price=Amount("24.00"), currency="EUR",
+                     supplier=SUPPLIERS[0].code),
         RegisterItem(sku="TEA-FOR-TWO", name="Teapot with tea", kind="kit", phantom=True, unit_price=Amount("29.00"),
                      currency="EUR",
                      components=(KitPart(sku="TEAPOT", quantity=Quantity(1)), KitPart(sku=TEA, quantity=Quantity(1)))),
