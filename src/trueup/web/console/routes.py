@@ -25,6 +25,7 @@ from trueup.web.console.pages import (
     holds,
     items,
     journal,
+    locations,
     lots,
     migrations,
     order_entry,
@@ -51,7 +52,7 @@ from trueup.web.sessions import only_signed_in
 BODY_BYTES_MAX = 1_000_000
 _PAGES = (
     overview, order_entry, orders, holds, sourcing, brokering, stock, freezes, feeds, transfers, counts, items,
-    partners, data_quality, contracts, cases, stock_item, lots, supplies, pools, promises,
+    locations, partners, data_quality, contracts, cases, stock_item, lots, supplies, pools, promises,
     migrations, journal, actors, people, changes, organisation, policies,
     governance, guards, overrides, writers, audit,
 )  # fmt: skip

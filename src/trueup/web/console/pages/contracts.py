@@ -15,6 +15,7 @@ from trueup.catalogue.contract_import import ImportContract
 from trueup.catalogue.quarantine import ReleaseContainment
 from trueup.core.errors import Refusal
 from trueup.oversight import breach_exposure
+from trueup.web.console.pending import pending_on
 from trueup.web.console.visit import Visit, enter, unknown
 
 _SHOWN = 50
@@ -49,6 +50,7 @@ async def show_contract(request: Request[Any, Any, Any], contract: FromPath[str]
     visit = await enter(request)
     query = BreachQuery(contract=contract, rule=visit.params.get("rule"), cursor=visit.params.get("cursor"))
     async with visit.reading() as connection:
+        pending = await pending_on(visit, connection, f"policy/contract/{contract}#")
         found = await breach_read.contract(connection, contract, visit.now)
         if found is None:
             raise unknown(f"There is no contract {contract!r}.")
@@ -56,6 +58,7 @@ async def show_contract(request: Request[Any, Any, Any], contract: FromPath[str]
     return await visit.show(
         "contract.html",
         section="/items",
+        pending=pending,
         title=f"Contract {contract}",
         contract=found,
         document=found.document,
@@ -103,10 +106,12 @@ async def _list_page(
     visit: Visit, refusal: Refusal | None = None, entered: dict[str, str] | None = None
 ) -> Response[Any]:
     async with visit.reading() as connection:
+        pending = await pending_on(visit, connection, "policy/contract/")
         found = await breach_read.contracts(connection, visit.now)
     return await visit.show(
         "contracts.html",
         section="/items",
+        pending=pending,
         title="Data contracts",
         contracts=found,
         declared=visit.standing.declared,

@@ -17,6 +17,7 @@ from trueup.catalogue.readiness import ReadinessPolicy
 from trueup.core.errors import Refusal, Refused
 from trueup.core.fields import CustomFields
 from trueup.stock.carriers import carriers_nobody_bears
+from trueup.web.console.pending import pending_on
 from trueup.web.console.visit import Visit, enter
 
 
@@ -67,6 +68,7 @@ async def _page(
 ) -> Response[Any]:
     policies = visit.standing.policies
     async with visit.reading() as connection:
+        pending = await pending_on(visit, connection, "policy/field_ownership/", "policy/readiness/")
         counts = await quality.counted(connection, policies)
         query = quality.OverwrittenQuery(object=visit.params.get("object"), cursor=visit.params.get("cursor"), limit=25)
         overwritten = await quality.overwritten(connection, query)
@@ -76,6 +78,7 @@ async def _page(
     return await visit.show(
         "data_quality.html",
         section="/items",
+        pending=pending,
         title="Data quality",
         counts=counts,
         enforced=policies.get(ReadinessPolicy).enforce,

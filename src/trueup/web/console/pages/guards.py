@@ -10,6 +10,7 @@ from trueup.authority.refusals import GUARDS, GuardModes
 from trueup.authority.trial import Trial, trial_of
 from trueup.oversight.guard_costs import StopQuery, guard_costs, stops
 from trueup.web.console.links import of_subject
+from trueup.web.console.pending import pending_on
 from trueup.web.console.visit import Visit, enter
 
 DAYS = ("1", "7", "14", "30")
@@ -21,10 +22,12 @@ async def show_guards(request: Request[Any, Any, Any]) -> Response[Any]:
     visit = await enter(request)
     days = _days(visit)
     async with visit.reading() as connection:
+        pending = await pending_on(visit, connection, "policy/guards/")
         costs = await guard_costs(connection, days, visit.now)
     return await visit.show(
         "guards.html",
         section="/guards",
+        pending=pending,
         title="What the guards cost",
         days=days,
         choices=[(one, f"the last {one} days" if one != "1" else "the last day") for one in DAYS],

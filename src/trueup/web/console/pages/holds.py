@@ -13,6 +13,7 @@ from trueup.orders import read_holds
 from trueup.orders.hold import ReleaseHold, ReleaseHolds
 from trueup.orders.holds import rules_of
 from trueup.orders.read_holds import HoldQuery
+from trueup.web.console.pending import pending_on
 from trueup.web.console.visit import Visit, enter
 
 _FILTERS = ("status", "type", "channel", "due")
@@ -67,6 +68,7 @@ async def _holds_page(
         cursor=params.get("cursor"),
     )
     async with visit.reading() as connection:
+        pending = await pending_on(visit, connection, "policy/holds/")
         page = await read_holds.holds(connection, query, visit.now, visit.channels)
         there = await orders.choices(connection)
     policies = visit.standing.policies
@@ -74,6 +76,7 @@ async def _holds_page(
     return await visit.show(
         "holds.html",
         section="/holds",
+        pending=pending,
         title="Holds",
         holds=page.items,
         next=page.next,

@@ -1,4 +1,4 @@
-"""Items and locations: what the catalogue knows, and what its rules found missing or wrong."""
+"""Items: what the catalogue knows, and what its rules found missing or wrong."""
 
 from __future__ import annotations
 
@@ -15,9 +15,8 @@ from trueup.catalogue import cost, lead
 from trueup.catalogue import read as catalogue
 from trueup.catalogue import read_quality as quality
 from trueup.catalogue.amend import AmendItems
-from trueup.catalogue.operate import OperateSite, SiteBands
 from trueup.catalogue.ownership import FieldOwnership, Row, owns, parts_of
-from trueup.catalogue.read import ItemQuery, LocationQuery
+from trueup.catalogue.read import ItemQuery
 from trueup.catalogue.readiness import STEPS, ReadinessPolicy, readiness
 from trueup.core import json, timeline
 from trueup.core.database import Connection
@@ -164,63 +163,4 @@ def shown_fields(visit: Visit, entity: str, values: dict[str, Value]) -> list[tu
     return shown
 
 
-@get("/locations")
-async def list_locations(request: Request[Any, Any, Any]) -> Response[Any]:
-    """Show all locations."""
-    visit = await enter(request, scoped=True)
-    query = LocationQuery(group=visit.params.get("group"), field=visit.params.get("field"))
-    rules = visit.standing.policies.get(CustomFields, "location")
-    async with visit.reading() as connection:
-        places = await catalogue.locations(connection, query, rules)
-    return await visit.show("locations.html", section="/items", title="Locations", locations=places)
-
-
-@get("/locations/{code:str}")
-async def show_location(request: Request[Any, Any, Any], code: FromPath[str]) -> Response[Any]:
-    """Show one location by its code or id."""
-    return await _location_page(await enter(request, scoped=True), code)
-
-
-@post("/locations/{code:str}/operate")
-async def operate(request: Request[Any, Any, Any], code: FromPath[str]) -> Response[Any]:
-    """Open or close a site, or change its capacity and cut-off."""
-    visit = await enter(request, scoped=True)
-    form = await visit.form()
-    capacity = form.get("capacity_per_day", "").strip()
-    body: dict[str, Any] = {
-        "location": code,
-        "open": form.get("open") == "1",
-        "cutoff": form.get("cutoff", "").strip(),
-        "capacity_per_day": int(capacity) if capacity.isdecimal() and len(capacity) < 10 else capacity or None,
-    }
-    outcome = await visit.submit(OperateSite, body, form)
-    if outcome.refusal is not None:
-        return await _location_page(visit, code, outcome.refusal, form)
-    return visit.done(visit.path_of("locations", code), form)
-
-
-async def _location_page(
-    visit: Visit, code: str, refusal: Refusal | None = None, form: dict[str, str] | None = None
-) -> Response[Any]:
-    async with visit.reading() as connection:
-        place = await catalogue.location(connection, code)
-        if place is None:
-            raise unknown(f"There is no location {code!r}.")
-        entries = await timeline.about(connection, place.id)
-    policies = visit.standing.policies
-    bands = policies.find(SiteBands, place.code) or policies.get(SiteBands)
-    return await visit.show(
-        "location.html",
-        section="/items",
-        title=f"Location {place.code}",
-        place=place,
-        bands=bands,
-        fields=shown_fields(visit, "location", place.fields),
-        operable=visit.may("catalogue.operate_site") and (visit.sites is None or place.code in visit.sites),
-        entries=entries,
-        refusal=refusal,
-        entered=form or {},
-    )
-
-
-routes = [list_items, amend_item, show_item, list_locations, show_location, operate]
+routes = [list_items, amend_item, show_item]

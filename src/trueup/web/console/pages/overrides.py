@@ -15,6 +15,7 @@ from trueup.core.errors import Refusal
 from trueup.core.verb import Command
 from trueup.web.console.entered import utc
 from trueup.web.console.links import of_subject
+from trueup.web.console.pending import pending_on
 from trueup.web.console.visit import Visit, enter, unknown
 
 _ACTS: dict[str, tuple[type[Command], tuple[str, ...]]] = {
@@ -77,11 +78,13 @@ async def _list_page(
         cursor=visit.params.get("cursor"),
     )
     async with visit.reading() as connection:
+        pending = await pending_on(visit, connection, "policy/overriding/")
         page = await overrides(connection, query, visit.now)
         owed = await debts(connection, visit.standing.policies, DebtQuery(), visit.now)
     return await visit.show(
         "overrides.html",
         section="/overrides",
+        pending=pending,
         title="Overrides",
         overrides=page.items,
         next=page.next,

@@ -114,7 +114,7 @@ async def propose(request: Request[Any, Any, Any], kind: FromPath[str]) -> Respo
     body = {
         "title": form.get("title", "").strip(),
         "reason": reason,
-        "edits": [{"verb": "authority.publish_policy", "command": command}],
+        "edits": [{"verb": "authority.publish_policy", "command": command}, *await _following(visit, kind, name, form)],
         "type": type_,
         "template": template,
         "effective_at": utc(form["effective_at"]) if form.get("effective_at") else "",
@@ -124,6 +124,19 @@ async def propose(request: Request[Any, Any, Any], kind: FromPath[str]) -> Respo
     if outcome.refusal is not None:
         return await _policy_page(visit, kind, outcome.refusal, form, marked(document, outcome.refusal.details))
     return visit.done(visit.path_of("changes", str(outcome.result["change"])), form)
+
+
+async def _following(visit: Visit, kind: str, name: str, form: dict[str, str]) -> list[dict[str, Any]]:
+    """Return the edit that lets orders in flight walk by the version to come, where the form asks for it."""
+    if kind != Workflow.kind or form.get("in_flight") != "1":
+        return []
+    async with visit.reading() as connection:
+        versions = await authority.policy_versions(connection, kind)
+    version = max((one.version for one in versions if one.name == name), default=0) + 1
+    pairs = [part.partition("=") for part in form.get("in_flight_states", "").split(",") if part.strip()]
+    states = {before.strip(): after.strip() for before, _, after in pairs}
+    command = {"order_type": name, "version": version, **({"states": states} if states else {})}
+    return [{"verb": "orders.adopt_workflow", "command": command}]
 
 
 async def _policy_page(

@@ -30,6 +30,7 @@ from trueup.sourcing.reject import Reason, RejectPart
 from trueup.sourcing.state import OrderSourced
 from trueup.stock import promising
 from trueup.web.console import words
+from trueup.web.console.pending import pending_on
 from trueup.web.console.visit import Visit, enter, unknown
 
 _FORMS: dict[str, tuple[type[Command], tuple[str, ...]]] = {
@@ -270,6 +271,7 @@ async def _sourcing_page(visit: Visit, refusal: Refusal | None = None) -> Respon
         cursor=params.get("cursor"),
     )
     async with visit.reading() as connection:
+        pending = await pending_on(visit, connection, "policy/sourcing/")
         page = await read_waiting.waiting(connection, query, visit.channels)
         queues = await read_waiting.queue_counts(connection, visit.channels)
         there = await orders.choices(connection)
@@ -278,6 +280,7 @@ async def _sourcing_page(visit: Visit, refusal: Refusal | None = None) -> Respon
     return await visit.show(
         "sourcing.html",
         section="/sourcing",
+        pending=pending,
         title="Sourcing",
         waiting=page.items,
         next=page.next,

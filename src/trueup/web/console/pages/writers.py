@@ -13,6 +13,7 @@ from trueup.authority.writers_read import WhoWrites, WriterQuery, who_writes, wr
 from trueup.core.errors import Refusal
 from trueup.core.verb import Command
 from trueup.web.console.entered import utc
+from trueup.web.console.pending import pending_on
 from trueup.web.console.visit import Visit, enter
 
 _COHORT = ("channel", "location", "customer_group")
@@ -66,12 +67,14 @@ async def _page(visit: Visit, refusal: Refusal | None = None, entered: dict[str,
     )
     policies = visit.standing.policies
     async with visit.reading() as connection:
+        pending = await pending_on(visit, connection, "writer/", "policy/writers/")
         page = await writers(connection, policies, query, visit.now)
         asked = _asked(visit)
         now = await who_writes(connection, policies, asked, visit.now) if asked is not None else None
     return await visit.show(
         "writers.html",
         section="/writers",
+        pending=pending,
         title="Who writes what",
         writers=page.items,
         next=page.next,
