@@ -12,14 +12,16 @@ from tests.authority import test_votes as voting
 from tests.authority import test_withdraw as withdraw
 from tests.board import declared
 from tests.cases import test_for_case as cases
+from tests.catalogue import test_master_data_changes as bulk
 from tests.catching import noticed
 
 from trueup import house
-from trueup.authority import confirm, declare, for_case, parts, publish, register, votes
+from trueup.authority import approve, confirm, declare, for_case, parts, publish, register, sampled, votes
 from trueup.authority.publish import PublishPolicy
 from trueup.authority.state import Authority
 from trueup.authority.tenure import actors_at
 from trueup.catalogue import parts as catalogue_parts
+from trueup.catalogue import read_quality
 from trueup.core import json
 from trueup.core.clock import TurnedClock
 from trueup.core.door import Door
@@ -108,6 +110,16 @@ def everybody_may_go_back_to_small(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(declare, "_not_small", lambda *_: None)
 
 
+def nobody_opens_the_sample(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(approve, "not_opened", lambda *_: None)
+
+
+def one_word_is_everybodys(patch: pytest.MonkeyPatch) -> None:
+    honest = sampled.drawn
+    patch.setattr(sampled, "drawn", lambda change, voter: honest(change, "anybody"))
+    patch.setattr(read_quality, "drawn", lambda change, voter: honest(change, "anybody"))
+
+
 VARIANTS: list[tuple[Break, Proof]] = [
     (what_is_shipped_is_published_where_nothing_stood,
      withdraw.test_rolling_back_a_first_version_puts_back_what_held_before_byte_for_byte),
@@ -119,6 +131,8 @@ VARIANTS: list[tuple[Break, Proof]] = [
      withdraw.test_a_first_document_under_a_name_is_compared_with_what_held_there),
     (the_small_mode_comes_back_by_itself, types.test_the_small_mode_does_not_come_back_because_people_leave),
     (everybody_may_go_back_to_small, types.test_the_small_mode_does_not_come_back_because_people_leave),
+    (nobody_opens_the_sample, bulk.test_approving_many_rows_demands_that_the_sample_was_opened),
+    (one_word_is_everybodys, bulk.test_approving_many_rows_demands_that_the_sample_was_opened),
     (votes_outlive_the_office, voting.test_an_approval_of_who_lost_the_role_does_not_count),
     (votes_outlive_the_office, voting.test_a_vote_does_not_pass_on_with_the_role),
     (votes_outlive_the_contract, voting.test_an_approval_of_whose_contract_ended_does_not_count),

@@ -4,23 +4,29 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.board import Company, carried, declared
+import msgspec
+from tests.board import Company, carried, declared, edited
 from tests.catalogue.test_amend import amend, amendment, publish
 from tests.conftest import expect_all, stocked
 from tests.proof import prove
 from tests.requests import rows
 
 from trueup import house
+from trueup.authority import change_read
 from trueup.authority.apply import ApplyChange
+from trueup.authority.approve import ApproveChange
+from trueup.authority.sampled import sample_of
 from trueup.authority.standing import SYSTEM
 from trueup.catalogue.amend_locations import AmendLocations
-from trueup.catalogue.bulk_amend import read_table, rows_of, sample_of, stage, validated
+from trueup.catalogue.bulk_amend import read_table, rows_of, stage, validated
+from trueup.catalogue.read_quality import sample
 from trueup.catalogue.register import RegisterItem, RegisterLocation
 from trueup.core import json
 from trueup.core.clock import TurnedClock
 from trueup.core.database import connect
 from trueup.core.door import Door
 from trueup.core.fields import NO_CUSTOM_FIELDS
+from trueup.core.verb import Actor
 
 GOVERNED = [
     {"entity": "item", "field": "tax_class", "owner": "Finance", "governed": True},
@@ -193,13 +199,57 @@ async def test_500_rows_with_3_bad_check_digits_stage_497_in_one_change_and_name
     change = (staged.outcome.result["change"], staged.outcome.result["digest"])
     assert await rows(url, "select count(*) from change_object where change = %s", change[0]) == [(497,)]
     assert await rows(url, "select count(*) from item where gtin is not null") == [(0,)]
-    await company.approve(change, company.Mia, company.Olga, company.Bea)
+    for who in (company.Mia, company.Olga, company.Bea):
+        await company.done(who, ApproveChange(change=change[0], digest=change[1], sample=await word(url, change, who)))
     await company.apply(company.Mia, change)
     assert await rows(url, "select count(*) from item where gtin is not null") == [(497,)]
     await prove(url)
 
 
-def test_the_sample_is_the_same_for_everybody_and_moves_with_the_content():
+async def word(url: str, change: tuple[str, str], who: Actor) -> str:
+    """Open the sample that is drawn for somebody, and return the word it shows."""
+    connection = await connect(url)
+    try:
+        known = await change_read.change(connection, change[0])
+        assert known is not None
+        opened = await sample(connection, known[0], who.id)
+    finally:
+        await connection.close()
+    assert opened is not None
+    return opened.word
+
+
+async def test_approving_many_rows_demands_that_the_sample_was_opened(door: Door, url: str):
+    """Drawn for each who approves, of the content as it is: no word serves for another, or for what was before."""
+    company = await governed(door)
+    await door.submit_all(SYSTEM, [(f"item {at}", RegisterItem(sku=f"S{at}", name=f"I {at}")) for at in range(21)])
+    many = [amendment(f"S{at}", {"weight_g": str(100 + at)}) for at in range(21)]
+    change = await company.propose(company.Stella, amend(*many))
+    unseen = ApproveChange(change=change[0], digest=change[1])
+    told = await company.act(company.Mia, unseen)
+    assert told.refusal is not None
+    assert told.refusal.rule == "authority.sample_not_opened"
+    assert "20 drawn for you" in told.refusal.what
+    assert f"GET /v1/changes/{change[0]}/sample" in told.refusal.fix
+    theirs = {who.id: await word(url, change, who) for who in (company.Mia, company.Olga)}
+    assert len(set(theirs.values())) == 2
+    for other in (theirs[company.Olga.id], "0" * 32):
+        assert await company.refused(company.Mia, msgspec.structs.replace(unseen, sample=other)) == (
+            "authority.sample_not_opened"
+        )
+    again = await company.done(company.Stella, edited(change[0], amend(*many), reason="it is better."))
+    late = ApproveChange(change=change[0], digest=again["digest"], sample=theirs[company.Mia.id])
+    assert await company.refused(company.Mia, late) == "authority.sample_not_opened"
+    assert await rows(url, "select count(*) from change_approval") == [(0,)]
+    now = await word(url, change, company.Mia)
+    await company.done(company.Mia, msgspec.structs.replace(late, sample=now))
+    few = await company.propose(company.Stella, amend(*many[:20]))
+    assert await word(url, few, company.Mia) == "", "of twenty rows, all are on the page"
+    await company.approve(few, company.Mia)
+    await prove(url)
+
+
+def test_a_sample_is_the_same_for_one_seed_and_moves_with_it():
     one, other = sample_of("a" * 64, 500, 20), sample_of("b" * 64, 500, 20)
     assert one == sample_of("a" * 64, 500, 20)
     assert len(set(one)) == 20

@@ -13,9 +13,9 @@ from tests.conftest import stocked
 from tests.requests import person
 
 from trueup import house
+from trueup.authority.sampled import sample_of
 from trueup.authority.standing import SYSTEM
 from trueup.catalogue import read_quality
-from trueup.catalogue.bulk_amend import sample_of
 from trueup.catalogue.ownership import FIELDS, Entity
 from trueup.core.clock import TurnedClock
 from trueup.core.database import Connection, connect

@@ -292,7 +292,7 @@ RECORDED: dict[str, str] = {
     "authority.key_revoked": "as above",
     "authority.node_set": "the organisation is a fact",
     "authority.node_removed": "the organisation is a fact",
-    "authority.governance_declared": "before it nothing is governed; the small mode ends by itself, and comes back by the Sponsor",
+    "authority.governance_declared": "before it nothing is governed; the small mode comes back by the Sponsor",
     "catalogue.site_operated": "day-to-day operation within bands",
     "catalogue.alias_added": "another spelling of a key",
     "catalogue.amendment_ended": "what was planned ends by what was decided, or is taken back by a governed verb",

@@ -124,7 +124,7 @@ async def test_a_governed_field_is_proposed_from_the_item_and_shown_there(
     await prove(url)
 
 
-async def test_a_change_of_many_rows_shows_everybody_the_same_random_sample(
+async def test_a_change_of_many_rows_shows_each_who_approves_a_sample_and_demands_that_they_opened_it(
     door: Door, url: str, clock: TurnedClock, steward: Visitor
 ):
     items = [(f"item {at}", RegisterItem(sku=f"S{at}", name=f"Item {at}")) for at in range(30)]
@@ -140,9 +140,20 @@ async def test_a_change_of_many_rows_shows_everybody_the_same_random_sample(
     assert "20 of 30 rows to look at" in asker.text
     async with console(url, clock) as address, signed_in(url, clock, address, company.Mia.id) as approver:
         page = await approver.get(change)
-    drawn = [re.findall(r'<td class="mono">(S\d+)</td>', text) for text in (asker.text, page.text)]
-    assert drawn[0] == drawn[1]
-    assert len(set(drawn[0])) == 20
+        again = await approver.get(change)
+        drawn = [re.findall(r'<td class="mono">(S\d+)</td>', one.text) for one in (asker, page, again)]
+        assert drawn[1] == drawn[2] != drawn[0], "drawn for each, and not again for each look"
+        assert len(set(drawn[1])) == 20
+        hidden = page.hidden(f"{change}/approve")
+        assert hidden["sample"]
+        unread = await approver.post(f"{change}/approve", {**hidden, "sample": "", "note": "looks fine"})
+        assert "were not opened" in unread.text
+        borrowed = re.search(r'name="sample" value="([0-9a-f]+)"', asker.text)
+        assert borrowed is None, "who asked approves nothing, and is shown no word"
+        assert await rows(url, "select count(*) from change_approval") == [(0,)]
+        done = await approver.post(f"{change}/approve", {**unread.hidden(f"{change}/approve"), "note": "looked at"})
+        assert "Done." in done.text
+    assert await rows(url, "select actor from change_approval") == [(company.Mia.id,)]
 
 
 async def test_an_order_says_which_data_keeps_it_from_a_parcel(door: Door, steward: Visitor):

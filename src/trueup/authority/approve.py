@@ -26,6 +26,7 @@ from trueup.authority.people_policy import Separation
 from trueup.authority.people_state import People
 from trueup.authority.propose import Reason
 from trueup.authority.register import touches_authority
+from trueup.authority.sampled import not_opened
 from trueup.authority.state import Authority
 from trueup.authority.votes import own_say
 from trueup.cases.open import case_events
@@ -49,11 +50,14 @@ A = TypeVar("A", bound=AboutChange)
 class ApproveChange(AboutChange, frozen=True, kw_only=True):
     """Say yes to a change. digest: of the content one read; another means that it was edited since.
 
+    sample: of a change of many rows, the word that the opened sample shows to who approves.
+
     An emergency change that was applied is reviewed by the same act.
     """
 
     digest: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$")]
     note: Annotated[str, msgspec.Meta(max_length=2000)] = ""
+    sample: Annotated[str, msgspec.Meta(max_length=80)] = ""
 
 
 class RejectChange(AboutChange, frozen=True, kw_only=True):
@@ -65,8 +69,8 @@ class RejectChange(AboutChange, frozen=True, kw_only=True):
 def approve_change(verbs: Verbs, state: State, command: ApproveChange, context: Context) -> Decision:
     """Record the approval; with the last that was needed, the change is approved, or the emergency reviewed.
 
-    Refuses another content than the one in force, a base that moved, one's own change, and who decides nothing
-    of what it touches.
+    Refuses another content than the one in force, a base that moved, one's own change, who decides nothing of what it
+    touches, and who did not open the sample of a change of many rows.
     """
     change = find(state, command.change)
     reviewing = isinstance(change, Change) and _waits_for_review(change)
@@ -83,6 +87,7 @@ def approve_change(verbs: Verbs, state: State, command: ApproveChange, context: 
         return asked
     roles = _own_say(state, change, context.actor.id, context)
     refusal = _may_not(state, change, asked, context) or _said_already(state, change, asked, roles, context)
+    refusal = refusal or not_opened(change, context.actor.id, command.sample)
     if refusal is not None:
         return refusal
     approval = Approval(change.digest, context.actor.id, roles, command.note, context.now)

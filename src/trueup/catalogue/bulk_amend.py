@@ -1,12 +1,10 @@
 """Amend many records at once from a table: every bad cell is named, and the good rows are staged as one change.
 
-Where many rows are approved at once, nobody reads them all: a random sample is looked at, the same for everybody, drawn
-by the digest of what is proposed, so that who asks cannot choose it.
+Where many rows are approved at once, nobody reads them all: a random sample is looked at; see `authority.sampled`.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -27,7 +25,6 @@ from trueup.core.fields import CustomFields
 from trueup.core.verb import Actor, Command, Outcome
 
 TABLE_ROWS_MAX = 20_000
-SAMPLE_SIZE = 20
 CLEARS = "null"
 """A cell that says this takes the value away; an empty one leaves it as it is."""
 _STRUCTURED = ("units", "packs", "fields")
@@ -229,16 +226,6 @@ async def stage(
 def _parts(patches: Sequence[Any]) -> Iterator[tuple[Any, ...]]:
     for at in range(0, len(patches), ROWS_MAX):
         yield tuple(patches[at : at + ROWS_MAX])
-
-
-def sample_of(digest: str, rows: int, size: int = SAMPLE_SIZE) -> tuple[int, ...]:
-    """Return which of so many rows (from 0) are to be looked at: the same for everybody who reads this digest.
-
-    digest: of the change's content, in hex. Each row is ranked by a hash of both, and the lowest are taken: every row
-    has the same chance, and one character of the content moves the whole draw.
-    """
-    ranked = sorted(range(rows), key=lambda row: hashlib.sha256(f"{digest}/{row}".encode()).digest())
-    return tuple(sorted(ranked[:size]))
 
 
 def rows_of(edits: Sequence[Carried]) -> list[tuple[Entity, str, dict[str, Any]]]:

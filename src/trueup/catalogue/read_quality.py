@@ -8,16 +8,17 @@ from typing import Any, Literal, TypeVar
 
 import msgspec
 
+from trueup.authority.changes_state import Change
+from trueup.authority.sampled import drawn
 from trueup.catalogue import lead, read, read_partners
 from trueup.catalogue.amendments import AmendmentEnded, AmendmentPlanned, Planned, planned_of
-from trueup.catalogue.bulk_amend import SAMPLE_SIZE, rows_of, sample_of
+from trueup.catalogue.bulk_amend import rows_of
 from trueup.catalogue.kinds import KINDS
 from trueup.catalogue.ownership import FIELDS, Entity, FieldOwner, FieldOwnership, Row, as_data, values_of
 from trueup.catalogue.partner_state import Partner, PartnerRegistered, Partners
 from trueup.catalogue.readiness import STEPS, Missing, ReadinessPolicy, Step, condition_of, readiness
 from trueup.catalogue.state import Catalogue, Item, ItemRegistered
 from trueup.core import journal, json
-from trueup.core.carry import Carried
 from trueup.core.database import Connection
 from trueup.core.errors import Refusal
 from trueup.core.fields import CustomFields
@@ -291,20 +292,23 @@ class SampledRow(msgspec.Struct, frozen=True):
 
 
 class Sample(msgspec.Struct, frozen=True):
-    """What of a change of many rows is looked at: how many rows there are, and those that its digest drew."""
+    """What of a change of many rows is looked at: how many rows there are, and those drawn for who asks.
+
+    word: what their approval brings as `sample`; "" where these are all rows.
+    """
 
     rows: int
     chosen: tuple[SampledRow, ...]
+    word: str = ""
 
 
-async def sample(
-    connection: Connection, digest: str, edits: Sequence[Carried], size: int = SAMPLE_SIZE
-) -> Sample | None:
-    """Return the sample of a change's rows, the same for everybody; None where it amends no master data."""
-    rows = rows_of(edits)
+async def sample(connection: Connection, change: Change, voter: str) -> Sample | None:
+    """Return what is drawn for somebody of a change's rows; None where it amends no master data."""
+    rows = rows_of(change.edits)
     if not rows:
         return None
-    return Sample(len(rows), await sampled(connection, rows, sample_of(digest, len(rows), size)))
+    found = drawn(change, voter)
+    return Sample(found.rows, await sampled(connection, rows, found.chosen), found.word)
 
 
 async def sampled(

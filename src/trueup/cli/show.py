@@ -116,7 +116,7 @@ async def _read(
     if refusal is not None:
         raise Refused(refusal)
     query = read_query(urlencode(split(pairs)).encode(), row.query)
-    asked = Asked(address.parts, query, datetime.now(UTC), standing.policies, scope)
+    asked = Asked(address.parts, query, datetime.now(UTC), standing.policies, scope, actor.id)
     found = await row.answer(connection, asked)
     if found is None:
         raise Refused(

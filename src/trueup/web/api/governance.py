@@ -11,6 +11,7 @@ from trueup.authority.apply import ApplyChange, EscalateChange, RevertChange
 from trueup.authority.approve import ApproveChange, RejectChange
 from trueup.authority.declare import DeclareGovernance
 from trueup.authority.propose import EditChange, ProposeChange, WithdrawChange
+from trueup.catalogue.read_quality import Sample, sample
 from trueup.core.database import Connection
 from trueup.orders.read_adoptions import InFlight
 from trueup.oversight.change_impact import KeptImpact, in_flight_of, kept_impact
@@ -28,6 +29,12 @@ async def _kept(connection: Connection, asked: Asked) -> KeptImpact | None:
     """Answer with the replay of the content as it is; None where there is no change, or it was not replayed."""
     known = await change_read.change(connection, asked.path["change"])
     return await kept_impact(connection, known[0].id, known[0].digest) if known is not None else None
+
+
+async def _sample(connection: Connection, asked: Asked) -> Sample | None:
+    """Answer with the rows drawn for who asks; None where there is no change, or it amends no master data."""
+    known = await change_read.change(connection, asked.path["change"])
+    return await sample(connection, known[0], asked.actor) if known is not None else None
 
 
 async def _in_flight(connection: Connection, asked: Asked) -> Listed[InFlight] | None:
@@ -61,6 +68,12 @@ READS: tuple[Read, ...] = (
         summary="Get one change: what differs, whose yes is missing, and what stands in its way",
         returns=change_read.ChangeDetail,
         answer=lambda connection, asked: change_seen(connection, asked.path["change"], asked.policies, asked.now),
+    ),
+    Read(
+        path="/v1/changes/{change}/sample",
+        summary="Get the rows of a change that are drawn for who asks, and the word that their approval brings",
+        returns=Sample,
+        answer=_sample,
     ),
     Read(
         path="/v1/changes/{change}/impact",

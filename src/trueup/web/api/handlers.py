@@ -107,7 +107,7 @@ def _read(row: Read) -> HTTPRouteHandler:
         query = read_query(request.scope["query_string"], row.query)
         async with site.reading() as connection:
             found = await row.answer(
-                connection, Asked(request.path_params, query, site.now(), standing.policies, scope)
+                connection, Asked(request.path_params, query, site.now(), standing.policies, scope, actor.id)
             )
         if found is None:
             return refuse(_unknown(request))

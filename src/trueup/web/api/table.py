@@ -45,7 +45,7 @@ class NoQuery(msgspec.Struct, frozen=True):
 class Asked(msgspec.Struct, frozen=True):
     """What a read was asked: the path's parts, the query, the time, and the part of the organisation it may show.
 
-    scope: None is all of it.
+    scope: None is all of it. actor: who asks.
     """
 
     path: dict[str, str]
@@ -53,6 +53,7 @@ class Asked(msgspec.Struct, frozen=True):
     now: datetime
     policies: Policies
     scope: Scope | None = None
+    actor: str = ""
 
     @property
     def sites(self) -> frozenset[str] | None:

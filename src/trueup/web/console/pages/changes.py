@@ -29,7 +29,7 @@ from trueup.web.console.pages.policies import parsed
 from trueup.web.console.visit import Visit, enter, unknown
 
 _ACTS: dict[str, tuple[type[Command], tuple[str, ...]]] = {
-    "approve": (ApproveChange, ("digest", "note")),
+    "approve": (ApproveChange, ("digest", "note", "sample")),
     "reject": (RejectChange, ("reason",)),
     "withdraw": (WithdrawChange, ("reason",)),
     "apply": (ApplyChange, ()),
@@ -177,7 +177,7 @@ async def _page(
         runs = await running(connection, found.change)
         control = visit.standing.policies.get(ChangeControl)
         flying = await in_flight_of(connection, found.change.edits)
-        sample = await sample_of_rows(connection, found.change.digest, found.change.edits)
+        sample = await sample_of_rows(connection, found.change, visit.actor.id)
         watching = await watched(connection, found.change, visit.now, control.watch_hours)
     return await visit.show(
         "change.html",
