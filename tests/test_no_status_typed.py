@@ -170,6 +170,7 @@ OTHER_MEANINGS: dict[str, dict[str, str]] = {
     "orders/workflow.py": dict.fromkeys(NAMES, "the states themselves"),
     "sourcing/allocate.py": {"sourced": "a business event"},
     "sourcing/assign.py": {"sourced": "a business event"},
+    "sourcing/lent.py": {"sourced": "a business event"},
     "stock/freeze.py": {"cancelled": "the life of a freeze", "waiting": "intents, in an answer"},
     "stock/freeze_state.py": {"cancelled": "the life of a freeze"},
     "stock/peg.py": {"cancelled": "why demand waits no more"},

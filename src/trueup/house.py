@@ -118,6 +118,7 @@ from trueup.parties import record as parties_record
 from trueup.parties import state as parties
 from trueup.sourcing import allocate, assign, finish_run, parts, ready, reject
 from trueup.sourcing import checks as sourcing_checks
+from trueup.sourcing import lent as loans
 from trueup.sourcing import past as sourcing_past
 from trueup.sourcing import policy as sourcing_policy
 from trueup.sourcing import state as sourcing
@@ -420,7 +421,7 @@ def _watched(verb: Verb[Any], *, limited: bool = True) -> Verb[Any]:
     """
     still = breach.while_failing(freeze.under_freezes(under_parts(verb, parts_written)))
     apart = separation.apart(confirm.under_limits(still, parts_written) if limited else still)
-    return overridable.telling(ready.under_readiness(owned.under_owners(apart, by_name)))
+    return overridable.telling(loans.under_loans(ready.under_readiness(owned.under_owners(apart, by_name))))
 
 
 def build() -> House:

@@ -16,6 +16,7 @@ import msgspec
 import psycopg
 import structlog
 
+from trueup.authority.overrides_state import OverrideGranted
 from trueup.authority.standing import SYSTEM
 from trueup.authority.state import PolicyPublished, PolicyWithdrawn
 from trueup.catalogue import breach_read, lead
@@ -40,7 +41,7 @@ from trueup.orders.held import HoldReleased
 from trueup.orders.read_adoptions import following as orders_to_follow
 from trueup.orders.state import OrderMoved, OrderPlaced
 from trueup.orders.workflow import Workflow, bound_command
-from trueup.oversight.breach_exposure import pricing, waiting_orders
+from trueup.oversight.breach_exposure import pricing, waiting_for_loan, waiting_orders
 from trueup.sourcing import read as sourcing
 from trueup.sourcing.allocate import ReleaseShortage
 from trueup.sourcing.assign import AssignOrder
@@ -220,6 +221,13 @@ async def source_what_waited(row: Recorded, scene: Scene) -> Sequence[Command]:
     return tuple(AssignOrder(order=order, mode="receipt") for order in waiting)
 
 
+async def source_what_was_lent(row: Recorded, scene: Scene) -> Sequence[Command]:
+    """Source the orders that wait for what an override lets be given from now on."""
+    granted = json.decode(row.body, OverrideGranted)
+    waiting = await waiting_for_loan(scene.connection, granted.override)
+    return tuple(AssignOrder(order=order, mode="receipt") for order in waiting)
+
+
 async def source_when_ready(row: Recorded, scene: Scene) -> Sequence[Command]:
     """Source what waited for an item's data, where readiness is enforced and the item is shippable by now."""
     policy = scene.policies.get(ReadinessPolicy)
@@ -268,6 +276,7 @@ STORY: dict[str, tuple[Follow, ...]] = {
     RuleFired.name: (price_the_breach,),
     RulePassed.name: (price_the_breach, source_what_waited),
     ContainmentReleased.name: (source_what_waited,),
+    OverrideGranted.name: (source_what_was_lent,),
 }
 
 

@@ -8,9 +8,10 @@ from decimal import Decimal
 from tests.catalogue.breaches import CHECK, DAY, MINUTE, PRICE, case_of, items_contract, notice, publish, write_item
 from tests.conftest import START, expect_all, stocked
 from tests.proof import prove
-from tests.requests import order_of, receipt, rows
+from tests.requests import order_of, person, receipt, rows
 
 from trueup import house
+from trueup.authority.overrides import GrantOverride
 from trueup.authority.publish import PublishPolicy
 from trueup.authority.standing import SYSTEM
 from trueup.cases.act import ActOnCase, CommentOnCase
@@ -300,6 +301,17 @@ async def test_it_is_lifted_by_itself_when_the_same_rule_passes_on_the_same_key(
     await prove(url)
 
 
+async def lifted(door: Door, url: str, lift: ReleaseContainment) -> str:
+    """Ask that a containment is lifted, let the Sponsor grant it and what follows follow; return the override."""
+    asked = await door.submit(SYSTEM, lift, f"lift {door.now()}")
+    assert asked.status == "pending_approval", asked.refusal
+    await settled(door, url, house.build())
+    sponsor = await person(door, f"Sue {door.now()}", "Sponsor")
+    expect_all([await door.submit(sponsor, GrantOverride(override=asked.result["override"]), f"grant {door.now()}")])
+    await settled(door, url, house.build())
+    return str(asked.result["override"])
+
+
 async def test_a_containment_can_be_lifted_for_a_while_and_holds_again(
     door: Door, url: str, clock: TurnedClock
 ) -> None:
@@ -310,8 +322,7 @@ async def test_a_containment_can_be_lifted_for_a_while_and_holds_again(
     assert early.refusal is not None
     assert early.refusal.rule == "catalogue.not_contained"
     clock.turn(DAY)
-    assert (await door.submit(SYSTEM, lift, "lift")).status == "applied"
-    await settled(door, url, house.build())
+    await lifted(door, url, lift)
     assert await allocated(url, order) == 1
     clock.turn(timedelta(hours=8))
     assert (await source(door, later, "a loan comes due")).status in ("refused", "merged")

@@ -12,13 +12,15 @@ from tests.catalogue import test_breach as breaches
 from tests.catalogue import test_containment_kinds as kinds
 from tests.catching import noticed
 
+from trueup import storyline
+from trueup.authority.overrides_state import Override, OverrideGranted
 from trueup.cases.case import CaseActed, CaseCommented
 from trueup.catalogue import breach, breach_state, contract, quarantine
 from trueup.catalogue.breach_state import Breach, Breaches, RuleFired
 from trueup.core.clock import TurnedClock
 from trueup.core.door import Door
 from trueup.core.verb import Takes
-from trueup.sourcing import allocate, assign, parts
+from trueup.sourcing import allocate, assign, lent, parts
 from trueup.stock import reserve
 
 Proof = Callable[..., Awaitable[None]]
@@ -67,10 +69,16 @@ def what_passes_stays_contained(patch: pytest.MonkeyPatch) -> None:
 
 
 def a_containment_is_lifted_for_ever(patch: pytest.MonkeyPatch) -> None:
-    def for_ever(found: Breach, now: datetime) -> bool:
-        return found.released_until is None and _bites(found, now)
+    life = Override.life
+    patch.setattr(Override, "life", lambda self, now: "active" if (is_ := life(self, now)) == "expired" else is_)
 
-    _bites_as(patch, for_ever)
+
+def what_is_lent_is_given_unsaid(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(lent, "_given", lambda decision: ())
+
+
+def what_is_lent_is_not_sourced_by_itself(patch: pytest.MonkeyPatch) -> None:
+    patch.setitem(storyline.STORY, OverrideGranted.name, ())
 
 
 def by_hand_is_not_asked(patch: pytest.MonkeyPatch) -> None:
@@ -139,6 +147,8 @@ VARIANTS: list[tuple[Callable[[pytest.MonkeyPatch], None], Proof]] = [
     (by_hand_is_not_asked, breaches.test_a_contained_item_is_allocated_by_no_way),
     (moving_is_not_asked, breaches.test_a_contained_item_is_allocated_by_no_way),
     (the_whole_order_waits, breaches.test_other_lines_of_the_order_do_not_wait),
+    (what_is_lent_is_given_unsaid, kinds.test_what_is_not_for_parcels_is_sent_by_no_way_and_still_picked_up),
+    (what_is_lent_is_not_sourced_by_itself, breaches.test_a_containment_can_be_lifted_for_a_while_and_holds_again),
     (who_picks_up_waits_too, kinds.test_what_is_not_for_parcels_is_sent_by_no_way_and_still_picked_up),
     (parcels_go_on, kinds.test_what_is_not_for_parcels_is_sent_by_no_way_and_still_picked_up),
     (the_rules_choose_a_full_location,

@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from tests.catalogue.breaches import items_contract
 from tests.conftest import START
 
+from trueup.authority.overrides_state import OverrideGranted, Overrides
 from trueup.authority.standing import SYSTEM
+from trueup.authority.state import Authority
 from trueup.cases.act import CommentOnCase, comment_on_case
 from trueup.cases.case import CaseActed
 from trueup.cases.close import VERBS as CLOSING
@@ -42,7 +44,7 @@ class History:
     """The product's own rules on one state in memory, and beside it what each item must be, kept on its own."""
 
     def __init__(self) -> None:
-        self.state = State((Catalogue, Cases, Breaches))
+        self.state = State((Authority, Overrides, Catalogue, Cases, Breaches))
         self.now = START
         self.failing: dict[str, datetime] = {}
         self.initiated: dict[str, datetime] = {}
@@ -64,7 +66,9 @@ class History:
         return decision
 
     def context(self) -> Context:
-        return Context(SYSTEM, self.now, ids.sequence(self.now, self.draws << 40), POLICIES)
+        loans = [one for one in self.state.of(Overrides).overrides.values() if one.life(self.now) == "active"]
+        excused = frozenset((one.rule, key) for one in loans for key in one.objects)
+        return Context(SYSTEM, self.now, ids.sequence(self.now, self.draws << 40), POLICIES, excused)
 
     @property
     def case(self) -> str:
@@ -78,7 +82,6 @@ class History:
         elif item not in self.failing:
             self.failing[item] = self.now
             self.initiated.pop(item, None)
-            self.lifted.pop(item, None)
 
     def turn(self, hours: int, _: bool) -> None:
         self.now += timedelta(hours=hours)
@@ -101,20 +104,27 @@ class History:
             assert isinstance(decision, Refusal), "closed while the rule fails"
 
     def lift(self, hours: int, whole: bool) -> None:
-        barred_now = [item for item in ITEMS if self.must_be_barred(item)]
-        chosen = barred_now if whole else barred_now[:1]
+        contained = [item for item in ITEMS if self.is_contained(item)]
+        chosen = contained if whole else contained[:1]
         keys = () if whole else tuple(item.upper() for item in chosen)
         command = ReleaseContainment(case=self.case, keys=keys, hours=hours, reason="busy")
-        assert isinstance(self._do(release_containment, command), Accepted) == bool(chosen)
+        decision = self._do(release_containment, command)
+        assert isinstance(decision, Accepted) == bool(chosen)
+        if isinstance(decision, Accepted):
+            granted = OverrideGranted(override=decision.result["override"], role="Sponsor", by="act_s", at=self.now)
+            self.state.evolve(granted)
         for item in chosen:
-            self.lifted[item] = self.now + timedelta(hours=hours)
+            self.lifted[item] = max(self.now + timedelta(hours=hours), self.lifted.get(item, START))
 
-    def must_be_barred(self, item: str) -> bool:
+    def is_contained(self, item: str) -> bool:
         since = self.failing.get(item)
         if since is None or self.now < since + timedelta(hours=24):
             return False
         acted = self.initiated.get(item)
-        if acted is not None and acted <= since + timedelta(hours=24):
+        return acted is None or acted > since + timedelta(hours=24)
+
+    def must_be_barred(self, item: str) -> bool:
+        if not self.is_contained(item):
             return False
         return item not in self.lifted or self.now >= self.lifted[item]
 

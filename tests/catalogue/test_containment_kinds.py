@@ -11,7 +11,7 @@ from tests.authority.staff import done
 from tests.authority.test_overrides import granted, rule_of, staff
 from tests.catalogue.breaches import DAY, MINUTE, notice, publish
 from tests.catalogue.test_amend import amend, amendment
-from tests.catalogue.test_breach import allocated, place, source
+from tests.catalogue.test_breach import allocated, lifted, place, source
 from tests.conftest import START, stocked
 from tests.proof import prove
 from tests.requests import receipt, rows
@@ -98,9 +98,9 @@ async def test_what_is_not_for_parcels_is_sent_by_no_way_and_still_picked_up(
     assert (await allocated(url, first), await allocated(url, second), await allocated(url, pickup)) == (1, 0, 1)
     assert await notice(url, door) == 1
     lift = ReleaseContainment(case=case, hours=8, reason="A press day; measured by hand.")
-    await done(door, SYSTEM, lift)
-    await settled(door, url, house.build())
-    assert await allocated(url, second) == 1
+    override = await lifted(door, url, lift)
+    assert await allocated(url, second) == 1, "granted, it is sourced by itself"
+    assert await rows(url, "select uses, price_per_day from override_loan where id = %s", override) == [(1, 50)]
     clock.turn(8 * 60 * MINUTE)
     third = await place(door, "third", MUG=1)
     assert kept(await source(door, third, "it holds again"), "MUG is kept from parcels since")
@@ -136,7 +136,7 @@ async def test_a_location_in_quarantine_gets_nothing_more_by_any_way_and_keeps_w
     assert [await allocated(url, order) for order in (first, third)] == [1, 1], "what is there stays there"
     why = await rows(url, "select to_jsonb(d) from sourcing_decision d where order_id = %s", second)
     assert "contained: it takes nothing more" in str(why)
-    await done(door, SYSTEM, ReleaseContainment(case=case, hours=8, reason="checked by hand"))
+    await lifted(door, url, ReleaseContainment(case=case, hours=8, reason="checked by hand"))
     await done(door, SYSTEM, back, "lifted")
     clock.turn(8 * 60 * MINUTE)
     fourth = await place(door, "fourth", MUG=1)
@@ -201,4 +201,9 @@ async def test_an_override_of_a_containment_is_for_its_key_and_the_check_knows_i
     await granted(door, fay, sue, rule="catalogue.quarantined", objects=("MUG",), expires_at=clock.now() + DAY)
     assert rule_of(await source(door, mug, "lent")) == "applied"
     assert rule_of(await source(door, cup, "not lent")) == "catalogue.quarantined"
+    both = await place(door, "both", MUG=1, CUP=1)
+    assert rule_of(await source(door, both, "one of two")) == "applied"
+    given = "select i.sku from stock_claim c join item i on i.id = c.item where c.kind = 'allocation' and holder = %s"
+    assert await rows(url, given, both) == [("MUG",)], "what is lent is given though the rest waits"
+    assert await rows(url, "select uses from override_loan") == [(2,)]
     await prove(url)

@@ -85,11 +85,11 @@ async def test_a_breach_shows_its_orders_its_money_and_its_clock(door: Door, url
         assert "30.00" in page.text
         assert "Orders that would wait" in page.text, "its cost is shown before it applies"
         assert "weight_g is empty" in page.text
-        assert "Lift the containment" not in page.text, "nothing is contained yet"
+        assert "Ask to lift the containment" not in page.text, "nothing is contained yet"
     clock.turn(DAY)
     assert await notice(url, door) == 1
     async with console(url, clock) as address, signed_in(url, clock, address, auditor) as visitor:
-        assert "Lifting is for:" in (await visitor.get(f"/breaches/{case}")).text
+        assert "Asking is for:" in (await visitor.get(f"/breaches/{case}")).text
     async with console(url, clock) as address, signed_in(url, clock, address, owner) as visitor:
         wrong = await visitor.fill_in(f"/breaches/{case}", f"/breaches/{case}/release", hours="999", reason="too long")
         assert (wrong.status, "too long" in wrong.text) == (422, True)
@@ -98,7 +98,15 @@ async def test_a_breach_shows_its_orders_its_money_and_its_clock(door: Door, url
         )
         assert (keys.status, "PLATE" in keys.text) == (422, True)
         lifted = await visitor.fill_in(f"/breaches/{case}", f"/breaches/{case}/release", hours="8", reason="press day")
-        assert (lifted.status, "lifted for a while" in lifted.text) == (200, True), lifted.text
+        assert (lifted.status, "Operations Process Owner decides it" in lifted.text) == (200, True), lifted.text
+        loan = lifted.address.partition("?")[0]
+        page = await visitor.get(f"/breaches/{case}")
+        assert loan in page.links()
+        assert "asked for, not granted" in page.text
+    sponsor = await person(door, "Sue", "Sponsor")
+    async with console(url, clock) as address, signed_in(url, clock, address, sponsor) as visitor:
+        assert "active" in (await visitor.fill_in(loan, f"{loan}/grant")).text
+        assert "an override" in (await visitor.get(f"/breaches/{case}")).text
         assert "Every key passes" not in (await visitor.get("/contracts/items")).text
 
 

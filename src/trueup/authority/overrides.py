@@ -305,13 +305,14 @@ def _cause(override: str) -> str:
     return f"override:{override}"
 
 
-def _wants(state: State, command: Any, policies: Policies) -> None:
+def wants_override(state: State, command: Any, policies: Policies) -> None:
+    """Ask for what these rules need: people and rights, the override that is named, and those that are open."""
     wants_authority(state, command, policies)
     state.of(Overrides).want(getattr(command, "override", ""))
 
 
 def _wants_noticed(state: State, command: NoticeOverride, policies: Policies) -> None:
-    _wants(state, command, policies)
+    wants_override(state, command, policies)
     state.of(Cases).want_cause(_cause(command.override))
 
 
@@ -323,7 +324,7 @@ _ACTS: tuple[tuple[str, type[Command], Callable[[State, Any, Context], Decision]
 )
 VERBS: tuple[Verb[Any], ...] = (
     *(
-        Verb(name=name, command=command, decide=decide, wants=_wants, touches=lambda command: ("authority",))
+        Verb(name=name, command=command, decide=decide, wants=wants_override, touches=lambda command: ("authority",))
         for name, command, decide in _ACTS
     ),
     Verb(

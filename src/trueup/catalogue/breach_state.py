@@ -86,7 +86,7 @@ class Contained(Event, frozen=True, kw_only=True):
 
 
 class ContainmentReleased(Event, frozen=True, kw_only=True):
-    """A person lifted a containment until a time; if the rule still fails then, it holds again."""
+    """A person lifted a containment until a time. Since it is lifted by overrides, it only stands in older journals."""
 
     name = "catalogue.containment_released"
     about = "case"

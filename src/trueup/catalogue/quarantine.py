@@ -1,4 +1,4 @@
-"""Containment of a breach: it applies itself at its due moment, is noticed, and can be lifted for a while."""
+"""Containment of a breach: it applies itself at its due moment, is noticed, and can be lifted by a loan."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from typing import Annotated, Any
 
 import msgspec
 
+from trueup.authority.overridable import Overriding
+from trueup.authority.overrides import AskOverride, ask_override, wants_override
 from trueup.cases.case import CasePriced
 from trueup.cases.state import Cases
-from trueup.catalogue.breach_state import Breach, Breaches, Contained, ContainmentReleased, bites
+from trueup.catalogue.breach_state import Breach, Breaches, Contained, bites
 from trueup.catalogue.contract import Containment
 from trueup.core.errors import Refusal
 from trueup.core.money import Amount, is_currency
@@ -28,7 +30,8 @@ class Contain(Command, frozen=True, kw_only=True):
 
 
 class ReleaseContainment(Command, frozen=True, kw_only=True):
-    """Lift the containment of a case for some hours, as a loan: if the rule still fails then, it holds again.
+    """Ask that the containment of a case is lifted for some hours, by an override: if the rule still fails then, it
+    holds again.
 
     keys: SKUs or codes, without them all that it contains. hours: from now. reason: why, for the record.
     """
@@ -65,8 +68,9 @@ def contain(state: State, command: Contain, context: Context) -> Decision:
 
 
 def release_containment(state: State, command: ReleaseContainment, context: Context) -> Decision:
-    """Lift the containment until a time. Refuses what is not contained now, and keys that are not, naming them.
+    """Ask for the override; it costs a day what the case does, and somebody else grants it.
 
+    Refuses what is not contained now, keys that are not, naming them, and what `authority.ask_override` refuses.
     Nothing else changes: the rule still fails, the case stays open and costs what it costs.
     """
     contained = [b for b in state.of(Breaches).of_case(command.case) if bites(b, context.now)]
@@ -77,16 +81,27 @@ def release_containment(state: State, command: ReleaseContainment, context: Cont
         return Refusal("catalogue.not_contained", f"{what} {command.case[:80]} now.",
                        "The case's page lists what is, and from when.", "keys" if unknown else "case",
                        unknown[0] if unknown else command.case[:80])  # fmt: skip
-    event = ContainmentReleased(
-        case=command.case,
-        breaches=tuple(b.id for b in found),
-        subjects=tuple(b.subject for b in found),
-        until=context.now + timedelta(hours=command.hours),
+    asked = AskOverride(
+        rule=RULE,
         reason=command.reason,
-        at=context.now,
+        expires_at=context.now + timedelta(hours=command.hours),
+        objects=tuple(b.key for b in found),
+        price_per_day=_per_day(state, command.case, context.policies),
     )
-    result = {"case": command.case, "released": len(found), "until": event.until.isoformat()}
-    return Accepted([event], command.case, result)
+    decision = ask_override(state, asked, context)
+    if isinstance(decision, Refusal):
+        return decision
+    result = {**decision.result, "case": command.case, "keys": len(found), "until": asked.expires_at.isoformat()}
+    return msgspec.structs.replace(decision, result=result, status="pending_approval")
+
+
+def _per_day(state: State, case: str, policies: Policies) -> Amount:
+    """Return what lifting costs a day: what the case does, and at least what the rule does."""
+    policy, known = policies.get(Overriding), state.of(Cases).cases.get(case)
+    least = Decimal(policy.rules[RULE].price_min) if RULE in policy.rules else Decimal(0)
+    if known is None or known.currency != policy.currency:
+        return Amount(least)
+    return Amount(max(least, (known.price_per_hour * 24).quantize(Decimal("0.01"))))
 
 
 def price_breach(state: State, command: PriceBreach, context: Context) -> Decision:
@@ -171,6 +186,11 @@ def _wants(state: State, command: Contain | ReleaseContainment, policies: Polici
     state.of(Breaches).want_case(command.case)
 
 
+def _wants_lifting(state: State, command: ReleaseContainment, policies: Policies) -> None:
+    _wants(state, command, policies)
+    wants_override(state, command, policies)
+
+
 VERBS = (
     Verb(
         name="catalogue.contain",
@@ -183,8 +203,8 @@ VERBS = (
         name="catalogue.release_containment",
         command=ReleaseContainment,
         decide=release_containment,
-        wants=_wants,
-        touches=lambda command: (command.case,),
+        wants=_wants_lifting,
+        touches=lambda command: (command.case, "authority"),
     ),
     Verb(
         name="catalogue.price_breach",

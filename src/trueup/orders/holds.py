@@ -307,10 +307,11 @@ def _rule_of(row: OrderRow, hold: Hold, policies: Policies) -> str:
 
 
 def _lent(row: OrderRow, hold: Hold, context: Context) -> bool:
-    return context.excuses(HELD, _named(hold)) and _rule_of(row, hold, context.policies) == HELD
+    return context.excuses(HELD, named(hold)) and _rule_of(row, hold, context.policies) == HELD
 
 
-def _named(hold: Hold) -> str:
+def named(hold: Hold) -> str:
+    """Return what an override of `orders.held` is about: `ord_...#fraud`, of which it may name either part."""
     return f"{hold.order}#{hold.type}"
 
 
@@ -334,7 +335,7 @@ def held_refusal(row: OrderRow, holds: Sequence[Hold], policies: Policies) -> Re
         f"A {first.type} hold on {_where(first)} stops this: {first.reason}{more}.",
         f"Settle what it is about; then it is released by {may[0]}.",
         "order",
-        _named(first),
+        named(first),
         tuple(details),
     )
 

@@ -24,6 +24,7 @@ from trueup.core.database import Connection
 from trueup.core.money import Amount
 from trueup.core.paging import Page, bounded, page_of, read_cursor, write_cursor
 from trueup.core.verb import Command
+from trueup.sourcing.lent import LENT
 
 _PER_HOUR = Decimal("0.000001")
 
@@ -203,6 +204,21 @@ async def due_to_price(connection: Connection, now: datetime) -> list[tuple[str,
     rows = await connection.execute("select distinct case_id from breach where ended_at is null order by case_id")
     cases = [case for (case,) in await rows.fetchall()]
     return [(f"{case}/{now:%Y-%m-%dT%H}", await pricing(connection, case, now)) for case in cases]
+
+
+async def waiting_for_loan(connection: Connection, override: str) -> list[str]:
+    """Return the orders that wait for what an override lets sourcing give: those it names, and those of its items."""
+    rows = await connection.execute(
+        """select o.objects, array(select i.id from item i where i.sku = any(o.objects)
+            union all select l.id from location l where l.code = any(o.objects))
+        from override_loan o where o.id = %s and o.rule = any(%s::text[])""",
+        [override, list(LENT)],
+    )
+    found = await rows.fetchone()
+    if found is None:
+        return []
+    named = [name.partition("#")[0] for name in found[0] if name.startswith("ord_")]
+    return list(dict.fromkeys([*named, *(await waiting_orders(connection, found[1]) if found[1] else ())]))
 
 
 async def waiting_orders(connection: Connection, subjects: Sequence[str], limit: int = 1000) -> list[str]:

@@ -7,11 +7,13 @@ from typing import Any
 from litestar import Request, Response, get, post
 from litestar.params import FromPath
 
+from trueup.authority.overrides_read import OverrideQuery, overrides
 from trueup.cases import read as cases
 from trueup.catalogue import breach_read
 from trueup.catalogue.breach_read import BreachQuery
 from trueup.catalogue.contract import CONTAINS
 from trueup.catalogue.contract_import import ImportContract
+from trueup.catalogue.quarantine import RULE as CONTAINED
 from trueup.catalogue.quarantine import ReleaseContainment
 from trueup.core.errors import Refusal
 from trueup.oversight import breach_exposure
@@ -87,7 +89,7 @@ async def show_breach(request: Request[Any, Any, Any], case: FromPath[str]) -> R
 
 @post("/breaches/{case:str}/release")
 async def release(request: Request[Any, Any, Any], case: FromPath[str]) -> Response[Any]:
-    """Lift the containment for some hours."""
+    """Ask that the containment is lifted for some hours; the override that is asked for is shown next."""
     visit = await enter(request)
     form = await visit.form()
     body: dict[str, Any] = {
@@ -99,7 +101,7 @@ async def release(request: Request[Any, Any, Any], case: FromPath[str]) -> Respo
     outcome = await visit.submit(ReleaseContainment, body, form)
     if outcome.refusal is not None:
         return await _breach_page(visit, case, outcome.refusal, form)
-    return visit.done(f"/breaches/{case}", form)
+    return visit.done(f"/overrides/{outcome.result['override']}", form)
 
 
 async def _list_page(
@@ -134,6 +136,7 @@ async def _breach_page(
         first = now_failing.items[0].breach if now_failing.items else None
         parcels = first is not None and first.containment == "not_for_parcel"
         stake = await breach_exposure.stake(connection, entity, subjects, visit.now, parcels=parcels)
+        open_ = await overrides(connection, OverrideQuery(rule=CONTAINED, open=True), visit.now)
         orders = await breach_exposure.touched(
             connection, entity, subjects, visit.now, visit.params.get("cursor"), _SHOWN
         )
@@ -150,6 +153,7 @@ async def _breach_page(
         next=orders.next,
         first=first,
         does=CONTAINS.get(first.containment) if first is not None else None,
+        loans=[one for one in open_.items if {row.breach.key for row in now_failing.items} & {*one.override.objects}],
         contained=any(row.stage == "contained" for row in now_failing.items),
         refusal=refusal,
         entered=entered or {},
