@@ -32,6 +32,7 @@ from trueup.authority import (
     publish,
     refusals,
     register,
+    resign,
     separation,
     stalemate,
     standing,
@@ -222,6 +223,7 @@ def known() -> Known:
 VERBS: tuple[Verb[Any], ...] = (
     *register.VERBS,
     *appoint.VERBS,
+    *resign.VERBS,
     *delegate.VERBS,
     *employ.VERBS,
     *confirm.confirming(lambda: confirmed_by_name()),

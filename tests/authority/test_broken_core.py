@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from tests.authority import test_change_types as types
 from tests.authority import test_parts as within
+from tests.authority import test_people as people
 from tests.authority import test_votes as voting
 from tests.authority import test_withdraw as withdraw
 from tests.board import declared
@@ -16,7 +17,7 @@ from tests.catalogue import test_master_data_changes as bulk
 from tests.catching import noticed
 
 from trueup import house
-from trueup.authority import approve, confirm, declare, for_case, parts, publish, register, sampled, votes
+from trueup.authority import approve, confirm, declare, for_case, parts, publish, register, resign, sampled, votes
 from trueup.authority.publish import PublishPolicy
 from trueup.authority.state import Authority
 from trueup.authority.tenure import actors_at
@@ -120,6 +121,10 @@ def one_word_is_everybodys(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(read_quality, "drawn", lambda change, voter: honest(change, "anybody"))
 
 
+def a_deputy_resigns_in_silence(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(resign, "_told", lambda *_: [])
+
+
 VARIANTS: list[tuple[Break, Proof]] = [
     (what_is_shipped_is_published_where_nothing_stood,
      withdraw.test_rolling_back_a_first_version_puts_back_what_held_before_byte_for_byte),
@@ -133,6 +138,7 @@ VARIANTS: list[tuple[Break, Proof]] = [
     (everybody_may_go_back_to_small, types.test_the_small_mode_does_not_come_back_because_people_leave),
     (nobody_opens_the_sample, bulk.test_approving_many_rows_demands_that_the_sample_was_opened),
     (one_word_is_everybodys, bulk.test_approving_many_rows_demands_that_the_sample_was_opened),
+    (a_deputy_resigns_in_silence, people.test_a_deputy_resigns_alone_and_the_sponsor_is_told),
     (votes_outlive_the_office, voting.test_an_approval_of_who_lost_the_role_does_not_count),
     (votes_outlive_the_office, voting.test_a_vote_does_not_pass_on_with_the_role),
     (votes_outlive_the_contract, voting.test_an_approval_of_whose_contract_ended_does_not_count),

@@ -16,6 +16,7 @@ from trueup.authority.employ import SetEmployment
 from trueup.authority.people import holders
 from trueup.authority.publish import PublishPolicy
 from trueup.authority.register import RegisterActor
+from trueup.authority.resign import ResignDeputy
 from trueup.authority.standing import SYSTEM
 from trueup.core.clock import TurnedClock
 from trueup.core.database import connect
@@ -286,3 +287,46 @@ async def test_nobody_appoints_themselves(door: Door, url: str):
     await refused(door, admin, Appoint(actor=anna.id, role="Trainer", deputy=admin.id), "authority.own_roles")
     assert (await door.submit(anna, Appoint(actor=admin.id, role="Trainer"), "no right")).status == "refused"
     assert await rows(url, "select id from appointment") == []
+
+
+async def test_a_deputy_resigns_alone_and_the_sponsor_is_told(door: Door, url: str, clock: TurnedClock):
+    """In the window a role without a successor is a case, and the holder's successor is refused no more than before."""
+    await company(door)
+    ida, dan = await person(door, "Ida"), await person(door, "Dan")
+    appointment = await appointed(door, ida, "Integration Owner", "integration:erp", deputy=dan)
+    clock.turn(timedelta(days=40))
+    await refused(door, ida, ResignDeputy(appointment=appointment, reason="no"), "authority.not_deputy")
+    assert "Dan" in await who_holds(url, "Integration Owner", "integration:erp", clock)
+    await done(door, dan, ResignDeputy(appointment=appointment, reason="too much"))
+    assert "Dan" not in await who_holds(url, "Integration Owner", "integration:erp", clock)
+    assert "Ida" in await who_holds(url, "Integration Owner", "integration:erp", clock)
+    found = await rows(url, "select kind, owner_role, severity, title from cases where kind = 'deputy_resigned'")
+    assert [row[:3] for row in found] == [("deputy_resigned", "Sponsor", 2)]
+    assert "Dan is not deputy Integration Owner for integration:erp any more" in found[0][3]
+    await refused(door, dan, ResignDeputy(appointment=appointment, reason="again"), "authority.not_deputy", "again")
+    await prove(url)
+
+
+async def test_a_deputy_who_alone_fills_a_role_does_not_resign_in_the_window(door: Door, url: str, clock: TurnedClock):
+    """The holder's contract has ended: the role is the deputy's by now, and is handed over, not given back."""
+    people = await company(door)
+    ida, dan = await person(door, "Ida"), await person(door, "Dan")
+    appointment = await appointed(door, ida, "Data Steward", deputy=dan)
+    steward = people["Data Steward"]
+    await done(door, SYSTEM, RegisterActor(name=steward.name, roles=("Order Agent",), actor=steward.id))
+    await done(door, SYSTEM, SetEmployment(actor=ida.id, employer="own", contract_end=TODAY))
+    clock.turn(timedelta(days=2))
+    assert await who_holds(url, "Data Steward", None, clock) == ["Dan"]
+    await refused(door, dan, ResignDeputy(appointment=appointment, reason="too much"), "authority.vacant_in_window")
+    assert await who_holds(url, "Data Steward", None, clock) == ["Dan"]
+    await prove(url)
+
+
+async def test_an_offered_deputyship_is_declined_without_a_case(door: Door, url: str):
+    await company(door)
+    ida, dan = await person(door, "Ida"), await person(door, "Dan")
+    appointment = await appointed(door, ida, "Finance", "category:tea", deputy=dan, accept=False)
+    await done(door, dan, ResignDeputy(appointment=appointment, reason="no time"))
+    assert await rows(url, "select deputy from appointment where id = %s", appointment) == [(None,)]
+    assert await rows(url, "select kind from cases where kind = 'deputy_resigned'") == []
+    await prove(url)

@@ -103,6 +103,17 @@ class AppointmentEnded(Event, frozen=True, kw_only=True):
     at: datetime
 
 
+class DeputyResigned(Event, frozen=True, kw_only=True):
+    """Somebody gave back being the deputy of an appointment, which goes on without one."""
+
+    name = "authority.deputy_resigned"
+    about = "actor"
+    appointment: str
+    actor: str
+    reason: str
+    at: datetime
+
+
 class RolePassed(Event, frozen=True, kw_only=True):
     """A role went on to the deputy, or to the Sponsor, because its holder's access ended. appointment: the new one.
 
@@ -148,6 +159,7 @@ EVENTS: tuple[type[Event], ...] = (
     Appointed,
     AppointmentAccepted,
     AppointmentEnded,
+    DeputyResigned,
     RolePassed,
     Delegated,
     DelegationEnded,
@@ -214,6 +226,7 @@ class People(Slice):
             Appointed: self._appointed,
             AppointmentAccepted: self._accepted,
             AppointmentEnded: self._ended,
+            DeputyResigned: self._resigned,
             RolePassed: self._passed,
             Delegated: self._delegated,
             DelegationEnded: self._taken_back,
@@ -233,6 +246,11 @@ class People(Slice):
     def _ended(self, event: AppointmentEnded) -> None:
         known = self.appointments[event.appointment]
         self.appointments[known.id] = msgspec.structs.replace(known, ended_at=event.at)
+        self._events.append(event)
+
+    def _resigned(self, event: DeputyResigned) -> None:
+        known = self.appointments[event.appointment]
+        self.appointments[known.id] = msgspec.structs.replace(known, deputy=None, deputy_accepted_at=None)
         self._events.append(event)
 
     def _passed(self, event: RolePassed) -> None:
@@ -285,6 +303,9 @@ def _writes(event: Event) -> list[Statement]:
             return [Statement(f"update appointment set {field} = %s where id = %s", [event.at, event.appointment])]
         case AppointmentEnded():
             return [_end_appointment(event.appointment, event.at)]
+        case DeputyResigned():
+            sql = "update appointment set deputy = null, deputy_accepted_at = null where id = %s"
+            return [Statement(sql, [event.appointment])]
         case RolePassed():
             ended = [_end_appointment(event.ended, event.appointment.at)] if event.ended is not None else []
             return [*ended, _insert_appointment(event.appointment)]

@@ -236,6 +236,7 @@ FREE_OF_ROLE = frozenset(
         "authority.delegate",
         "authority.end_appointment",
         "authority.end_delegation",
+        "authority.resign_deputy",
     }
 )
 

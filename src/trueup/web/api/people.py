@@ -8,12 +8,14 @@ from trueup.authority.confirm import ConfirmAct, DeclineAct
 from trueup.authority.delegate import Delegate, EndDelegation
 from trueup.authority.employ import SetEmployment
 from trueup.authority.pending_state import PendingAct
+from trueup.authority.resign import ResignDeputy
 from trueup.web.api.table import Listed, Read, Write, listed
 
 WRITES: tuple[Write, ...] = (
     Write(method="POST", path="/v1/appointments", command=Appoint, created=""),
     Write(method="POST", path="/v1/appointments/{appointment}/accept", command=AcceptAppointment),
     Write(method="POST", path="/v1/appointments/{appointment}/end", command=EndAppointment),
+    Write(method="POST", path="/v1/appointments/{appointment}/resign", command=ResignDeputy),
     Write(method="POST", path="/v1/delegations", command=Delegate, created=""),
     Write(method="POST", path="/v1/delegations/{delegation}/end", command=EndDelegation),
     Write(method="PUT", path="/v1/actors/{actor}/employment", command=SetEmployment),

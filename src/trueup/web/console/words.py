@@ -354,6 +354,7 @@ EVENTS = {
     "authority.appointed": "Appointed to a role; it counts once accepted",
     "authority.appointment_accepted": "Appointment accepted",
     "authority.appointment_ended": "Appointment ended",
+    "authority.deputy_resigned": "Deputy resigned",
     "authority.role_passed": "Role passed on, since its holder left",
     "authority.delegated": "Delegated until a date",
     "authority.delegation_ended": "Delegation ended early",

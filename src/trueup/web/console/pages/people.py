@@ -14,6 +14,7 @@ from trueup.authority.confirm import ConfirmAct, DeclineAct
 from trueup.authority.delegate import Delegate, EndDelegation
 from trueup.authority.employ import SetEmployment
 from trueup.authority.people_read import PeopleQuery
+from trueup.authority.resign import ResignDeputy
 from trueup.core.errors import Refusal
 from trueup.core.verb import Command
 from trueup.web.console.pages.actors import actor_page
@@ -24,6 +25,7 @@ _ACTS: dict[str, tuple[type[Command], str | None, tuple[str, ...]]] = {
     "appoint": (Appoint, "actor", ("role", "over", "deputy", "until_on")),
     "accept": (AcceptAppointment, None, ("appointment",)),
     "end": (EndAppointment, None, ("appointment", "reason")),
+    "resign": (ResignDeputy, None, ("appointment", "reason")),
     "delegate": (Delegate, "to", ("role", "until_on")),
     "take-back": (EndDelegation, None, ("delegation",)),
     "employment": (SetEmployment, "actor", ("employer", "company", "contract_end")),
@@ -37,7 +39,7 @@ _SHOWN = 100
 
 @post("/actors/{actor:str}/people/{act:str}")
 async def do(request: Request[Any, Any, Any], actor: FromPath[str], act: FromPath[str]) -> Response[Any]:
-    """Appoint, accept, end, lend, take back, or record the employer."""
+    """Appoint, accept, end, resign, lend, take back, or record the employer."""
     visit = await enter(request)
     if act not in _ACTS:
         raise unknown("A person is appointed, lent a role, or given an employer.")
