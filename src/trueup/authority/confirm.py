@@ -13,7 +13,7 @@ from trueup.authority.limits import AmountLimits, Exceeded, exceeded
 from trueup.authority.overridable import AMOUNTS, hint_of
 from trueup.authority.overrides_state import Overrides
 from trueup.authority.parts import Written, roles_here
-from trueup.authority.passing import mode_in, roll_of, want_people
+from trueup.authority.passing import lent_by_asker, mode_in, roll_of, want_people
 from trueup.authority.pending_state import ActHeld, ActSettled, PendingAct, PendingActs
 from trueup.authority.refusals import borrowed
 from trueup.authority.separation import is_self_approval, may_approve
@@ -26,7 +26,7 @@ from trueup.core.carry import Carried, Opened, Verbs, opened, readable
 from trueup.core.errors import Refusal
 from trueup.core.policy import Policies
 from trueup.core.quantity import plain
-from trueup.core.refused import RULE, Stop, subject_of
+from trueup.core.refused import RULE, Stop
 from trueup.core.verb import Accepted, Actor, Command, Concerns, Context, Decision, Event, Movement, State, Verb
 
 Why = Annotated[str, msgspec.Meta(min_length=1, max_length=500)]
@@ -80,7 +80,7 @@ def under_limits(verb: Verb[Any], written: Written) -> Verb[Any]:
         over = exceeded(context.policies, act, roles, amounts, bound)
         if over is None:
             return decision
-        stop = Stop(RULE, _beyond(act, command, over), context.actor, verb, command, context.now, state)
+        stop = Stop(RULE, _beyond(verb, act, command, over), context.actor, verb, command, context.now, state)
         used = borrowed(state.of(Overrides).overrides.values(), stop)
         if used is not None:
             return msgspec.structs.replace(decision, events=(used, *decision.events))
@@ -93,10 +93,10 @@ def _bound(verb: Verb[Any], command: Any, policies: Policies) -> Any:
     return verb.bound(command, policies) if verb.bound is not None else None
 
 
-def _beyond(verb: str, command: Command, over: Exceeded) -> Refusal:
+def _beyond(verb: Verb[Any], act: str, command: Command, over: Exceeded) -> Refusal:
     """Return what an override would let pass, as a refusal of the order, item or else the act that it is about."""
     what = f"{plain(over.amount)} {over.unit} is above {plain(over.limit)}."
-    about = subject_of(command) or getattr(command, "sku", "") or verb
+    about = next(iter(verb.touches(command)), "") or getattr(command, "sku", "") or act
     return Refusal(AMOUNTS, what, "A second person confirms it.", "", about)
 
 
@@ -224,9 +224,12 @@ def _want(state: State, command: ConfirmAct | DeclineAct, policies: Policies) ->
 
 def _may_not(state: State, roll: Roll, act: PendingAct, context: Context) -> Refusal | None:
     """Return why this actor may not confirm it."""
+    me, mode = context.actor.id, mode_in(state)
     now = _Now(roll, context.policies)
-    mode = mode_in(state)
-    return may_approve(now, context.actor.id, act.asker, act.roles, mode, context.now, asked_at=act.at)
+    refusal = may_approve(now, me, act.asker, act.roles, mode, context.now, asked_at=act.at)
+    if refusal is not None or me == act.asker or any(me in roll.without(act.asker, me).holders(r) for r in act.roles):
+        return refusal
+    return lent_by_asker(context.actor.name, roll.name(act.asker), "act", act.id)
 
 
 def _lost(act: PendingAct, asker: Actor, policies: Policies) -> Refusal | None:

@@ -145,7 +145,7 @@ class Overriding(Policy, frozen=True, kw_only=True):
     def bearing(self, rule: str) -> tuple[str, ...]:
         """Return the departments that may bear an override of a rule, the one that does by default first."""
         named = self.rules[rule].departments
-        return tuple(name for name in named if name in self.bearers) or tuple(self.bearers)
+        return tuple(name for name in named if name in self.bearers) if named else tuple(self.bearers)
 
 
 def told(refusal: Refusal, policies: Policies) -> Refusal:
@@ -162,9 +162,10 @@ def told(refusal: Refusal, policies: Policies) -> Refusal:
 def hint_of(rule: str, value: str, policies: Policies) -> str:
     """Return who may be asked for an override of a rule, about a value, as a sentence; "" where it is not lent."""
     known, policy = OVERRIDABLE.get(rule), policies.get(Overriding)
-    if known is None or rule not in policy.rules or not policy.bearers:
+    bearing = policy.bearing(rule) if rule in policy.rules else ()
+    if known is None or not bearing:
         return ""
-    bearer = policy.bearers[policy.bearing(rule)[0]]
+    bearer = policy.bearers[bearing[0]]
     parts = value.rpartition("#") if known.split else ("", "", value)
     about = " or ".join(part for part in (parts[0], parts[2]) if part) or " or ".join(known.takes)
     return f"An override of {rule} for {about} may be asked for; {bearer.role} decides, within {bearer.hours} hours."

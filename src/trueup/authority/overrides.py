@@ -19,7 +19,7 @@ from trueup.authority.overrides_state import (
     OverrideNoticed,
     Overrides,
 )
-from trueup.authority.register import wants_authority
+from trueup.authority.passing import lent_by_asker, roll_of, want_people
 from trueup.cases.open import case_events
 from trueup.cases.state import Cases, CaseSubject
 from trueup.core.database import Connection
@@ -142,10 +142,10 @@ def grant_override(state: State, command: GrantOverride, context: Context) -> De
     if override.asked_by == context.actor.id:
         return Refusal("authority.own_override", "Nobody grants their own override.",
                        "Ask somebody else who decides for the department.", "override", override.id)  # fmt: skip
-    refusal = _not_decider(state, override, context)
+    role = decider(override, _open(state), context.policies.get(Overriding), context.now)
+    refusal = _not_decider(state, override, context) or _by_its_asker(state, override, role, context)
     if refusal is not None:
         return refusal
-    role = decider(override, _open(state), context.policies.get(Overriding), context.now)
     event = OverrideGranted(override=override.id, role=role, by=context.actor.id, at=context.now)
     result = {"override": override.id, "life": "active", "expires_at": override.expires_at.isoformat()}
     return Accepted([event], override.id, result)
@@ -235,6 +235,9 @@ def decider(override: Override, others: list[Override], policy: Overriding, now:
     if bearer is None or override.expires_at - now > timedelta(days=bearer.days_max):
         return SPONSOR
     open_ = [o for o in others if o.id != override.id and o.department == override.department]
+    # What is open in another currency cannot be added up, and is no reason to lend beyond the limit.
+    if any(o.currency != policy.currency for o in (*open_, override) if o.life(now) in ("asked", "active")):
+        return SPONSOR
     committed = sum((o.committed(now) for o in open_ if o.life(now) == "active"), ZERO) + override.committed(now)
     return bearer.role if committed <= Decimal(bearer.debt_max) else SPONSOR
 
@@ -277,6 +280,15 @@ def _not_decider(state: State, override: Override, context: Context) -> Refusal 
     )
 
 
+def _by_its_asker(state: State, override: Override, role: str, context: Context) -> Refusal | None:
+    """Refuse who decides only by what the asker lent or appointed them to."""
+    roll = roll_of(state, context)
+    held = roll.without(override.asked_by, context.actor.id).actors.get(context.actor.id)
+    if held is not None and not {role, SPONSOR}.isdisjoint(held.everywhere()):
+        return None
+    return lent_by_asker(context.actor.name, roll.name(override.asked_by), "override", override.id)
+
+
 def _bad_expiry(at: datetime, now: datetime, days_max: int) -> Refusal | None:
     if at.tzinfo is None:
         return Refusal("authority.override_expiry", f"The time {at} has no zone.", "State the offset.",
@@ -307,7 +319,7 @@ def _cause(override: str) -> str:
 
 def wants_override(state: State, command: Any, policies: Policies) -> None:
     """Ask for what these rules need: people and rights, the override that is named, and those that are open."""
-    wants_authority(state, command, policies)
+    want_people(state)
     state.of(Overrides).want(getattr(command, "override", ""))
 
 

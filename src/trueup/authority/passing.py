@@ -45,6 +45,12 @@ def mode_in(state: State) -> Mode:
     return mode_of(state.of(Authority).declared)
 
 
+def lent_by_asker(name: str, asker: str, where: str, value: str) -> Refusal:
+    """Return why nobody decides something by a role that they have from who asked for it."""
+    return Refusal("authority.lent_vote", f"{name} decides this only by a role from {asker}, who asked for it.",
+                   "Somebody who holds the role without them has to.", where, value)  # fmt: skip
+
+
 def leaving_cause(actor: str) -> str:
     """Return the cause of the case about what somebody left behind."""
     return f"authority:access_ended:{actor}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import pairwise
 
@@ -36,6 +36,19 @@ class Tenure(msgspec.Struct, frozen=True):
         moments |= {one.access_until for one in self.employments.values() if one.access_until is not None}
         return next(span for span in pairwise(sorted(moments)) if span[0] <= now < span[1])
 
+    def without(self, asker: str, voter: str, said: Collection[str] = ()) -> Tenure:
+        """Return it without what a voter has from who asked: a role they lend, an appointment they made, standing in
+        as their deputy; and without what others lend who said yes."""
+        return Tenure(
+            tuple(
+                msgspec.structs.replace(one, deputy=None) if (one.actor, one.deputy) == (asker, voter) else one
+                for one in self.appointments
+                if one.by != asker
+            ),
+            tuple(one for one in self.delegations if one.giver != asker and one.giver not in said),
+            self.employments,
+        )
+
     def gone(self, actor: str, now: datetime) -> bool:
         """Tell whether somebody's contract has ended."""
         employment = self.employments.get(actor)
@@ -66,13 +79,15 @@ def actors_at(own: Mapping[str, Actor], tenure: Tenure, now: datetime, allows: A
     for appointment in tenure.appointments:
         for id_ in people_of(appointment, present, tenure, now):
             hold(id_, appointment.role, appointment.over)
-    given = [(d, entry) for d in tenure.delegations for entry in _given(d, held, now, allows)]
-    for delegation, entry in given:
-        if delegation.taker in held:
-            # What somebody lends is no wider than what they hold.
-            lent = parts.get(delegation.giver, {}).get(entry, []) if entry not in whole[delegation.giver] else []
-            for over in [delegation.over] if delegation.over is not None or not lent else lent:
-                hold(delegation.taker, entry, over)
+    given = [
+        (d.taker, entry, over)
+        for d in tenure.delegations
+        for entry in _given(d, held, now, allows)
+        for over in _reach(d, entry, frozenset(whole[d.giver]), parts.get(d.giver, {}), allows)
+    ]
+    for taker, entry, over in given:
+        if taker in held:
+            hold(taker, entry, over)
     return {
         id_: msgspec.structs.replace(
             actor,
@@ -91,6 +106,17 @@ def _given(delegation: Delegation, held: Mapping[str, set[str]], now: datetime, 
     if delegation.role is not None:
         return [delegation.role] if delegation.role in roles else []
     return [RIGHT + right for right in delegation.rights if allows(frozenset(roles), right)]
+
+
+def _reach(
+    delegation: Delegation, entry: str, whole: frozenset[str], parts: Mapping[str, Sequence[str]], allows: Allows
+) -> list[str | None]:
+    """Return over what a delegation gives a role or right: no wider than its giver holds it without delegations."""
+    right = entry.removeprefix(RIGHT) if delegation.role is None else None
+    if entry in whole or (right is not None and allows(whole, right)):
+        return [delegation.over]
+    giving = [role for role in parts if role == entry or (right is not None and allows(frozenset({role}), right))]
+    return [over for role in giving for over in parts[role] if delegation.over in (None, over)]
 
 
 def people_of(appointment: Appointment, present: Mapping[str, Actor], tenure: Tenure, now: datetime) -> tuple[str, ...]:
@@ -164,6 +190,10 @@ class Roll:
             if id_ is not None and id_ in self.present
         ]
         return _once([*filled, *sorted(id_ for id_, actor in self.present.items() if role in actor.roles)])
+
+    def without(self, asker: str, voter: str) -> Roll:
+        """Return who holds which role but for what a voter has from who asked; see `Tenure.without`."""
+        return Roll(self.own, self.tenure.without(asker, voter), self.now, lambda roles, right: False)
 
     def name(self, actor: str) -> str:
         """Return somebody's name, or the id of who may not act."""

@@ -43,16 +43,8 @@ def own_say(change: Change, voter: str, own: Mapping[str, Actor], tenure: Tenure
     A role that was lent is one vote, whoever casts it; and nobody makes their own approver, nor stands in for
     themselves.
     """
-    said = {change.asker, *(approval.actor for approval in change.counted())} - {voter}
-    alone = Tenure(
-        tuple(
-            msgspec.structs.replace(one, deputy=None) if one.actor == change.asker and one.deputy == voter else one
-            for one in tenure.appointments
-            if one.by != change.asker
-        ),
-        tuple(one for one in tenure.delegations if one.giver not in said),
-        tenure.employments,
-    )
+    said = {approval.actor for approval in change.counted()} - {voter}
+    alone = tenure.without(change.asker, voter, said)
     found = actors_at(own, alone, now, _no_right).get(voter)
     return found.deciding() if found is not None else ()
 
