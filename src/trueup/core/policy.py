@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
+from functools import cache
 from typing import Any, ClassVar, Literal, TypeVar
 
 import msgspec
@@ -108,11 +109,11 @@ class Policies:
 
     def get(self, kind: type[P], name: str = "default") -> P:
         """Return the active document of this kind and name; where none was published, the struct's defaults."""
-        return self.find(kind, name) or kind()
+        return self.find(kind, name) or shipped(kind)
 
     def read_as(self, kind: type[P], name: str) -> P:
         """Return what holds under a name that has no document of its own: `default`, or what is shipped."""
-        return (self.find(kind, "default") if kind.falls_back else None) or kind()
+        return (self.find(kind, "default") if kind.falls_back else None) or shipped(kind)
 
     def version(self, kind: type[P], name: str = "default") -> int:
         """Return the active version's number; 0 stands for the defaults."""
@@ -122,7 +123,7 @@ class Policies:
     def at(self, kind: type[P], name: str, version: int) -> P:
         """Return the version of a pinned document that something was captured under; version 0 is the defaults."""
         found = self._pinned.get((kind.kind, name, version))
-        return found if isinstance(found, kind) else kind()
+        return found if isinstance(found, kind) else shipped(kind)
 
     def knows(self, kind: type[P], name: str, version: int) -> bool:
         """Tell whether there is this version of a pinned document; what is shipped is always there."""
@@ -156,6 +157,12 @@ class Policies:
             if document.pinned:
                 changed._pinned[kind, name, version] = document
         return changed
+
+
+@cache
+def shipped(kind: type[P]) -> P:
+    """Return what holds of a kind where nothing was published: one document, so that what it computed is kept."""
+    return kind()
 
 
 def read_proposed(kind: type[Policy], document: bytes) -> Policy:

@@ -104,14 +104,6 @@ class Channel(Policy, frozen=True, kw_only=True, dict=True):
         return found
 
 
-_SHIPPED = Channel()
-
-
-def channel_of(policies: Policies, name: str) -> Channel:
-    """Return the terms in force for a channel."""
-    return policies.find(Channel, name) or _SHIPPED
-
-
 def captured_under(row: OrderRow, policies: Policies) -> Channel:
     """Return the channel's terms that an order keeps."""
     return policies.at(Channel, row.captured.channel, row.captured.channel_version)

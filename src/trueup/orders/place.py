@@ -30,7 +30,7 @@ from trueup.orders.basket import Charge as Charge
 from trueup.orders.basket import PlaceLine as PlaceLine
 from trueup.orders.business import business_of
 from trueup.orders.changes import LineTaxed
-from trueup.orders.channel import Channel, channel_of
+from trueup.orders.channel import Channel
 from trueup.orders.holds import hold_events, placing, rules_of, wants_customer
 from trueup.orders.price import Sums, prices_of, sums_of
 from trueup.orders.state import Captured, Line, LineKind, OrderPlaced, Orders
@@ -88,7 +88,7 @@ def place_order(state: State, command: PlaceOrder, context: Context) -> Decision
 
 def taken(state: State, command: PlaceOrder, context: Context, begun: Begun | None = None) -> Decision:
     """Take an order as `place_order` says; begun: the draft that it was, whose held units count as its own."""
-    channel = channel_of(context.policies, command.channel)
+    channel = context.policies.get(Channel, command.channel)
     kept = context.policies.at(Channel, command.channel, begun.channel_version) if begun else channel
     refusal = basket_refusal(command, command.currency, command.lines) or _number_refusal(state, command)
     if refusal is not None:
@@ -359,7 +359,7 @@ def basket_concerns(basket: Basket) -> Concerns:
 
 
 def _wants(state: State, command: PlaceOrder, policies: Policies) -> None:
-    want_basket(state, command, command.lines, channel_of(policies, command.channel))
+    want_basket(state, command, command.lines, policies.get(Channel, command.channel))
     want_earlier(state, command, policies)
     wants_customer(state, policies, command.channel, command.customer_source, command.customer)
 
