@@ -258,7 +258,8 @@ def test_only_an_unexpired_granted_override_is_active(
         declined_at=START if declined and granted_at is None else None,
     )  # fmt: skip
     moment = START + now * DAY
-    live = granted_at is not None and now < days and override.ended_at is None
+    ended = override.ended_at is not None and override.ended_at <= moment
+    live = granted_at is not None and granted_at <= now < days and not ended
     assert (override.life(moment) == "active") == live
     assert override.owed(moment) >= 0
     assert override.owed(moment) <= override.owed(moment + DAY)

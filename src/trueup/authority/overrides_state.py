@@ -49,12 +49,12 @@ class Override(msgspec.Struct, frozen=True, kw_only=True):
     noticed: tuple[str, ...] = ()
 
     def life(self, now: datetime) -> Life:
-        """Return the stage it is in; it expires by itself."""
-        if self.declined_at is not None:
+        """Return the stage it is in at a moment, past ones too; it expires by itself."""
+        if self.declined_at is not None and now >= self.declined_at:
             return "declined"
-        if self.granted_at is None:
+        if self.granted_at is None or now < self.granted_at:
             return "lapsed" if now >= self.expires_at else "asked"
-        if self.ended_at is not None:
+        if self.ended_at is not None and now >= self.ended_at:
             return "ended"
         return "expired" if now >= self.expires_at else "active"
 
