@@ -33,7 +33,7 @@ WHAT_IT_IS = {
     ("stock_movement", "to_account"): "an account of the ledger; a movement is appended, never changed",
     ("stock_pool", "mode"): "ring-fence or cap",
     ("writer_rule", "entity"): "order, item, customer or stock",
-    ("breach", "entity"): "item or location",
+    ("breach", "entity"): "item, location or partner",
     ("breach", "containment"): "what was agreed to happen to what breaks the rule",
     ("breach", "ended_by"): "that the rule passed, or is no rule any more, beside when; empty until then",
     ("change", "type"): "standard, normal or emergency",

@@ -189,6 +189,11 @@ async def check_the_location(row: Recorded, scene: Scene) -> Sequence[Command]:
     return await _checks(scene, "location", row.subject)
 
 
+async def check_the_partner(row: Recorded, scene: Scene) -> Sequence[Command]:
+    """Run the contracts on a partner that was written."""
+    return await _checks(scene, "partner", row.subject)
+
+
 async def _checks(scene: Scene, entity: EntityName, id_: str) -> list[Command]:
     """Return the checks of a row, and of those whose uniqueness it may have put right."""
     commands: list[Command] = []
@@ -269,7 +274,7 @@ STORY: dict[str, tuple[Follow, ...]] = {
     ClaimsReleased.name: (give_to_who_waits,),
     ItemRegistered.name: (check_the_item, source_when_ready),
     LocationRegistered.name: (check_the_location,),
-    PartnerRegistered.name: (source_when_supplied,),
+    PartnerRegistered.name: (check_the_partner, source_when_supplied),
     SiteOperated.name: (check_the_location,),
     PolicyPublished.name: (check_everything,),
     PolicyWithdrawn.name: (check_everything,),

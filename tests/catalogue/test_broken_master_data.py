@@ -10,6 +10,7 @@ import pytest
 from tests.catalogue import test_amend as amending
 from tests.catalogue import test_master_data_changes as changes
 from tests.catalogue import test_ownership as owning
+from tests.catalogue import test_partner_contracts as contracts
 from tests.catalogue import test_partners as partners
 from tests.catching import noticed
 from tests.sourcing import test_readiness as sourcing
@@ -18,7 +19,9 @@ from trueup import storyline
 from trueup.catalogue import (
     amend,
     apply_amendment,
+    breach,
     bulk_amend,
+    contract,
     governed,
     gtin,
     lead,
@@ -133,6 +136,19 @@ def nobody_waits_for_a_lead_time(patch: pytest.MonkeyPatch) -> None:
     patch.setitem(storyline.STORY, partner_state.PartnerRegistered.name, (nothing,))
 
 
+def contracts_do_not_look_at_partners(patch: pytest.MonkeyPatch) -> None:
+    patch.setitem(storyline.STORY, partner_state.PartnerRegistered.name, (storyline.source_when_supplied,))
+
+
+def every_term_is_believed(patch: pytest.MonkeyPatch) -> None:
+    asked = contract.fault_of
+    patch.setattr(
+        breach,
+        "fault_of",
+        lambda check, row, now: None if row.entity == "partner" and check.kind == "range" else asked(check, row, now),
+    )
+
+
 def partners_are_nobodys(patch: pytest.MonkeyPatch) -> None:
     asked = owned._written
     patch.setattr(
@@ -216,6 +232,10 @@ VARIANTS: list[tuple[Callable[[pytest.MonkeyPatch], None], Proof, dict[str, Any]
      partners.test_a_lead_time_agreed_in_the_same_batch_holds_for_the_next_command, {}),
     (nobody_waits_for_a_lead_time,
      partners.test_what_waited_for_a_lead_time_is_sourced_once_it_is_agreed_with_the_supplier, {}),
+    (contracts_do_not_look_at_partners,
+     contracts.test_a_missing_or_implausible_term_is_a_case_at_that_moment_until_it_is_agreed, {}),
+    (every_term_is_believed,
+     contracts.test_a_missing_or_implausible_term_is_a_case_at_that_moment_until_it_is_agreed, {}),
     (partners_are_nobodys, partners.test_a_term_is_written_by_its_owner_alone_whichever_verb_writes_it,
      {"how": "create"}),
     (a_partners_fields_are_free, partners.test_a_governed_term_is_written_directly_by_nobody_its_owner_included, {}),

@@ -15,6 +15,9 @@ from trueup.cases.open import case_events
 from trueup.cases.state import Cases
 from trueup.catalogue.breach_state import Breach, Breaches, Ended, RuleFired, RulePassed
 from trueup.catalogue.contract import Contract, EntityName, Row, Running, fault_of, rules_of
+from trueup.catalogue.ownership import Row as Record
+from trueup.catalogue.ownership import key_of
+from trueup.catalogue.partner_state import Partners
 from trueup.catalogue.state import Catalogue
 from trueup.core.errors import Refusal
 from trueup.core.policy import Policies
@@ -68,14 +71,15 @@ def _rows(state: State, command: CheckContract) -> Iterator[Row]:
     catalogue, breaches = state.of(Catalogue), state.of(Breaches)
     for id_ in dict.fromkeys(command.keys):
         written_at, twins = breaches.written.get(id_, (None, frozenset()))
+        known: Record | None
         if command.entity == "item":
-            item = catalogue.item_of(id_)
-            if item is not None:
-                yield Row("item", id_, item.sku, item, written_at, twins)
+            known = catalogue.item_of(id_)
+        elif command.entity == "location":
+            known = catalogue.place_of(id_)
         else:
-            place = catalogue.place_of(id_)
-            if place is not None:
-                yield Row("location", id_, place.code, place, written_at, twins)
+            known = state.of(Partners).partners.get(id_)
+        if known is not None:
+            yield Row(command.entity, id_, key_of(known), known, written_at, twins)
 
 
 def cause_of(contract: str, rule: str) -> str:
@@ -187,8 +191,11 @@ def _wants(state: State, command: CheckContract, policies: Policies) -> None:
     if command.entity == "item":
         for key in command.keys:
             state.of(Catalogue).want_item_id(key)
-    else:
+    elif command.entity == "location":
         state.of(Catalogue).want_every_location()
+    else:
+        for key in command.keys:
+            state.of(Partners).want_id(key)
 
 
 VERBS = (

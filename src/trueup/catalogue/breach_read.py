@@ -10,7 +10,7 @@ import msgspec
 
 from trueup.catalogue.breach import KEYS_MAX, CheckContract
 from trueup.catalogue.breach_state import COLUMNS, Breach, bites
-from trueup.catalogue.contract import Containment, Contract, EntityName, in_words, rules_of
+from trueup.catalogue.contract import ROWS, Containment, Contract, EntityName, in_words, rules_of
 from trueup.catalogue.contract_odcs import exported, not_run
 from trueup.catalogue.contract_yaml import write_yaml
 from trueup.catalogue.quarantine import Contain
@@ -188,11 +188,11 @@ async def checks_of(connection: Connection, name: str, contract: Contract | None
     """Return the commands that run a contract on everything, and on what fails it now, in chunks."""
     entities = {rule.entity for rule in rules_of(contract)} if contract is not None and contract.in_force else set()
     commands = []
-    for entity in ("item", "location"):
+    for entity in ROWS:
         rows = await connection.execute(_EVERY[entity] if entity in entities else _FAILING, [name, entity])
         ids = [id_ for (id_,) in await rows.fetchall()]
         commands += [
-            CheckContract(contract=name, entity=_entity(entity), keys=tuple(ids[at : at + KEYS_MAX]))
+            CheckContract(contract=name, entity=entity, keys=tuple(ids[at : at + KEYS_MAX]))
             for at in range(0, len(ids), KEYS_MAX)
         ]
     return commands
@@ -201,13 +201,9 @@ async def checks_of(connection: Connection, name: str, contract: Contract | None
 _FAILING = """select distinct subject from breach
     where ended_at is null and contract = %s and entity = %s order by subject"""
 _EVERY = {
-    "item": "select id from item where %s::text is not null and %s::text is not null order by id",
-    "location": "select id from location where %s::text is not null and %s::text is not null order by id",
+    entity: f"select id from {entity} where %s::text is not null and %s::text is not null order by id"
+    for entity in ROWS
 }
-
-
-def _entity(name: str) -> EntityName:
-    return "item" if name == "item" else "location"
 
 
 async def due_to_check(connection: Connection, now: datetime) -> list[tuple[str, Command]]:

@@ -121,9 +121,17 @@ _TWINS = f"""select i.id, {_WRITTEN.format(id="i.id")}, array_remove(array[
     union all
     select l.id, {_WRITTEN.format(id="l.id")}, array_remove(array[
         case when exists (select from location o where o.name = l.name and o.id <> l.id) then 'name' end], null)
-    from location l where l.id = any(%s::text[])"""
+    from location l where l.id = any(%s::text[])
+    union all
+    select r.id, {_WRITTEN.format(id="r.id")}, array_remove(array[
+        case when r.gln is not null and exists (select from partner o where o.gln = r.gln and o.id <> r.id)
+             then 'gln' end,
+        case when exists (select from partner o where o.name = r.name and o.id <> r.id) then 'name' end], null)
+    from partner r where r.id = any(%s::text[])"""
 OF_CASE_MAX = 5000
-assert UNIQUE_FIELDS == {"item": ("gtin", "name"), "location": ("name",)}, "the query above looks for these"
+assert UNIQUE_FIELDS == {
+    "item": ("gtin", "name"), "location": ("name",), "partner": ("gln", "name")
+}, "the query above looks for these"  # fmt: skip
 
 
 class Breaches(Slice):
@@ -190,7 +198,7 @@ class Breaches(Slice):
             wanted.clear()
         statements = []
         if contracts:
-            statements += [Statement(_OF_KEYS, [contracts, subjects]), Statement(_TWINS, [subjects, subjects])]
+            statements += [Statement(_OF_KEYS, [contracts, subjects]), Statement(_TWINS, [subjects] * 3)]
         if causes or cases:
             statements.append(Statement(_OPEN, [causes, cases]))
         if cases:

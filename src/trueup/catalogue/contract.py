@@ -14,10 +14,11 @@ from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
 
+from trueup.catalogue.partner_state import Partner
 from trueup.catalogue.state import Item, Location
 from trueup.core.policy import Fault, Known, Policies, Policy
 
-EntityName = Literal["item", "location"]
+EntityName = Literal["item", "location", "partner"]
 Containment = Literal["none", "quarantine_item", "not_for_parcel", "quarantine_location"]
 """What may apply itself. Each is undone by itself or by one command, moves no money and cancels nothing."""
 CONTAINS: dict[Containment, tuple[EntityName, str]] = {
@@ -29,8 +30,12 @@ CONTAINS: dict[Containment, tuple[EntityName, str]] = {
 FieldType = Literal["string", "number", "integer", "boolean", "array", "object", "date", "timestamp", "time"]
 CheckKind = Literal["required", "unique", "pattern", "range", "one_of", "fresh"]
 
-ROWS: dict[EntityName, type[msgspec.Struct]] = {"item": Item, "location": Location}
-UNIQUE_FIELDS: dict[EntityName, tuple[str, ...]] = {"item": ("gtin", "name"), "location": ("name",)}
+ROWS: dict[EntityName, type[msgspec.Struct]] = {"item": Item, "location": Location, "partner": Partner}
+UNIQUE_FIELDS: dict[EntityName, tuple[str, ...]] = {
+    "item": ("gtin", "name"),
+    "location": ("name",),
+    "partner": ("gln", "name"),
+}
 PATTERN_LENGTH_MAX = 200
 VALUE_LENGTH_MAX = 200
 RULES_MAX = 500
@@ -155,12 +160,17 @@ class Running(msgspec.Struct, frozen=True):
     containment: Containment
 
 
+def entity_called(name: str) -> EntityName | None:
+    """Return the kind of our master data of this name; None where another's is meant."""
+    return next((entity for entity in ROWS if entity == name), None)
+
+
 def rules_of(contract: Contract) -> Iterator[Running]:
     """Yield every rule that is run here: what fields demand, then the rules written out."""
     for entity in contract.entities:
-        if entity.name not in ROWS:
+        name = entity_called(entity.name)
+        if name is None:
             continue
-        name: EntityName = "item" if entity.name == "item" else "location"
         for field in entity.fields:
             for check in _demands(field):
                 yield _running(contract, name, Rule(name=f"{field.name}.{check.kind}", check=check))
@@ -211,7 +221,7 @@ class Row(msgspec.Struct, frozen=True):
     entity: EntityName
     id: str
     key: str
-    value: Item | Location
+    value: Item | Location | Partner
     written_at: datetime | None = None
     twins: frozenset[str] = frozenset()
 
@@ -287,9 +297,9 @@ def _text(value: Any) -> str:
 
 
 def _entity_faults(entity: Entity, where: str) -> Iterator[Fault]:
-    if entity.name not in ROWS:
+    name = entity_called(entity.name)
+    if name is None:
         return
-    name: EntityName = "item" if entity.name == "item" else "location"
     for at, field in enumerate(entity.fields):
         for check in _demands(field):
             yield from _check_faults(check, name, f"{where}.fields[{at}]")

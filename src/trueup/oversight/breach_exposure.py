@@ -128,6 +128,8 @@ _TOUCHED = """select o.id, o.number, o.currency, o.placed_at, sum(l.units) as un
     group by o.id"""
 _LINES: dict[EntityName, str] = {
     "item": "l.item = any(%s::text[])",
+    "partner": """l.item in (
+        select i.id from partner r join item i on i.supplier = r.code where r.id = any(%s::text[]))""",
     "location": """l.order_id in (
         select t.order_id from (select %s::text[] as ids) p cross join lateral (
             select f.order_id from fulfilment_order f

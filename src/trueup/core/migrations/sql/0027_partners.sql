@@ -32,3 +32,7 @@ select govern('partner');
 
 alter table item add column supplier text collate "C";
 create index item_supplier on item (supplier) where supplier is not null;
+
+-- Data contracts hold for partners, too.
+alter table breach drop constraint breach_entity_check;
+alter table breach add constraint breach_entity_check check (entity in ('item', 'location', 'partner'));
