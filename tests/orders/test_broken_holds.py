@@ -33,7 +33,7 @@ def blocks_ignored_on_request(patch: pytest.MonkeyPatch) -> None:
 
 
 def what_is_blocked_is_read_now(patch: pytest.MonkeyPatch) -> None:
-    def blocking(state: Any, row: Any, event: str, lines: Any = None) -> Any:
+    def blocking(state: Any, row: Any, event: str, context: Any, lines: Any = None) -> Any:
         kinds = policy.rules_of(state.of(Holds).broken_policies, row.captured.channel).by_name
         return tuple(h for h in state.of(Holds).open_on(row.captured.id) if event in kinds[h.type].blocks)
 
@@ -43,7 +43,7 @@ def what_is_blocked_is_read_now(patch: pytest.MonkeyPatch) -> None:
 
 def line_holds_stop_the_order(patch: pytest.MonkeyPatch) -> None:
     whole = policy.blocking
-    patch.setattr(cancel, "blocking", lambda state, row, event, lines: whole(state, row, event, None))
+    patch.setattr(cancel, "blocking", lambda state, row, event, context, lines: whole(state, row, event, context))
 
 
 def line_holds_stop_nothing(patch: pytest.MonkeyPatch) -> None:
