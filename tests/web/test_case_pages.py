@@ -15,6 +15,7 @@ from trueup import house, worker
 from trueup.core.clock import TurnedClock
 from trueup.core.door import Door
 from trueup.core.mail import MailSettings
+from trueup.orders.hold import PlaceHold
 
 TWO = ladder(
     (1, steps(rung(60, "Sponsor"), respond_minutes=15)),
@@ -126,3 +127,23 @@ async def test_who_was_told_is_shown_with_what_became_of_it(door: Door, url: str
         assert "rung 2" in page.text
         assert "not connected" in page.text
     assert "Nobody was told." in (await sponsor.get("/cases/notices?status=unknown")).text
+
+
+async def test_what_was_changed_since_is_offered_as_the_effect_of_an_act(
+    door: Door, url: str, clock: TurnedClock, sponsor: Visitor
+):
+    order = await an_order(door)
+    case = await opened(door, "one", order)
+    page = f"/cases/{case}"
+    assert "do something about it first" in (await sponsor.get(page)).text
+    await act(door, PlaceHold(order=order, type="manual", reason="look at it"))
+    shown = (await sponsor.get(page)).text
+    assert f'<option value="{order}">' in shown, "what it concerns was changed, whoever did it"
+    none = await sponsor.fill_in(page, f"{page}/act", effect="", note="held")
+    assert (none.status, ">held</textarea>" in none.text) == (422, True)
+    assert "Choose it from the list, or name its id" in none.text
+    done = await sponsor.fill_in(page, f"{page}/act", effect=order, note="held")
+    assert "an act stopped the clock" in done.text
+    assert await rows(url, "select status from cases where id = %s", case) == [("acted",)]
+    other = await opened(door, "two")
+    assert order not in (await sponsor.get(f"/cases/{other}")).text, "what happened before it opened is no act on it"

@@ -8,6 +8,7 @@ _PAGES = {
     "ord": "/orders/",
     "ful": "/fulfilment-orders/",
     "case": "/cases/",
+    "chg": "/changes/",
     "itm": "/items/",
     "act": "/actors/",
     "frz": "/freezes/",

@@ -16,6 +16,7 @@ from trueup.cases import notices, read_board
 from trueup.cases import read as cases
 from trueup.cases.act import ActOnCase, CommentOnCase
 from trueup.cases.close import CloseCase
+from trueup.cases.effects import effects_seen
 from trueup.cases.ladder import RootCauses
 from trueup.cases.merge import MergeCase
 from trueup.cases.own import AcknowledgeCase, AssignCase
@@ -39,6 +40,10 @@ _FORMS: dict[str, tuple[type[Command], tuple[str, ...]]] = {
     "snooze": (SnoozeCase, ("until", "more_subjects", "more_per_hour", "reason")),
     "merge": (MergeCase, ("into", "reason")),
 }
+_UNNAMED = Refusal(
+    "cases.no_effect", "It was not said what the act changed.",
+    "Choose it from the list, or name its id; to write something only, comment: that stops no clock.", "effect",
+)  # fmt: skip
 _NUMBERS = ("minutes", "more_subjects")
 _PEOPLE_MAX = 200
 _FILTERS = (
@@ -139,6 +144,10 @@ async def do(request: Request[Any, Any, Any], case: FromPath[str], act: FromPath
     elif act in _FORMS:
         kind, fields = _FORMS[act]
         body = {"case": case, **{name: form.get(name, "").strip() for name in fields}}
+        if form.get("effect_id", "").strip():
+            body["effect"] = form["effect_id"].strip()
+        if act == "act" and not body["effect"]:
+            return await _case_page(visit, case, _UNNAMED, form, act)
         if body.get("until"):
             body["until"] = _moment(str(body["until"]))
         body = {name: int(v) if name in _NUMBERS and str(v).isdecimal() else v for name, v in body.items()}
@@ -188,6 +197,7 @@ async def _case_page(
         cursor = visit.params.get("cursor")
         more = await cases.subjects(connection, case, cursor) if cursor else None
         told = await notices.notices(connection, notices.NoticeQuery(case=case, limit=20))
+        seen = () if detail.summary.closed_at else await effects_seen(connection, case, visit.actor.id)
     people = [actor for actor in visit.standing.actors.values() if actor.kind == "person"]
     mine = visit.standing.present(visit.actor, visit.now)
     return await visit.show(
@@ -198,6 +208,7 @@ async def _case_page(
         detail=detail,
         standing=detail.standing,
         told=told.items,
+        effects=seen,
         my_rights=[
             (right, rung.rung)
             for rung in detail.standing.rungs
