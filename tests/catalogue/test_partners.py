@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+import psycopg
 import pytest
 from tests.board import Company, declared
 from tests.catalogue.test_amend import APPLY, amendment, publish, refusal_of
@@ -29,8 +30,9 @@ from trueup.catalogue.readiness import ReadinessPolicy, readiness
 from trueup.catalogue.register import RegisterItem
 from trueup.catalogue.register_partner import RegisterPartner
 from trueup.core import json
+from trueup.core.checks import run_checks
 from trueup.core.clock import TurnedClock
-from trueup.core.database import Connection, connect
+from trueup.core.database import OWNER, Connection, connect, session
 from trueup.core.door import Door
 from trueup.core.fields import NO_CUSTOM_FIELDS
 from trueup.core.policy import Policies
@@ -435,3 +437,19 @@ async def test_partners_are_found_by_code_gln_name_and_kind(door: Door, url: str
         assert await read_partners.partner(connection, one.partner.id, clock.now()) == one
     finally:
         await connection.close()
+
+
+async def test_the_proofs_find_a_supplier_that_was_written_past_the_door(door: Door, url: str):
+    """The control: with nothing written past it, they find nothing."""
+    await known(door, partner("POST", kind="carrier"), RegisterItem(sku="MUG", name="Mug"))
+    found = []
+    for supplier in (None, "NONE", "POST"):
+        with psycopg.connect(session(url, OWNER), autocommit=True) as connection:
+            connection.execute("update item set supplier = %s", [supplier])
+        opened = await asked(url)
+        try:
+            results = await run_checks(opened, house.CHECKS)
+        finally:
+            await opened.close()
+        found.append([one.name for one in results if one.failing and one.name.startswith("catalogue.")])
+    assert found == [[], ["catalogue.suppliers_are_partners"], ["catalogue.suppliers_are_partners"]]

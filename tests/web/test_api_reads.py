@@ -180,3 +180,20 @@ async def test_a_policy_is_read_as_shipped_and_as_published(client: Client) -> N
     (version,) = (await client.get("/v1/policies/ladder")).body["versions"]
     assert (version["document"], version["reason"], version["active"]) == (document, "sooner", True)
     expect_problem(await client.get("/v1/policies/nothing"), 404, "read.unknown")
+
+
+async def test_a_partner_is_registered_amended_and_read_as_of_a_time(client: Client) -> None:
+    terms = {"name": "Brno", "lead_days": 14, "gln": "4012345000009"}
+    assert (await client.send("PUT", "/v1/partners/BRNO", terms, key="fresh")).status == 200
+    wrong = await client.post("/v1/partners/amend", {"rows": [{"code": "BRNO", "fields": {"gln": "4012345000008"}}]})
+    expect_problem(wrong, 422, "catalogue.gln")
+    later = {"rows": [{"code": "BRNO", "fields": {"lead_days": 9}, "effective_from": "2099-01-01"}]}
+    assert (await client.post("/v1/partners/amend", later)).body["result"] == {"partners": 0, "planned": 1}
+    found = (await client.get("/v1/partners/BRNO")).body
+    assert (found["partner"]["lead_days"], found["agreement"], found["items"]) == (14, "in_force", 0)
+    assert (await client.get(f"/v1/partners/{found['partner']['id']}")).body == found
+    listed = (await client.get("/v1/partners?kind=supplier&search=BR")).body["items"]
+    assert [one["partner"]["code"] for one in listed] == ["BRNO"]
+    assert (await client.get("/v1/partners/BRNO/as-of?at=2099-01-02T00:00:00Z")).body["lead_days"] == 9
+    assert [one["key"] for one in (await client.get("/v1/amendments?object=BRNO")).body["items"]] == ["BRNO"]
+    assert (await client.get("/v1/partners/NONE")).status == 404

@@ -28,4 +28,19 @@ CHECKS: tuple[Check, ...] = (
         where {changed} and not exists (select from journal j where j.subject = i.id and j.kind = 'e')""",
         _ITEM,
     ),
+    promise(
+        "catalogue.partners_came_through_the_door",
+        "The journal tells how every partner came to be.",
+        """select 'partner', i.id, 'the journal does not know it' from partner i
+        where {changed} and not exists (select from journal j where j.subject = i.id and j.kind = 'e')""",
+        _ITEM,
+    ),
+    promise(
+        "catalogue.suppliers_are_partners",
+        "The supplier that an item names is a partner of that kind.",
+        """select 'item', i.id, 'its supplier ' || i.supplier || ' is none' from item i
+        where {changed} and i.supplier is not null
+            and not exists (select from partner p where p.code = i.supplier and p.kind = 'supplier')""",
+        _ITEM,
+    ),
 )
