@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from functools import cache
+from collections.abc import Callable
+from functools import cache, partial
 from typing import Any
 
 from trueup import storyline
@@ -416,14 +417,27 @@ PAST = Rooms(
 )  # fmt: skip
 
 
-def _watched(verb: Verb[Any], *, limited: bool = True) -> Verb[Any]:
-    """Return a verb as the door knows it: what its decisions may not do, whatever they are about, is asked of each.
+LIMITED = partial(confirm.under_limits, written=parts_written)
+WATCHES: tuple[Callable[[Verb[Any]], Verb[Any]], ...] = (
+    partial(under_parts, written=parts_written),  # a right that is held over a part serves there alone
+    freeze.under_freezes,  # what moves goods asks for the sites' freezes before anything is locked
+    breach.while_failing,  # the case of a breach does not end while its rule fails
+    LIMITED,  # what is above an amount waits for a second person
+    separation.apart,  # what was done to the same objects before is asked for
+    partial(owned.under_owners, verbs=lambda: by_name()),  # an owned field is written by its owner
+    ready.under_readiness,  # what is not shippable is allocated to no parcel
+    loans.under_loans,  # sourcing gives what open loans let pass, and says which
+    overridable.telling,  # a refusal says whether it can be lent past
+)
+"""What watches every verb, innermost first. A guard stops a command before its rule; these look at what it would do."""
 
-    limited: what is above an amount limit waits for a second person.
-    """
-    still = breach.while_failing(freeze.under_freezes(under_parts(verb, parts_written)))
-    apart = separation.apart(confirm.under_limits(still, parts_written) if limited else still)
-    return overridable.telling(loans.under_loans(ready.under_readiness(owned.under_owners(apart, by_name))))
+
+def _watched(verb: Verb[Any], *, limited: bool = True) -> Verb[Any]:
+    """Return a verb as the door knows it. limited: not as a second person confirms it, whose word lifts the limit."""
+    for watch in WATCHES:
+        if limited or watch is not LIMITED:
+            verb = watch(verb)
+    return verb
 
 
 def build() -> House:
