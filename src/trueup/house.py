@@ -213,6 +213,12 @@ def confirmed_by_name() -> dict[str, Verb[Any]]:
 
 
 @cache
+def proposed_by_name() -> dict[str, Verb[Any]]:
+    """Return the verbs by name as a proposal tries them: by their bare rules, and asking the owners of fields."""
+    return {verb.name: owned.asking_owners(verb) for verb in VERBS}
+
+
+@cache
 def known() -> Known:
     """Return what documents may refer to: the commands there are, and the keys that need a decider."""
     governed_by_verbs = (verb.governance.keys for verb in VERBS if verb.governance is not None)
@@ -236,7 +242,7 @@ VERBS: tuple[Verb[Any], ...] = (
     *declare.VERBS,
     *drift.VERBS,
     *stalemate.VERBS,
-    *propose.proposing(lambda: by_name()),
+    *propose.proposing(lambda: proposed_by_name()),
     *propose.VERBS,
     *approve.approving(lambda: by_name()),
     *apply.applying(lambda: by_name()),

@@ -129,7 +129,7 @@ class Amendable(msgspec.Struct, Generic[R], frozen=True, kw_only=True):
 
 
 class Amendment(msgspec.Struct, Generic[R], frozen=True):
-    """What one row comes to: the record before and after, and the plans of these fields that it takes back."""
+    """What one row comes to: the record before and after, what it gives that is new, and the plans it takes back."""
 
     before: R
     after: R
@@ -196,9 +196,19 @@ def amended(
     refusal = kind.allowed(state, before, after, row, at)
     if refusal is not None:
         return refusal
-    if is_planned(state, known.id, row.effective_from, given):
+    taken = taken_back(state, known.id, given, withdraw=row.withdraw_planned)
+    changed = _changed(given, before, after)
+    if is_planned(state, known.id, row.effective_from, changed):
         after = before
-    return Amendment(before, after, given, taken_back(state, known.id, given, withdraw=row.withdraw_planned))
+    return Amendment(before, after, changed, taken)
+
+
+def _changed(given: dict[str, Any], before: Row, after: Row) -> dict[str, Any]:
+    """Return of a patch what differs from what stands: to say that again plans nothing, and puts nothing back later."""
+    fields = {change.field for change in differences(before, after)}
+    custom = {name: value for name, value in given.get("fields", {}).items() if f"fields.{name}" in fields}
+    return {name: custom if name == "fields" else value for name, value in given.items() if name in fields or (
+        name == "fields" and custom)}  # fmt: skip
 
 
 def _unknown(sku: str, where: str) -> Refusal:

@@ -10,6 +10,7 @@ import msgspec
 from trueup.authority.changes_state import Changes
 from trueup.authority.propose import ProposeChange
 from trueup.authority.state import Authority
+from trueup.catalogue.amend import given_of
 from trueup.catalogue.amendments import AmendmentPlanned, FieldOverwritten
 from trueup.catalogue.kinds import KINDS
 from trueup.catalogue.ownership import (
@@ -63,6 +64,14 @@ def under_owners(verb: Verb[Any], verbs: Verbs) -> Verb[Any]:
         return verb
     if verb.governance is not None and verb.governance.keys in KEYS.values():
         verb = _proposing(verb, verbs)
+    return asking_owners(verb)
+
+
+def asking_owners(verb: Verb[Any]) -> Verb[Any]:
+    """Return a verb whose decisions are asked about owned fields, and that is what it was otherwise.
+
+    A change tries its commands so when it is proposed: its vote is about what is governed, and about nothing else.
+    """
     decide = verb.decide
 
     def asked(state: State, command: Any, context: Context) -> Decision:
@@ -151,8 +160,14 @@ def _written(state: State, event: Event, ownership: FieldOwnership, context: Con
 
 def _as_planned(before: Row, fields: dict[str, Any], policies: Policies) -> Row:
     kind = KINDS[entity_of(before)]
-    made: Row | Refusal = kind.patched(before, json.convert(fields, kind.fields), policies, "")
-    return before if isinstance(made, Refusal) else made
+    patch = json.convert(fields, kind.fields)
+    made: Row | Refusal = kind.patched(before, patch, policies, "")
+    if not isinstance(made, Refusal):
+        return made
+    # Another row of the same act may make it possible; whoever owns what it names is asked all the same.
+    given = given_of(patch)
+    custom = {**before.fields, **given.pop("fields", {})}
+    return msgspec.structs.replace(before, **given, fields=custom)
 
 
 def _settled(decision: Accepted, written: Sequence[Written], context: Context) -> Decision:
