@@ -149,6 +149,10 @@ def every_term_is_believed(patch: pytest.MonkeyPatch) -> None:
     )
 
 
+def a_partner_is_no_part_of_anything(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(owned, "parts_of", lambda _: ())
+
+
 def partners_are_nobodys(patch: pytest.MonkeyPatch) -> None:
     asked = owned._written
     patch.setattr(
@@ -236,6 +240,8 @@ VARIANTS: list[tuple[Callable[[pytest.MonkeyPatch], None], Proof, dict[str, Any]
      contracts.test_a_missing_or_implausible_term_is_a_case_at_that_moment_until_it_is_agreed, {}),
     (every_term_is_believed,
      contracts.test_a_missing_or_implausible_term_is_a_case_at_that_moment_until_it_is_agreed, {}),
+    (a_partner_is_no_part_of_anything,
+     partners.test_who_is_appointed_for_one_partner_owns_its_terms_and_no_others, {}),
     (partners_are_nobodys, partners.test_a_term_is_written_by_its_owner_alone_whichever_verb_writes_it,
      {"how": "create"}),
     (a_partners_fields_are_free, partners.test_a_governed_term_is_written_directly_by_nobody_its_owner_included, {}),

@@ -19,6 +19,7 @@ from tests.sourcing.test_readiness import SHIPPABLE, placed
 
 from trueup import house
 from trueup.authority.apply import ApplyChange
+from trueup.authority.appoint import AcceptAppointment, Appoint
 from trueup.authority.change_read import change_detail
 from trueup.authority.standing import SYSTEM
 from trueup.catalogue import lead, read_partners, read_quality
@@ -453,3 +454,18 @@ async def test_the_proofs_find_a_supplier_that_was_written_past_the_door(door: D
             await opened.close()
         found.append([one.name for one in results if one.failing and one.name.startswith("catalogue.")])
     assert found == [[], ["catalogue.suppliers_are_partners"], ["catalogue.suppliers_are_partners"]]
+
+
+async def test_who_is_appointed_for_one_partner_owns_its_terms_and_no_others(door: Door, url: str):
+    await known(door, partner(), partner("WIEN"))
+    await publish(door, "field_ownership", {"owners": [{**GOVERNED[1], "governed": False}]})
+    ana = await person(door, "Ana", "Data Steward")
+    for_one = Appoint(actor=ana.id, role="Master Data Owner", over="partner:BRNO")
+    made = await sent(door, for_one)
+    expect_all([made, await door.submit(ana, AcceptAppointment(appointment=made.result["appointment"]), "accept")])
+    hers = await door.submit(ana, amend(terms({"lead_days": 9})), "hers")
+    assert hers.status == "applied", hers.refusal
+    other = refusal_of(await door.submit(ana, amend(terms({"lead_days": 9}, "WIEN")), "not hers"))
+    assert other.rule == "catalogue.not_the_owner"
+    assert await rows(url, "select code, lead_days from partner order by code") == [("BRNO", 9), ("WIEN", None)]
+    await prove(url)

@@ -122,7 +122,9 @@ def owned_by(policies: Policies, entity: Entity) -> Callable[[str], str]:
 
 
 def parts_of(row: Row) -> tuple[str, ...]:
-    """Return the category and brand of an item as it stands, whose owners decide; other records have none."""
+    """Return the parts a record lies in, whose owners decide: an item's category and brand as it stands, a partner."""
+    if isinstance(row, Partner):
+        return (f"partner:{row.code}",)
     return tuple(f"{kind}:{part}" for kind in ("category", "brand") if (part := getattr(row, kind, None)))
 
 
