@@ -410,3 +410,16 @@ async def test_the_price_per_day_runs_and_the_debt_is_told_per_department_and_da
     fulfilment = found["fulfilment"]
     assert (fulfilment.active, str(fulfilment.per_day), found["finance"].active) == (1, "24", 0)
     assert (fulfilment.role, str(fulfilment.limit)) == ("Fulfilment Lead", "1000")
+
+
+def test_no_command_has_a_flag_of_its_own_that_lets_it_past_a_rule():
+    """DESIGN, rule 9: every override in the product is one kind of record."""
+    named = re.compile(r"(^|_)((?<!in_)force|override|bypass|anyway|regardless|ignore|skip|allow|unsafe)(_|d?$)")
+    flags = {
+        f"{verb.name}.{field}"
+        for verb in by_name().values()
+        for field in verb.command.__struct_fields__
+        if named.search(field)
+    }
+    ours = {f"authority.{act}_override.override" for act in ("grant", "decline", "end", "notice")}
+    assert flags == ours

@@ -85,6 +85,7 @@ async def test_an_override_is_asked_granted_used_and_given_back_at_the_console(
 async def test_the_rules_that_can_be_overridden_are_listed_with_who_decides_and_picked_from_the_list(
     door: Door, url: str, clock: TurnedClock, client: Client
 ):
+    await banded(door)
     fay, _, _ = await staff(door)
     listed = {row["rule"]: row for row in (await client.get("/v1/overrides/rules")).body["items"]}
     assert listed.keys() == OVERRIDABLE.keys()
@@ -97,6 +98,12 @@ async def test_the_rules_that_can_be_overridden_are_listed_with_who_decides_and_
         for rule, known in OVERRIDABLE.items():
             assert f"/overrides?ask={rule}#ask" in page.links()
             assert known.title in page.text
+        low = await visitor.fill_in("/locations/MAIN", "/locations/MAIN/operate", capacity_per_day="80", cutoff="12:00")
+        assert (low.status, "An override of catalogue.outside_band for MAIN may be asked for" in low.text) == (
+            422,
+            True,
+        )
+        assert "/overrides?ask=catalogue.outside_band&objects=MAIN#ask" in low.links()
         picked = await visitor.get("/overrides?ask=orders.held&objects=ord_1#ask")
         assert '<option value="orders.held" selected>' in picked.text
         assert 'value="ord_1"' in picked.text

@@ -1,7 +1,13 @@
 """Which rules can be overridden at all: one table. What is not in it nobody lends, whatever a document says.
 
 A rule stands here when a company has to bend it one day and the product asks for an override there. Who may do, decide
-or approve what stands here never: a loan of that would be a loan of the lender.
+or approve what stands here never: a loan of that would be a loan of the lender. No command has a flag of its own that
+lets it past a rule; a test holds that.
+
+What looks like a bypass and is none, since it ends what the rule is about, by who decides that: releasing a hold,
+thawing a freeze, settling a feed that was kept back, confirming an act above a limit, extending a quote. An emergency
+change is a change: it acts at once, is reviewed within hours, and is rolled back where nobody reviews it. A guard is
+simulated or off by a policy, which changes as every policy does. An edge that a workflow lacks leads nowhere.
 """
 
 from __future__ import annotations
@@ -148,12 +154,13 @@ class Overriding(Policy, frozen=True, kw_only=True):
         return tuple(name for name in named if name in self.bearers) if named else tuple(self.bearers)
 
 
-def told(refusal: Refusal, policies: Policies) -> Refusal:
+def told(refusal: Refusal, policies: Policies, about: str = "") -> Refusal:
     """Return a refusal whose fix says that an override may be asked for, who decides it, and how long that takes.
 
-    A rule that is not lent is returned as it is.
+    about: what it would be for, where that is not what the refusal is about. A rule that is not lent is returned as it
+    is.
     """
-    hint = hint_of(refusal.rule, refusal.value, policies)
+    hint = hint_of(refusal.rule, about or refusal.value, policies)
     if not hint or hint in refusal.fix:
         return refusal
     return msgspec.structs.replace(refusal, fix=f"{refusal.fix} {hint}")
@@ -177,9 +184,11 @@ def telling(verb: Verb[Any]) -> Verb[Any]:
 
     def asked(state: State, command: Any, context: Context) -> Decision:
         decision = decide(state, command, context)
-        if isinstance(decision, Refusal) and decision.rule in OVERRIDABLE:
-            return told(decision, context.policies)
-        return decision
+        known = OVERRIDABLE.get(decision.rule) if isinstance(decision, Refusal) else None
+        if known is None or not isinstance(decision, Refusal):
+            return decision
+        sites = verb.concerns(state, command).sites if known.takes == ("location",) else ()
+        return told(decision, context.policies, next(iter(sites), ""))
 
     asked.__doc__ = decide.__doc__
     return msgspec.structs.replace(verb, decide=asked)

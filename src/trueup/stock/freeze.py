@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
 
-from trueup.authority.overridable import told
+from trueup.authority.overridable import hint_of, told
 from trueup.authority.standing import Standing
 from trueup.catalogue.state import Catalogue
 from trueup.core import json
@@ -254,7 +254,8 @@ def freeze_guard(
         body=json.encode(command).decode(),
         at=now,
     )
-    result = {"freeze": freeze.id, "intent": intent.number, "until": freeze.to_at.isoformat()}
+    lent = hint_of("stock.frozen", freeze.site, standing.policies)
+    result = {"freeze": freeze.id, "intent": intent.number, "until": freeze.to_at.isoformat(), "override": lent}
     return Accepted([IntentQueued(intent=intent)], freeze.id, result, "queued")
 
 
