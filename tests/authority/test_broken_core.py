@@ -10,6 +10,7 @@ from tests.authority import test_change_types as types
 from tests.authority import test_parts as within
 from tests.authority import test_people as people
 from tests.authority import test_votes as voting
+from tests.authority import test_ways_around as around
 from tests.authority import test_withdraw as withdraw
 from tests.board import declared
 from tests.cases import test_for_case as cases
@@ -17,7 +18,20 @@ from tests.catalogue import test_master_data_changes as bulk
 from tests.catching import noticed
 
 from trueup import house
-from trueup.authority import approve, confirm, declare, for_case, parts, publish, register, resign, sampled, votes
+from trueup.authority import (
+    apply,
+    approve,
+    confirm,
+    declare,
+    for_case,
+    parts,
+    publish,
+    register,
+    resign,
+    sampled,
+    tenure,
+    votes,
+)
 from trueup.authority.publish import PublishPolicy
 from trueup.authority.state import Authority
 from trueup.authority.tenure import actors_at
@@ -125,6 +139,14 @@ def a_deputy_resigns_in_silence(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(resign, "_told", lambda *_: [])
 
 
+def rules_of_changing_are_rolled_back_for_ever(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(apply, "_settled", lambda *_: None)
+
+
+def a_right_lent_alone_is_lent_everywhere(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(tenure, "_reach", lambda delegation, *_: [delegation.over])
+
+
 VARIANTS: list[tuple[Break, Proof]] = [
     (what_is_shipped_is_published_where_nothing_stood,
      withdraw.test_rolling_back_a_first_version_puts_back_what_held_before_byte_for_byte),
@@ -139,6 +161,9 @@ VARIANTS: list[tuple[Break, Proof]] = [
     (nobody_opens_the_sample, bulk.test_approving_many_rows_demands_that_the_sample_was_opened),
     (one_word_is_everybodys, bulk.test_approving_many_rows_demands_that_the_sample_was_opened),
     (a_deputy_resigns_in_silence, people.test_a_deputy_resigns_alone_and_the_sponsor_is_told),
+    (rules_of_changing_are_rolled_back_for_ever,
+     around.test_a_rule_of_changing_is_not_eased_by_rolling_it_back_alone),
+    (a_right_lent_alone_is_lent_everywhere, within.test_a_right_lent_alone_is_no_wider_than_its_givers_role),
     (votes_outlive_the_office, voting.test_an_approval_of_who_lost_the_role_does_not_count),
     (votes_outlive_the_office, voting.test_a_vote_does_not_pass_on_with_the_role),
     (votes_outlive_the_contract, voting.test_an_approval_of_whose_contract_ended_does_not_count),

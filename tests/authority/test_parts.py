@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from hypothesis import given, settings
@@ -16,12 +17,14 @@ from tests.requests import adjust, person, rows
 
 from trueup.authority.apply import ApplyChange
 from trueup.authority.declare import DeclareGovernance
+from trueup.authority.delegate import Delegate
 from trueup.authority.parts import lies_in, parts_of_right
 from trueup.authority.people_state import Appointment
 from trueup.authority.register import RegisterActor
 from trueup.authority.standing import ROLES, SYSTEM, Rights, roles_that_may
 from trueup.authority.tenure import Tenure, actors_at
 from trueup.catalogue.register import RegisterItem
+from trueup.core.clock import TurnedClock
 from trueup.core.door import Door
 from trueup.core.policy import Policies
 from trueup.core.verb import Actor
@@ -132,6 +135,19 @@ async def test_a_limit_of_a_role_over_a_part_holds_there(door: Door, url: str):
     held = await door.submit(lea, adjust(-11), "main")
     assert held.status == "pending_approval"
     assert await rows(url, "select sum(on_hand) from stock_balance") == [(187,)]
+    await prove(url)
+
+
+async def test_a_right_lent_alone_is_no_wider_than_its_givers_role(door: Door, url: str, clock: TurnedClock):
+    """Who owns tea lends Fred one right of it: Fred writes tea, and no cup."""
+    await shelves(door)
+    tara, fred = await person(door, "Tara"), await person(door, "Fred")
+    await appointed(door, tara, "Master Data Owner", "category:tea")
+    until = (clock.now() + timedelta(days=3)).date()
+    await done(door, tara, Delegate(to=fred.id, rights=("catalogue.amend_items",), until_on=until))
+    await done(door, fred, amend(amendment("ASSAM", HEAVIER)))
+    await refused(door, fred, amend(amendment("CUP", HEAVIER)), OUTSIDE)
+    assert set(await weights(url)) == {"ASSAM"}
     await prove(url)
 
 

@@ -15,7 +15,7 @@ from tests.proof import prove
 from tests.requests import adjust, figures, person, rows
 
 from trueup import house
-from trueup.authority.apply import ApplyChange
+from trueup.authority.apply import ApplyChange, RevertChange
 from trueup.authority.appoint import AcceptAppointment, Appoint
 from trueup.authority.approve import ApproveChange
 from trueup.authority.change_control import ChangeControl
@@ -283,4 +283,19 @@ async def test_writing_down_what_is_shipped_moves_no_base(door: Door, url: str):
     await company.approve(change, company.Olga)
     await company.apply(company.Ivan, change)
     assert await zone_of(url) == "Europe/Berlin"
+    await prove(url)
+
+
+async def test_a_rule_of_changing_is_not_eased_by_rolling_it_back_alone(company: Company, url: str, clock: TurnedClock):
+    """Within the watch it is rolled back in one step; later, whoever would have what held before proposes it."""
+    strict = published("decision_rights", quorum={"it": 2, "operations": 2, "joint": 3, "unreplayed": 1})
+    change = await company.propose(company.Lea, strict)
+    await company.approve(change, company.Sue, company.Olga, company.Ivan, company.Bea)
+    await company.apply(company.Sue, change)
+    clock.turn(timedelta(hours=73))
+    for who in (company.Sue, company.Bea, SYSTEM):
+        assert await company.refused(who, RevertChange(change=change[0], reason="too strict")) == (
+            "authority.settled_rule"
+        )
+    assert await rows(url, "select version from policy_active where kind = 'decision_rights'") == [(1,)]
     await prove(url)

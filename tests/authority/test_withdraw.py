@@ -25,6 +25,7 @@ from trueup.core.clock import TurnedClock
 from trueup.core.database import OWNER, connect, session
 from trueup.core.door import Door
 from trueup.core.policy import Active, Policies, Policy, Withdrawn
+from trueup.orders.adopt import AdoptWorkflow
 from trueup.orders.holds import HoldRules, rules_of
 from trueup.orders.workflow import Workflow
 from trueup.oversight.change_impact import replay_change
@@ -140,6 +141,8 @@ async def test_orders_keep_the_version_that_was_withdrawn(company: Company, url:
     await company.revert(company.Bea, change)
     new = (await company.done(SYSTEM, order_of(MUG=1)))["order"]
     assert dict(await rows(url, "select id, workflow_version from orders")) == {old: 1, new: 0}
+    adopt = AdoptWorkflow(order_type="sale", version=1, orders=(new,))
+    assert await company.refused(company.Lea, proposal(adopt)) == "orders.not_newest", "it was withdrawn"
     policies = (await standing_of(url)).policies
     assert json.encode(policies.at(Workflow, "sale", 1)) != json.encode(Workflow())
     assert policies.get(Workflow, "sale") == Workflow()

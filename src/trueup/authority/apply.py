@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from trueup.authority.approve import AboutChange, about_change
-from trueup.authority.change_control import ChangeControl
+from trueup.authority.change_control import ChangeControl, is_rule_of_changing
 from trueup.authority.changes import (
     Plan,
     carry_out,
@@ -19,7 +19,7 @@ from trueup.authority.changes import (
     stopped,
 )
 from trueup.authority.changes_state import Change, ChangeApplied, ChangeEnded, ChangeEscalated, ChangeReverted
-from trueup.authority.decision_rights import BOARD, DecisionRights, may_decide
+from trueup.authority.decision_rights import BOARD, DecisionRights, may_decide, who_decides
 from trueup.authority.propose import Reason, uncovered
 from trueup.authority.standing import SYSTEM
 from trueup.cases.open import case_events
@@ -68,14 +68,19 @@ def apply_change(verbs: Verbs, state: State, command: ApplyChange, context: Cont
 
 
 def revert_change(verbs: Verbs, state: State, command: RevertChange, context: Context) -> Decision:
-    """Roll it back. Refuses what was not applied, what somebody changed since, and who decides nothing of it."""
+    """Roll it back.
+
+    Refuses what was not applied, what somebody changed since, who decides nothing of it, and a rule of changing that
+    was watched long enough: who eases that, asks.
+    """
     change = find(state, command.change)
     if isinstance(change, Refusal):
         return change
     if change.applied_at is None or change.reverted_at is not None or change.inverse is None:
         return Refusal("authority.not_applied", f"The change {change.id} is not in force.",
                        "Only what was applied is rolled back.", "change", change.id)  # fmt: skip
-    refusal = _may_not_revert(state, change, context) or _moved_since(verbs, state, change, context)
+    refusal = _may_not_revert(state, change, context) or _settled(change, context)
+    refusal = refusal or _moved_since(verbs, state, change, context)
     if refusal is not None:
         return refusal
     back = plan(state, context.policies, verbs, change.inverse)
@@ -158,6 +163,18 @@ def _moved_since(verbs: Verbs, state: State, change: Change, context: Context) -
         return Refusal("authority.changed_since", f"{again.objects[0].object} was changed again since.",
                        "Roll the later change back first, or propose a change.", "change", change.id)  # fmt: skip
     return None
+
+
+def _settled(change: Change, context: Context) -> Refusal | None:
+    """Refuse rolling back, by one person and long after, one of the rules by which changes are decided."""
+    rules = [one.key for one in change.objects if is_rule_of_changing(one.key) or one.key.startswith("rights.")]
+    hours = context.policies.get(ChangeControl).watch_hours
+    if not rules or change.applied_at is None or context.now < change.applied_at + timedelta(hours=hours):
+        return None
+    return Refusal("authority.settled_rule", f"{rules[0]} is one of the rules of changing, in force for more than the "
+                   f"{hours} hours that a change is watched.",
+                   f"Propose a change that puts back what stood. {who_decides(context.policies, rules[0])}",
+                   "change", change.id)  # fmt: skip
 
 
 def _may_not_revert(state: State, change: Change, context: Context) -> Refusal | None:

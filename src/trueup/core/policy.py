@@ -95,6 +95,7 @@ class Policies:
         self, active: Iterable[Active], older: Iterable[Active] = (), kinds: Mapping[str, type[Policy]] | None = None
     ) -> None:
         self.kinds = kinds or {}
+        self._coming: frozenset[tuple[str, str, int]] = frozenset()
         self._active = {(entry.document.kind, entry.name): entry for entry in active}
         self._pinned = {
             (entry.document.kind, entry.name, entry.version): entry.document
@@ -134,7 +135,12 @@ class Policies:
         known = Policies((), (), self.kinds)
         known._active = self._active
         known._pinned = {**self._pinned, (document.kind, name, version): document}
+        known._coming = self._coming | {(document.kind, name, version)}
         return known
+
+    def comes(self, kind: type[P], name: str, version: int) -> bool:
+        """Tell whether a version comes with the act that is decided; see `knowing`."""
+        return (kind.kind, name, version) in self._coming
 
     def all(self, kind: type[P]) -> dict[str, P]:
         """Return every active document of a kind by name."""

@@ -72,7 +72,8 @@ def adopt_workflow(state: State, command: AdoptWorkflow, context: Context) -> De
     """
     policies, version = context.policies, command.version
     newest = policies.version(Workflow, command.order_type)
-    if version < newest or not policies.knows(Workflow, command.order_type, version):
+    # A version that was withdrawn is still at hand, for the orders that are pinned to it.
+    if not (version == newest and newest) and not policies.comes(Workflow, command.order_type, version):
         return Refusal("orders.not_newest", f"Version {version} of the workflow {command.order_type} is not the newest"
                        f"{f': that is {newest}' if newest else ', and none is published'}.",
                        f"Name version {newest}, or {newest + 1} after an edit of the same change that publishes it.",
