@@ -7,12 +7,14 @@ import shutil
 import tempfile
 import time
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any, TypeVar
 
 import psycopg
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 
 from trueup import house
 from trueup.authority.standing import SYSTEM
@@ -36,7 +38,10 @@ def quick_folder() -> Path:
 
 
 QUICK = quick_folder()
+# Copying files takes half the CPU, and two checkpoints, which are quick in memory only.
+STRATEGY = "file_copy" if QUICK == _SHARED_MEMORY else "wal_log"
 os.environ.setdefault("TRUEUP_SERVERS", str(QUICK / "trueup-test-servers"))
+T = TypeVar("T")
 START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 
 
@@ -70,14 +75,48 @@ def _lives(pid_file: Path) -> bool:
     return True
 
 
+class Databases:
+    """The databases of one worker's server: each test has copies of its own, of ones that are made once."""
+
+    def __init__(self, server: embedded.Embedded, admin: psycopg.Connection[tuple[Any, ...]]) -> None:
+        self._server = server
+        self._admin = admin
+        self._made: dict[Callable[..., object], Any] = {}
+
+    def copied(self, url: str | None = None) -> str:
+        """Return the address of a copy of a database that nobody is connected to, or of an empty one, migrated."""
+        name = f"t{uuid.uuid4().hex[:16]}"
+        template = self.name_of(url) if url else "template"
+        self._admin.execute(f'create database "{name}" template "{template}" strategy {STRATEGY}')
+        return self._server.url(name)
+
+    def drop(self, url: str) -> None:
+        self._admin.execute(f'drop database "{self.name_of(url)}" with (force)')
+
+    async def once(self, make: Callable[[Databases], Awaitable[T]]) -> T:
+        """Return what `make` made, once for all tests: databases that nobody connects to any more, to be copied."""
+        if make not in self._made:
+            self._made[make] = await make(self)
+        made: T = self._made[make]
+        return made
+
+    @staticmethod
+    def name_of(url: str) -> str:
+        return str(conninfo_to_dict(url)["dbname"])
+
+
+@pytest.fixture(scope="session")
+def databases(server: embedded.Embedded) -> Iterator[Databases]:
+    with psycopg.connect(server.url("postgres"), autocommit=True) as admin:
+        yield Databases(server, admin)
+
+
 @pytest.fixture
-def url(server: embedded.Embedded) -> Iterator[str]:
+def url(databases: Databases) -> Iterator[str]:
     """A fresh database of this test's own."""
-    name = f"t{uuid.uuid4().hex[:16]}"
-    database.create_database(server.url("postgres"), name, template="template")
-    yield server.url(name)
-    with psycopg.connect(server.url("postgres"), autocommit=True) as connection:
-        connection.execute(f'drop database "{name}" with (force)')
+    made = databases.copied()
+    yield made
+    databases.drop(made)
 
 
 @pytest.fixture

@@ -10,15 +10,14 @@ from decimal import Decimal
 from typing import Any
 
 import msgspec
-import psycopg
-from tests.conftest import START, expect_all
+from tests.conftest import START, Databases, expect_all
 from tests.requests import person, rows
 
 from trueup import house
 from trueup.authority.publish import PublishPolicy
 from trueup.authority.standing import SYSTEM
 from trueup.catalogue.register import RegisterItem, RegisterLocation
-from trueup.core import database, embedded, json
+from trueup.core import json
 from trueup.core.batch import fold
 from trueup.core.clock import TurnedClock
 from trueup.core.database import connect
@@ -196,17 +195,6 @@ async def shop_at(url: str, moment: Any, agent: Actor | None = None) -> AsyncIte
         yield Shop(url, door, clock, agent)
 
 
-async def copied(server: embedded.Embedded, url: str) -> str:
-    """Copy a database that nobody is connected to; return the copy's address."""
-    name = f"c{uuid.uuid4().hex[:16]}"
-    database.create_database(server.url("postgres"), name, template=url_name(url))
-    return server.url(name)
-
-
-def url_name(url: str) -> str:
-    return psycopg.conninfo.conninfo_to_dict(url)["dbname"]  # type: ignore[return-value]
-
-
 async def head_of(url: str) -> tuple[int, Any]:
     return (await rows(url, "select position, at from journal order by position desc limit 1"))[0]
 
@@ -222,29 +210,21 @@ class Past(msgspec.Struct):
     orders: dict[str, str]
 
 
-@asynccontextmanager
-async def living(server: embedded.Embedded, url: str) -> AsyncIterator[Past]:
+async def living(databases: Databases) -> Past:
     """One shop before the window, and one that lived through it and what came after."""
-    async with shop_at(url, START) as shop:
+    before = databases.copied()
+    async with shop_at(before, START) as shop:
         await opened(shop)
         agent, moment, orders = shop.agent, shop.clock.now(), dict(shop.orders)
-    lived = await copied(server, url)
-    after, since = await head_of(url)
+    lived = databases.copied(before)
+    after, since = await head_of(lived)
     async with shop_at(lived, moment, agent) as shop:
         shop.orders = dict(orders)
         await window(shop)
         upto, until = await head_of(lived)
         found = Window(after, upto, since + timedelta(seconds=1), until, clean=True)
         await afterwards(shop)
-    try:
-        yield Past(url, lived, found, agent, moment, orders)
-    finally:
-        drop(server, lived)
-
-
-def drop(server: embedded.Embedded, url: str) -> None:
-    with psycopg.connect(server.url("postgres"), autocommit=True) as connection:
-        connection.execute(f'drop database "{url_name(url)}" with (force)')
+    return Past(before, lived, found, agent, moment, orders)
 
 
 async def happened(url: str) -> dict[str, CameTo]:

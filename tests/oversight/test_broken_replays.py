@@ -7,23 +7,16 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from tests.replayed import Past, Proposal, happened_at, living, predicted
+from tests.replayed import Past, Proposal, happened_at, predicted
 
 from trueup import storyline
-from trueup.core import embedded, ids, replay, replay_window
+from trueup.core import ids, replay, replay_window
 from trueup.orders.channel import Channel
 from trueup.oversight import impact
 from trueup.stock import past as stock_past
 
 Break = Callable[[pytest.MonkeyPatch], None]
 _SHIPPED_ROWS, _SHIPPED_BALANCES = replay_window.rows_of, stock_past._set_balances
-
-
-@pytest.fixture
-async def past(server: embedded.Embedded, url: str) -> AsyncIterator[Past]:
-    """A shop that lived through the window, and what came after."""
-    async with living(server, url) as lived:
-        yield lived
 
 
 def without_expiries(patch: pytest.MonkeyPatch) -> None:

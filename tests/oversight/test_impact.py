@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import msgspec
-import pytest
 import typer
-from tests.replayed import PLACES, Past, Proposal, living, routing
+from tests.replayed import PLACES, Past, Proposal, routing
 from tests.requests import rows
 from typer.testing import CliRunner
 
 from trueup import house
 from trueup.cases.ladder import Ladder
 from trueup.cli.replay import replay
-from trueup.core import embedded
 from trueup.core import json as json_
 from trueup.orders.channel import Channel
 from trueup.oversight.impact import harmed_by, impact
@@ -33,13 +30,6 @@ ONLY_EAST: Proposal = {
 WRITTEN = """select (select sum(n_tup_ins + n_tup_upd + n_tup_del) from pg_stat_user_tables),
     (select count(*) from journal), (select count(*) from batch), (select count(*) from door_key),
     pg_current_snapshot()::text"""
-
-
-@pytest.fixture
-async def past(server: embedded.Embedded, url: str) -> AsyncIterator[Past]:
-    """A shop that lived through the window, and what came after."""
-    async with living(server, url) as lived:
-        yield lived
 
 
 async def test_it_names_each_order_with_what_differs_and_sums_the_money(past: Past):

@@ -9,15 +9,14 @@ from datetime import timedelta
 import msgspec
 import pytest
 from tests.board import declared
-from tests.conftest import START, stocked
+from tests.conftest import START, Databases, stocked
 from tests.orders.test_adopt import FOLLOW, NEW, OLD, UNSOURCED, proofing, replacing, shop
-from tests.replayed import Shop, copied, drop, head_of, shop_at
+from tests.replayed import Shop, head_of, shop_at
 from tests.requests import rows
 from tests.sourcing.words import publish
 
 from trueup import house
 from trueup.authority.change_read import change as change_of
-from trueup.core import embedded
 from trueup.core.clock import TurnedClock
 from trueup.core.database import connect
 from trueup.core.door import Door
@@ -138,13 +137,13 @@ async def states(url: str) -> dict[str, tuple[str | None, ...]]:
 
 @asynccontextmanager
 async def two_lives(
-    server: embedded.Embedded, url: str, proposed: Workflow, apart: bool
+    databases: Databases, url: str, proposed: Workflow, apart: bool
 ) -> AsyncIterator[tuple[Impact, dict[str, tuple[str | None, ...]], dict[str, tuple[str | None, ...]]]]:
     """One past, lived on under the old workflow and under a proposed one that was adopted; and the replay of it."""
     agent: Actor | None
     async with shop_at(url, START) as past:
         orders, agent, moment = await begun(past), past.agent, past.clock.now()
-    changed, plain = await copied(server, url), await copied(server, url)
+    changed, plain = databases.copied(url), databases.copied(url)
     after, _ = await head_of(url)
     try:
         async with shop_at(plain, moment, agent) as past:
@@ -161,15 +160,13 @@ async def two_lives(
                             adopting=(told,), apart=apart)  # fmt: skip
         yield seen, await states(plain), await states(changed)
     finally:
-        drop(server, changed)
-        drop(server, plain)
+        databases.drop(changed)
+        databases.drop(plain)
 
 
 @pytest.mark.parametrize("apart", [False, True])
-async def test_what_it_says_of_each_order_in_flight_is_what_then_happens(
-    server: embedded.Embedded, url: str, apart: bool
-):
-    async with two_lives(server, url, HELD, apart) as (seen, before, after):
+async def test_what_it_says_of_each_order_in_flight_is_what_then_happens(databases: Databases, url: str, apart: bool):
+    async with two_lives(databases, url, HELD, apart) as (seen, before, after):
         assert seen.proposed.broken == 0, seen.proposed.why
         numbers = dict(await rows(url, "select order_id, key from order_key where source = 'shop'"))
         differing = {key for key in before if before[key][0] != after[key][0]}

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import msgspec
 import pytest
-from tests.conftest import expect_all
+from tests.conftest import Databases, expect_all
 from tests.proof import prove
 from tests.replayed import (
     PLACES,
     Past,
     Proposal,
-    copied,
-    drop,
     happened,
     happened_at,
-    living,
     predicted,
     routing,
     shop_at,
@@ -28,7 +24,7 @@ from trueup import house
 from trueup.authority.standing import SYSTEM, Rights
 from trueup.catalogue.readiness import ReadinessPolicy
 from trueup.catalogue.state import Catalogue
-from trueup.core import embedded, replay_window
+from trueup.core import replay_window
 from trueup.core.batch import fold
 from trueup.core.database import connect
 from trueup.core.fields import CustomFields, FieldRule
@@ -104,29 +100,22 @@ REPLAYED: dict[str, tuple[Proposal, ...]] = {
 }
 
 
-@pytest.fixture
-async def past(server: embedded.Embedded, url: str) -> AsyncIterator[Past]:
-    """A shop that lived through the window."""
-    async with living(server, url) as lived:
-        yield lived
-
-
 PROPOSALS = [
     pytest.param(proposal, id=f"{kind} {at}") for kind, many in REPLAYED.items() for at, proposal in enumerate(many)
 ]
 
 
 @pytest.mark.parametrize("proposal", PROPOSALS)
-async def test_the_prediction_equals_what_then_happens(server: embedded.Embedded, past: Past, proposal: Proposal):
+async def test_the_prediction_equals_what_then_happens(databases: Databases, past: Past, proposal: Proposal):
     said = await predicted(past, proposal)
     assert said != await predicted(past, {}), "a proposal that changes nothing proves nothing"
-    copy = await copied(server, past.before)
+    copy = databases.copied(past.before)
     async with shop_at(copy, past.moment, past.agent) as shop:
         shop.orders = dict(past.orders)
         await shop.publish(proposal)
         await window(shop)
     came = await happened(copy)
-    drop(server, copy)
+    databases.drop(copy)
     untouched = {number: came.pop(number) for number in [*came] if number not in said and number.startswith("old")}
     assert said == came
     assert all(one.outcome == "placed" for one in untouched.values())

@@ -93,15 +93,12 @@ def prepare(settings: Settings) -> tuple[str, embedded.Embedded | None]:
     return url, server
 
 
-def create_database(admin_url: str, name: str, template: str | None = None) -> None:
-    """Create a database where it does not exist yet; from a template it takes 0.05 s."""
+def create_database(admin_url: str, name: str) -> None:
+    """Create a database where it does not exist yet."""
     with _admin(admin_url) as connection:
         if connection.execute("select 1 from pg_database where datname = %s", [name]).fetchone():
             return
-        statement = sql.SQL("create database {}").format(sql.Identifier(name))
-        if template:
-            statement += sql.SQL(" template {} strategy wal_log").format(sql.Identifier(template))
-        connection.execute(statement)
+        connection.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
 
 
 def refuse_unsafe(url: str, *, unsafe: bool = False) -> None:
