@@ -22,6 +22,7 @@ from trueup.catalogue.register import RegisterItem, RegisterLocation
 from trueup.core import database, embedded
 from trueup.core.clock import TurnedClock
 from trueup.core.door import Door
+from trueup.core.memory import collect_seldom
 from trueup.core.quantity import Quantity
 from trueup.core.verb import Outcome
 from trueup.stock.receive import ReceivedLine, ReceiveStock
@@ -43,6 +44,11 @@ STRATEGY = "file_copy" if QUICK == _SHARED_MEMORY else "wal_log"
 os.environ.setdefault("TRUEUP_SERVERS", str(QUICK / "trueup-test-servers"))
 T = TypeVar("T")
 START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
+
+
+def pytest_configure() -> None:
+    """Search for cycles seldom, as the server does: a worker holds a million objects that stay for the whole run."""
+    collect_seldom()
 
 
 @pytest.fixture(scope="session")
