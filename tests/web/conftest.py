@@ -6,8 +6,9 @@ import asyncio
 import hashlib
 import socket
 import uuid
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +16,16 @@ import aiohttp
 import msgspec
 import pytest
 import uvicorn
-from litestar.types import ASGIApp, ControllerRouterHandler
+from litestar.types import ASGIApp
 from tests.conftest import expect_all
 
 from trueup import house
 from trueup.authority.register import IssueKey, RegisterActor
 from trueup.authority.standing import SYSTEM
-from trueup.core.batch import House
 from trueup.core.clock import TurnedClock
 from trueup.core.door import Door
 from trueup.core.settings import Settings
-from trueup.web.app import create_app
+from trueup.web.app import Routed, create_app, routed
 from trueup.web.server import BoundedProtocol
 
 PLANNER, DEPUTY, OTHER, ADMINISTRATOR = "Integration Owner", "Order Agent", "Auditor", "Administrator"
@@ -78,6 +78,12 @@ class Client:
 Serve = Callable[..., AbstractAsyncContextManager[Client]]
 
 
+@cache
+def shipped() -> Routed:
+    """Return what answers the API's addresses in the house as shipped; it is told which database with each request."""
+    return routed(house.build())
+
+
 @asynccontextmanager
 async def listening(app: ASGIApp) -> AsyncIterator[str]:
     """Serve an application on a free port as `trueup.web.server` does, in this event loop."""
@@ -93,22 +99,39 @@ async def listening(app: ASGIApp) -> AsyncIterator[str]:
     try:
         yield f"http://127.0.0.1:{bound.getsockname()[1]}"
     finally:
-        server.should_exit = True
-        await ticking
-        await server.shutdown(sockets=[bound])
+        ticking.cancel()
+        with suppress(asyncio.CancelledError):
+            await ticking
+        await _stop(server)
         bound.close()
+
+
+async def _stop(server: uvicorn.Server) -> None:
+    """Finish what was begun and close, as the server's own shutdown does, but for the tenths of seconds it sleeps."""
+    for listener in server.servers:
+        listener.close()
+    for connection in list(server.server_state.connections):
+        connection.shutdown()
+    while server.server_state.connections or server.server_state.tasks:  # noqa: ASYNC110
+        await asyncio.sleep(0.001)
+    for listener in server.servers:
+        await listener.wait_closed()
+    await server.lifespan.shutdown()
 
 
 @pytest.fixture
 async def tokens(door: Door) -> dict[str, str]:
     """Four actors, each with an API key: role -> its secret."""
-    made = {}
-    for role in (PLANNER, DEPUTY, OTHER, ADMINISTRATOR):
-        actor = await door.submit(SYSTEM, RegisterActor(name=role, kind="service", roles=(role,)), f"actor {role}")
-        made[role] = "tu_" + uuid.uuid4().hex
+    roles = (PLANNER, DEPUTY, OTHER, ADMINISTRATOR)
+    actors = [(f"actor {role}", RegisterActor(name=role, kind="service", roles=(role,))) for role in roles]
+    registered = await door.submit_all(SYSTEM, actors)
+    expect_all(registered)
+    made = {role: "tu_" + uuid.uuid4().hex for role in roles}
+    keys = []
+    for role, outcome in zip(roles, registered, strict=True):
         digest = hashlib.sha256(made[role].encode()).hexdigest()
-        key = IssueKey(actor=actor.result["actor"], digest=digest, label="test")
-        expect_all([await door.submit(SYSTEM, key, f"key {role}")])
+        keys.append((f"key {role}", IssueKey(actor=outcome.result["actor"], digest=digest, label="test")))
+    expect_all(await door.submit_all(SYSTEM, keys))
     return made
 
 
@@ -117,12 +140,8 @@ def serve(url: str, clock: TurnedClock, tokens: dict[str, str]) -> Serve:
     """Serve this test's database: `async with serve() as client`."""
 
     @asynccontextmanager
-    async def serving(
-        served: House | None = None, pages: Sequence[ControllerRouterHandler] = (), **settings: Any
-    ) -> AsyncIterator[Client]:
-        app = create_app(
-            Settings(home=Path("unused"), **settings), url, served or house.build(), pages=pages, clock=clock
-        )
+    async def serving(routes: Routed | None = None, **settings: Any) -> AsyncIterator[Client]:
+        app = create_app(Settings(home=Path("unused"), **settings), url, routes or shipped(), clock=clock)
         async with listening(app) as address, aiohttp.ClientSession() as session:
             yield Client(session, address, tokens)
 

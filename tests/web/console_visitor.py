@@ -6,6 +6,7 @@ import html
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import cache
 from pathlib import Path
 
 import aiohttp
@@ -19,7 +20,7 @@ from trueup.authority.standing import SYSTEM
 from trueup.core.clock import Clock, TurnedClock
 from trueup.core.door import Door
 from trueup.core.settings import Settings
-from trueup.web.app import create_app
+from trueup.web.app import Routed, create_app, routed
 from trueup.web.console.errors import show_error
 from trueup.web.console.routes import router
 from trueup.web.sign_in import make_link
@@ -74,11 +75,16 @@ class Visitor:
         return Page(answer.status, await answer.text(), answer.url.raw_path_qs, headers)
 
 
+@cache
+def whole() -> Routed:
+    """Return what answers the addresses of API and console in the house as shipped."""
+    return routed(house.build(), pages=router, error_page=show_error)
+
+
 @asynccontextmanager
 async def console(url: str, clock: Clock) -> AsyncIterator[str]:
     """Serve API and console on this database and yield the address."""
-    settings = Settings(home=Path("unused"))
-    app = create_app(settings, url, house.build(), pages=router, error_page=show_error, clock=clock)
+    app = create_app(Settings(home=Path("unused")), url, whole(), clock=clock)
     async with listening(app) as address:
         yield address
 

@@ -16,6 +16,7 @@ from trueup.authority.register import RevokeKey
 from trueup.authority.standing import SYSTEM
 from trueup.core.door import Door
 from trueup.orders.place import PlaceOrder
+from trueup.web.app import routed
 
 
 def order_of(units: int = 1, **more: Any) -> dict[str, Any]:
@@ -194,7 +195,8 @@ async def test_a_command_that_breaks_is_set_aside_and_said_so(serve: Serve, door
 
     shipped = house.build()
     verb = msgspec.structs.replace(shipped.verbs[PlaceOrder], decide=broken)
-    async with serve(msgspec.structs.replace(shipped, verbs={**shipped.verbs, PlaceOrder: verb})) as client:
+    broken_house = msgspec.structs.replace(shipped, verbs={**shipped.verbs, PlaceOrder: verb})
+    async with serve(routed(broken_house)) as client:
         expect_problem(await client.post("/v1/orders", order_of()), 500, "door.quarantined")
     assert count(url, "quarantined_command") == 1
 

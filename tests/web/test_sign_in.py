@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from functools import cache
 from typing import Any
 
 import aiohttp
@@ -14,11 +15,13 @@ from litestar.response import Redirect
 from tests.web.conftest import Client, Serve
 from yarl import URL
 
+from trueup import house
 from trueup.authority.register import RegisterActor
 from trueup.authority.standing import SYSTEM
 from trueup.core.clock import TurnedClock
 from trueup.core.door import Door
 from trueup.core.errors import Refusal, Refused
+from trueup.web.app import Routed, routed
 from trueup.web.security import safe_next
 from trueup.web.sessions import current_session, only_signed_in
 from trueup.web.sign_in import make_link, set_password, sign_in_with_link, sign_in_with_password, sign_out
@@ -95,11 +98,16 @@ async def actor(door: Door, url: str) -> str:
     return made
 
 
+@cache
+def few_pages() -> Routed:
+    inside = Router("/", route_handlers=[who, do, leave], before_request=only_signed_in)
+    return routed(house.build(), pages=[sign_in, use_link, inside])
+
+
 @pytest.fixture
 async def client(serve: Serve) -> AsyncIterator[Client]:
     """A server with a few pages of this test's own."""
-    inside = Router("/", route_handlers=[who, do, leave], before_request=only_signed_in)
-    async with serve(pages=[sign_in, use_link, inside]) as opened:
+    async with serve(few_pages()) as opened:
         yield opened
 
 

@@ -1,4 +1,8 @@
-"""The web application of one process: API, console pages, health, metrics; it opens the door with itself."""
+"""The web application of one process: API, console pages, health, metrics; it opens the door with itself.
+
+What answers which address depends on the house and its pages alone: `routed` makes that once. `create_app` puts it on a
+database; what a request needs of that stands in its scope, as ASGI's lifespan state.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +10,10 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from traceback import format_exc
 from typing import Any
 
+import msgspec
 import psycopg
 import psycopg_pool
 from litestar import Litestar, Request, Response, get
@@ -44,37 +50,21 @@ _REFERENCE_FILES = {
 }
 
 
-def create_app(
-    settings: Settings,
-    url: str,
-    house: House,
-    *,
-    pages: Sequence[ControllerRouterHandler] = (),
-    error_page: ErrorPage | None = None,
-    clock: Clock | None = None,
-    on_commit: Callable[[], None] | None = None,
-    beside: Sequence[Beside] = (),
-) -> ASGIApp:
-    """Return the ASGI application; with its lifespan it opens and closes the door and the pools on the database `url`.
+class Routed(msgspec.Struct, frozen=True):
+    """What answers every address of a house. answering: the application, but for its lifespan."""
+
+    house: House
+    answering: ASGIApp
+
+
+def routed(
+    house: House, *, pages: Sequence[ControllerRouterHandler] = (), error_page: ErrorPage | None = None
+) -> Routed:
+    """Return what answers every address of a house, for any number of databases.
 
     pages: the console's handlers. error_page: shows problems outside /v1 to browsers; else they get problem details.
-    on_commit: called after each commit of this process' door. beside: what runs as long as the application does.
     """
     house = guarded(house)
-
-    @asynccontextmanager
-    async def lifespan(app: Litestar) -> AsyncIterator[None]:
-        now = clock or SystemClock()
-        door = Door(url, house, writers=settings.writers, queue_max=settings.queue_max, clock=now, on_commit=on_commit)
-        async with open_pool(url) as reads, _open_sign_in_pool(url) as sign_in, door:
-            app.state.site = Site(door, reads, sign_in, Access(house, reads, now), now, url, house)
-            app.state.metrics = Metrics(door)
-            async with AsyncExitStack() as stack:
-                stack.push_async_callback(app.state.site.replays.close)
-                for run in beside:
-                    await stack.enter_async_context(run(app.state.site))
-                yield
-
     app = Litestar(
         route_handlers=[
             *handlers(house),
@@ -86,13 +76,65 @@ def create_app(
             *_own_pages(house),
             *pages,
         ],
-        lifespan=[lifespan],
         exception_handlers={Exception: _error_handler(error_page)},
         openapi_config=None,
         logging_config=None,
         request_max_body_size=BODY_BYTES_MAX,
     )
-    return directly(with_security_headers(_measured(app)), house, lambda: (app.state.site, app.state.metrics))
+    return Routed(house, directly(with_security_headers(_measured(app)), house))
+
+
+def create_app(
+    settings: Settings,
+    url: str,
+    routes: Routed,
+    *,
+    clock: Clock | None = None,
+    on_commit: Callable[[], None] | None = None,
+    beside: Sequence[Beside] = (),
+) -> ASGIApp:
+    """Return the ASGI application; with its lifespan it opens and closes the door and the pools on the database `url`.
+
+    on_commit: called after each commit of this process' door. beside: what runs as long as the application does.
+    """
+    house = routes.house
+
+    @asynccontextmanager
+    async def opened() -> AsyncIterator[dict[str, Any]]:
+        now = clock or SystemClock()
+        door = Door(url, house, writers=settings.writers, queue_max=settings.queue_max, clock=now, on_commit=on_commit)
+        async with open_pool(url) as reads, _open_sign_in_pool(url) as sign_in, door:
+            site = Site(door, reads, sign_in, Access(house, reads, now), now, url, house)
+            async with AsyncExitStack() as stack:
+                stack.push_async_callback(site.replays.close)
+                for run in beside:
+                    await stack.enter_async_context(run(site))
+                yield {"site": site, "metrics": Metrics(door)}
+
+    return _living(routes.answering, opened)
+
+
+def _living(app: ASGIApp, opened: Callable[[], AbstractAsyncContextManager[dict[str, Any]]]) -> ASGIApp:
+    """Open what an application needs when the server starts, close it when it ends; requests find it in their scope."""
+
+    async def living(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "lifespan":
+            await app(scope, receive, send)
+            return
+        await receive()
+        phase = "startup"
+        try:
+            async with opened() as state:
+                scope["state"].update(state)
+                await send({"type": "lifespan.startup.complete"})
+                phase = "shutdown"
+                await receive()
+        except BaseException:
+            await send({"type": f"lifespan.{phase}.failed", "message": format_exc()})
+            raise
+        await send({"type": "lifespan.shutdown.complete"})
+
+    return living
 
 
 @asynccontextmanager
@@ -128,7 +170,9 @@ def _measured(app: Litestar) -> ASGIApp:
         async def counting(message: Message) -> None:
             if message["type"] == "http.response.start":
                 route = scope.get("path_template") or "none"
-                app.state.metrics.answered(scope["method"], route, message["status"], time.perf_counter() - began)
+                scope["state"]["metrics"].answered(
+                    scope["method"], route, message["status"], time.perf_counter() - began
+                )
             await send(message)
 
         await app(scope, receive, counting)
@@ -182,4 +226,4 @@ async def readyz(request: Request[Any, Any, Any]) -> ASGIResponse:
 @get("/metrics")
 async def metrics(request: Request[Any, Any, Any]) -> ASGIResponse:
     """Answer with this process' figures for Prometheus."""
-    return ASGIResponse(body=request.app.state.metrics.text(), media_type=CONTENT_TYPE)
+    return ASGIResponse(body=request.scope["state"]["metrics"].text(), media_type=CONTENT_TYPE)

@@ -20,7 +20,7 @@ from trueup.core.batch import House
 from trueup.core.errors import SettingsError
 from trueup.core.memory import collect_seldom
 from trueup.core.settings import Settings
-from trueup.web.app import Beside, ErrorPage, create_app
+from trueup.web.app import Beside, ErrorPage, create_app, routed
 
 HEAD_BYTES_MAX = 65_536
 BACKLOG = 2048
@@ -97,7 +97,7 @@ def serve(
     """Serve API and `pages` of the database at `url`, where the settings say; see `run`, which this calls."""
 
     def create() -> ASGIApp:
-        return create_app(settings, url, house, pages=pages, error_page=error_page, beside=beside)
+        return create_app(settings, url, routed(house, pages=pages, error_page=error_page), beside=beside)
 
     run(create, settings.host, settings.port, processes=processes, on_ready=on_ready)
 

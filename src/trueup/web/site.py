@@ -56,5 +56,5 @@ class Site(msgspec.Struct, frozen=True):
 
 def site_of(connection: ASGIConnection[Any, Any, Any, Any]) -> Site:
     """Return the site that serves a request."""
-    site: Site = connection.app.state.site
+    site: Site = connection.scope["state"]["site"]
     return site

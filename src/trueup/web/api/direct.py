@@ -7,7 +7,6 @@ costs. Everything else, and everything that is wrong with an address or a method
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPScope, Receive, Scope, Send
@@ -24,11 +23,9 @@ from trueup.web.api.table import Write
 from trueup.web.security import API_HEADERS, API_HEADERS_HTTPS
 from trueup.web.site import Site
 
-Running = Callable[[], tuple[Site, Metrics]]
 
-
-def directly(app: ASGIApp, house: House, running: Running) -> ASGIApp:
-    """Wrap an application so that writes of fixed addresses are carried out here; `running` gives what they need."""
+def directly(app: ASGIApp, house: House) -> ASGIApp:
+    """Wrap an application so that writes of fixed addresses are carried out here."""
     rows = [row for row in WRITES if not names_in(row.path)]
     writes = {(row.path, row.method): (row, submission(row, house)) for row in rows}
 
@@ -38,7 +35,8 @@ def directly(app: ASGIApp, house: House, running: Running) -> ASGIApp:
             await app(scope, receive, send)
             return
         began = time.perf_counter()
-        site, metrics = running()
+        site: Site = scope["state"]["site"]
+        metrics: Metrics = scope["state"]["metrics"]
         row, submit = found
         headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
         try:

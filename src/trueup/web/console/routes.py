@@ -1,6 +1,6 @@
 """What the application mounts for the console: static files, the way in, and the pages for who is signed in.
 
-`create_app(..., pages=router, error_page=errors.show_error)`.
+`routed(house, pages=router, error_page=errors.show_error)`.
 """
 
 from __future__ import annotations
