@@ -78,7 +78,7 @@ class Door:
         self.on_commit = on_commit or (lambda: None)
         self._queue: deque[Submission] = deque()
         self._busy: dict[str, int] = {}
-        self._arrived = asyncio.Event()
+        self._idle: dict[int, asyncio.Future[None]] = {}
         self._room = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._standing: Any = None
@@ -102,7 +102,7 @@ class Door:
     async def close(self) -> None:
         """Finish what is queued, then disconnect."""
         self._closing = True
-        self._arrived.set()
+        self._wake(everyone=True)
         await asyncio.gather(*self._tasks)
         self._tasks.clear()
 
@@ -186,8 +186,15 @@ class Door:
             raise Overloaded(f"{len(self._queue)} commands are waiting already; nothing was written, try again later")
         submission.future = asyncio.get_running_loop().create_future()
         self._queue.append(submission)
-        self._arrived.set()
+        self._wake()
         return submission.future
+
+    def _wake(self, *, everyone: bool = False) -> None:
+        """Wake the first writer that waits: while one is enough it is the same, whose session has its plans already."""
+        for writer in sorted(self._idle) if everyone else sorted(self._idle)[:1]:
+            woken = self._idle.pop(writer)
+            if not woken.done():
+                woken.set_result(None)
 
     def _take(self, writer: int) -> list[Submission]:
         """Take up to 200 commands whose aggregates no other writer holds; each key once, order kept per aggregate."""
@@ -217,10 +224,12 @@ class Door:
                 if self._closing and not self._queue:
                     await connection.close()
                     return
-                self._arrived.clear()
                 if not self._queue or self._busy:
-                    await self._arrived.wait()
+                    self._idle[writer] = asyncio.get_running_loop().create_future()
+                    await self._idle[writer]
                 continue
+            if self._queue:
+                self._wake()
             try:
                 connection = await self._run(connection, taken)
                 self._settle(taken)
@@ -233,7 +242,8 @@ class Door:
                 for submission in taken:
                     for name in submission.touches:
                         self._busy.pop(name, None)
-                self._arrived.set()
+                if self._closing:
+                    self._wake(everyone=True)
 
     def _settle(self, taken: list[Submission]) -> None:
         for submission in taken:
