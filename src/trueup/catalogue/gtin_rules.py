@@ -2,6 +2,9 @@
 
 Source: GS1 GTIN Management Standard, rules 2 to 6 and 8 to 10, in our own words. Rule 1 (a new product) is a new item;
 rule 7 (promotions for a time) needs an announcement, which an item's record does not hold.
+
+`gtin_kept_because` is no bypass, and so no loan: the rules are about products, and it states that this one is as it was
+and its record was wrong. Whoever owns the field or approves its change sees it; it stays with the item for ever.
 """
 
 from __future__ import annotations
