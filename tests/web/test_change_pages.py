@@ -17,6 +17,7 @@ from tests.conftest import expect_all, stocked
 from tests.requests import person, rows, until
 from tests.web.console_visitor import Page, Visitor, console, signed_in
 
+from trueup.authority.register import RegisterActor
 from trueup.authority.standing import SYSTEM
 from trueup.core.clock import TurnedClock
 from trueup.core.door import Door
@@ -239,3 +240,17 @@ async def test_a_replay_says_what_it_reads_that_it_runs_why_it_shows_nothing_and
         failed = (await olga.get(page_of)).text
         assert "a side of the replay ended with -9" in failed
         assert "Replay fewer than 3 days." in failed
+
+
+async def test_the_page_names_an_approval_that_no_longer_counts(door: Door, url: str, clock: TurnedClock):
+    company = await declared(door)
+    change = await company.propose(company.Lea, published("holds", **BERLIN))
+    await company.approve(change, company.Olga)
+    await company.done(company.Adam, RegisterActor(name="Olga", roles=("Order Agent",), actor=company.Olga.id))
+    async with console(url, clock) as address, at(url, clock, address, company.Ivan) as ivan:
+        page = await ivan.get(f"/changes/{change[0]}")
+        assert "1 approval no longer counts" in page.text
+        assert "not Operations Process Owner any more" in page.text
+        assert "0 of 1" in page.text
+        page = await acted(ivan, change[0], "apply")
+        assert "is not approved yet" in page.text
