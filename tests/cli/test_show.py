@@ -20,6 +20,7 @@ from trueup.web.api.routes import READS
 
 REQUIRED = {
     "/v1/items/{item}/as-of": ["at=2026-03-02T09:00:00Z"],
+    "/v1/partners/{partner}/as-of": ["at=2026-03-02T09:00:00Z"],
     "/v1/availability": ["sku=MUG"],
     "/v1/availability/explain": ["sku=MUG", "location=MAIN"],
     "/v1/claimable": ["sku=MUG", "location=MAIN"],

@@ -31,7 +31,7 @@ COMMANDS = {
     "verbs": Place("verbs", "verbs", "List what can be asked for or reported; of one verb, its fields and an example."),
     "orders": Place("orders", "app", "Take orders over from a file."),
     "source": Place("source", "app", "Source what waits, explain where an order comes from, list the queues."),
-    "amend": Place("amend", "amend", "Amend items from a file."),
+    "amend": Place("amend", "amend", "Amend items, locations or partners from a file."),
     "contract": Place("contracts", "app", "Import a data contract from an ODCS file, and export one."),
     "feed": Place("feed", "feed", "Send a stock feed."),
     "migrate": Place("migrate", "app", "Take a legacy system's data over: profile, map, load, control, undo."),
