@@ -19,6 +19,7 @@ from trueup.authority import change_due, drift, employ, overrides, safe_action, 
 from trueup.authority.for_case import people_to_tell
 from trueup.authority.standing import SYSTEM
 from trueup.cases import notices
+from trueup.cases.open import OpenCase
 from trueup.catalogue import apply_amendment, breach_read
 from trueup.core import journal
 from trueup.core.batch import House
@@ -195,9 +196,24 @@ async def tell_cases_now(url: str, door: Door, house: House, mail: MailSettings)
         tried = 0
         while mail.host is not None and (sent := await notices.send_due(connection, door.now, mail)):
             tried += sent
+        why = await notices.blocked(connection) if tried else None
+        if why is not None:
+            await door.submit(SYSTEM, _unsent(why), f"due/mail/{door.now():%Y-%m-%dT%H:%M}")
         return tried
     finally:
         await connection.close()
+
+
+def _unsent(why: str) -> OpenCase:
+    """Return the case of notices that cannot be sent; the console shows it to whom no e-mail comes."""
+    return OpenCase(
+        cause="notices:mail",
+        kind="notices",
+        title="Notices of cases cannot be sent by e-mail",
+        severity=2,
+        owner_role="IT Process Owner",
+        source={"error": why, "link": "/cases/notices?status=queued"},
+    )
 
 
 async def seal_now(url: str) -> int:

@@ -12,7 +12,11 @@ import msgspec
 
 from trueup.core.mail import MailSettings
 
-Ending = Literal["sent", "later", "refused", "unknown"]
+Ending = Literal["sent", "later", "blocked", "refused", "unknown"]
+
+
+BLOCKED = "cannot be sent: "
+"""How the error of a message begins that waits for the settings or the server to be mended."""
 
 
 class Mail(msgspec.Struct, frozen=True):
@@ -25,7 +29,10 @@ class Mail(msgspec.Struct, frozen=True):
 
 
 class Sent(msgspec.Struct, frozen=True):
-    """What became of a message. `later`: it was certainly not taken, try again. `refused`: it will never be."""
+    """What became of a message. `later`: it was certainly not taken, try again. `refused`: it will never be.
+
+    `blocked`: no message can be sent at all until somebody mends the settings or the server; error says which.
+    """
 
     outcome: Ending
     error: str = ""
@@ -38,7 +45,7 @@ def send(settings: MailSettings, mail: Mail) -> Sent:
     nobody knows: such an end is `unknown`, and is not to be tried again.
     """
     if settings.host is None:
-        return Sent("later", "no mail server is set (TRUEUP_MAIL_HOST)")
+        return Sent("blocked", f"{BLOCKED}no mail server is set: name it in TRUEUP_MAIL_HOST")
     try:
         message = _message(settings, mail)
     except ValueError as error:
@@ -46,7 +53,7 @@ def send(settings: MailSettings, mail: Mail) -> Sent:
     try:
         client = _connected(settings)
     except (smtplib.SMTPException, OSError) as error:
-        return Sent("later", f"not connected: {error}"[:500])
+        return Sent("blocked", f"{BLOCKED}{_why(settings, error)}"[:500])
     try:
         return _hand_over(client, settings.sender, mail.address, message)
     finally:
@@ -73,6 +80,8 @@ def _hand_over(client: smtplib.SMTP, sender: str, address: str, message: EmailMe
 def _connected(settings: MailSettings) -> smtplib.SMTP:
     assert settings.host is not None
     context = ssl.create_default_context() if settings.tls != "none" else None
+    if context is not None and settings.ca is not None:
+        context.load_verify_locations(settings.ca)
     if settings.tls == "tls":
         client: smtplib.SMTP = smtplib.SMTP_SSL(
             settings.host, settings.port, timeout=settings.timeout_seconds, context=context
@@ -90,6 +99,29 @@ def _connected(settings: MailSettings) -> smtplib.SMTP:
         client.close()
         raise
     return client
+
+
+def _why(settings: MailSettings, error: smtplib.SMTPException | OSError) -> str:
+    """Return why the server was not reached, not trusted or let nobody in, and what to do about it."""
+    where = f"{settings.host}:{settings.port}"
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return (
+            f"the certificate of {where} is not trusted ({error.verify_message}); name the file of who signed it in "
+            "TRUEUP_MAIL_CA, or the host as its certificate does in TRUEUP_MAIL_HOST"
+        )
+    if isinstance(error, ssl.SSLError):
+        return (
+            f"{where} does not speak TLS so ({error.reason or error}); TRUEUP_MAIL_TLS=tls is usually at port 465, "
+            "starttls at 587"
+        )
+    if isinstance(error, smtplib.SMTPAuthenticationError):
+        said = _words(error.smtp_code, error.smtp_error if isinstance(error.smtp_error, bytes) else b"")
+        return f"{where} does not let {settings.user} in ({said}); correct TRUEUP_MAIL_USER and TRUEUP_MAIL_PASSWORD"
+    if isinstance(error, smtplib.SMTPNotSupportedError) and settings.tls == "starttls" and "STARTTLS" in str(error):
+        return f"{where} offers no STARTTLS, and nothing is sent without; try TRUEUP_MAIL_TLS=tls at its port for that"
+    if isinstance(error, smtplib.SMTPNotSupportedError):
+        return f"{where} takes no sign-in; take TRUEUP_MAIL_USER and TRUEUP_MAIL_PASSWORD away, or name another port"
+    return f"no mail server answers at {where} ({error}); check TRUEUP_MAIL_HOST and TRUEUP_MAIL_PORT, and the network"
 
 
 def _message(settings: MailSettings, mail: Mail) -> EmailMessage:

@@ -16,7 +16,7 @@ from typing import Any, Literal
 import msgspec
 
 from trueup.cases.case import Case
-from trueup.cases.mail import Mail, Sent, send
+from trueup.cases.mail import BLOCKED, Mail, Sent, send
 from trueup.cases.standing import CaseState, stands
 from trueup.cases.state import TYPES, case_of
 from trueup.core.database import Connection
@@ -28,6 +28,7 @@ LOOKED_AT_MAX = 1000
 SENT_AT_ONCE = 50
 TRIES_MAX = 8
 CLAIM_MINUTES = 10
+BLOCKED_MINUTES_MAX = 30
 STAND_IN = ("Sponsor", "Administrator")
 _CASE = ", ".join(f"c.{name}" for name in TYPES)
 NoticeStatus = Literal["queued", "sending", "sent", "unknown", "failed"]
@@ -172,7 +173,8 @@ async def _queue(connection: Connection, rows: list[tuple[Any, ...]]) -> None:
 async def send_due(connection: Connection, now: Callable[[], datetime], settings: MailSettings) -> int:
     """Send what is queued; return how many were tried. Each is claimed first; what a dead worker claimed is unknown.
 
-    A message that was certainly not taken is tried again later, at most TRIES_MAX times in all.
+    A message that was certainly not taken is tried again later, at most TRIES_MAX times in all. While the server cannot
+    be used at all, the messages wait however long that takes: no notice is lost to a wrong password.
     """
     await connection.execute(
         """update notice set unknown_at = %s, error = 'the worker ended while it was being sent'
@@ -189,9 +191,22 @@ async def send_due(connection: Connection, now: Callable[[], datetime], settings
     claimed = [(Mail(*row[:4]), row[4]) for row in await rows.fetchall()]
     if not claimed:
         return 0
+    sent = Sent("later")
     for mail, tries in claimed:
-        await _settle(connection, mail, tries, await asyncio.to_thread(send, settings, mail), now())
+        if sent.outcome != "blocked":
+            sent = await asyncio.to_thread(send, settings, mail)
+        await _settle(connection, mail, tries, sent, now())
     return len(claimed)
+
+
+async def blocked(connection: Connection) -> str | None:
+    """Return why queued notices cannot be sent at all, where that is so."""
+    rows = await connection.execute(
+        "select error from notice where status = 'queued' and starts_with(error, %s) order by try_at desc limit 1",
+        [BLOCKED],
+    )
+    row = await rows.fetchone()
+    return str(row[0]) if row is not None else None
 
 
 async def _settle(connection: Connection, mail: Mail, tries: int, sent: Sent, now: datetime) -> None:
@@ -201,12 +216,14 @@ async def _settle(connection: Connection, mail: Mail, tries: int, sent: Sent, no
         await connection.execute(
             "update notice set unknown_at = %s, error = %s where id = %s", [now, sent.error, mail.id]
         )
-    elif sent.outcome == "refused" or tries >= TRIES_MAX:
+    elif sent.outcome == "refused" or (sent.outcome == "later" and tries >= TRIES_MAX):
         await connection.execute(
             "update notice set failed_at = %s, error = %s where id = %s", [now, sent.error, mail.id]
         )
     else:
-        again = now + timedelta(minutes=2**tries)
+        again = now + timedelta(
+            minutes=min(2 ** min(tries, 10), BLOCKED_MINUTES_MAX if sent.outcome == "blocked" else 2**10)
+        )
         await connection.execute(
             "update notice set claimed_at = null, try_at = %s, error = %s where id = %s", [again, sent.error, mail.id]
         )

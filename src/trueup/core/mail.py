@@ -10,6 +10,7 @@ import msgspec
 from trueup.core.errors import SettingsError
 
 Tls = Literal["none", "starttls", "tls"]
+_TLS: dict[str, Tls] = {"none": "none", "starttls": "starttls", "tls": "tls"}
 
 
 class MailSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -17,6 +18,7 @@ class MailSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     tls: `starttls` asks for it on a plain connection and sends nothing without; `tls` speaks it from the first byte.
     user, password: signs in with them where both are given. timeout_seconds: for each answer of the server.
+    ca: a file of certificates (PEM) of who may vouch for the server, beside those that this machine trusts.
     """
 
     host: str | None = None
@@ -26,16 +28,19 @@ class MailSettings(msgspec.Struct, frozen=True, kw_only=True):
     user: str | None = None
     password: str | None = None
     timeout_seconds: int = 20
+    ca: str | None = None
 
 
 def load_mail_settings() -> MailSettings:
-    """Return the settings of TRUEUP_MAIL_HOST, _PORT, _FROM, _TLS, _USER and _PASSWORD.
+    """Return the settings of TRUEUP_MAIL_HOST, _PORT, _FROM, _TLS, _USER, _PASSWORD and _CA.
 
-    Raises SettingsError when a value cannot be understood, or a password would go over a plain connection.
+    Raises SettingsError when a value cannot be understood, a password would go over a plain connection, or nobody says
+    whose it is.
     """
-    tls = os.environ.get("TRUEUP_MAIL_TLS") or "none"
-    if tls not in ("none", "starttls", "tls"):
-        raise SettingsError(f"TRUEUP_MAIL_TLS is {tls!r}; it must be none, starttls or tls")
+    told = os.environ.get("TRUEUP_MAIL_TLS") or "none"
+    tls = _TLS.get(told)
+    if tls is None:
+        raise SettingsError(f"TRUEUP_MAIL_TLS is {told!r}; it must be none, starttls or tls")
     port = os.environ.get("TRUEUP_MAIL_PORT") or {"none": "25", "starttls": "587", "tls": "465"}[tls]
     if not port.isdecimal() or not 0 < int(port) < 65536:
         raise SettingsError(f"TRUEUP_MAIL_PORT is {port!r}; it must be a port such as 587")
@@ -46,12 +51,17 @@ def load_mail_settings() -> MailSettings:
         host=os.environ.get("TRUEUP_MAIL_HOST") or None,
         port=int(port),
         sender=sender,
-        tls=tls,  # type: ignore[arg-type]
+        tls=tls,
         user=os.environ.get("TRUEUP_MAIL_USER") or None,
         password=os.environ.get("TRUEUP_MAIL_PASSWORD") or None,
+        ca=os.environ.get("TRUEUP_MAIL_CA") or None,
     )
+    if found.ca is not None and not os.path.isfile(found.ca):
+        raise SettingsError(f"TRUEUP_MAIL_CA is {found.ca!r}; it must be a file of certificates in PEM")
     if found.password is not None and found.tls == "none":
         raise SettingsError(
             "TRUEUP_MAIL_PASSWORD would go over a plain connection; set TRUEUP_MAIL_TLS to starttls or tls"
         )
+    if (found.user is None) != (found.password is None):
+        raise SettingsError("TRUEUP_MAIL_USER and TRUEUP_MAIL_PASSWORD go together; set both, or neither")
     return found
