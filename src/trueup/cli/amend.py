@@ -47,7 +47,7 @@ def amend(
     same. Exit code 1 if any row was bad or refused.
     """
     if not file.is_file():
-        raise TrueupError(f"{file} is no file")
+        raise TrueupError(f"{file} is no file; name a CSV whose header has the key and the fields to amend")
     rows = list(_rows(file))
     entity = next(entity for entity, kind in KINDS.items() if kind.plural == of.value)
     digest = hashlib.sha256(file.read_bytes() + reason.encode()).hexdigest()[:40]

@@ -9,13 +9,13 @@ import typer
 
 from trueup import house
 from trueup.authority.audit import Act, AuditQuery, exported
+from trueup.authority.refusals import GUARDS
 from trueup.authority.trial import Trial, trial_of
 from trueup.cli.options import AsJson, Database, Home, on_database
-from trueup.cli.printed import lines_of, plain, print_refusal
+from trueup.cli.printed import print_refusal
 from trueup.core import database, journal, json
 from trueup.core.door import Door
-from trueup.core.errors import Refused
-from trueup.core.json import to_plain
+from trueup.core.errors import Refused, TrueupError
 from trueup.web.api.examining import row_of, summary
 
 
@@ -28,15 +28,17 @@ def audit(
 ) -> None:
     """Write who did what to a file, and print whether the journal verifies. Exit code 1 if it does not."""
     query = AuditQuery(verb=verb, subject=subject)
+    if not file.parent.is_dir():
+        raise TrueupError(f"there is no folder {file.parent}; make it first, or name another file")
     verified, count = on_database(home, database_url, lambda url: _export(url, query, file))
-    typer.echo(f"{count} acts in {file}")
+    typer.echo(f"{count:,} acts in {file}")
     typer.echo(f"journal: {summary(verified)}")
     if verified.breaks:
         raise typer.Exit(1)
 
 
 def trial(
-    guard: Annotated[str, typer.Argument(help="As in writer_guard; `trueup show /v1/policies/guards` tells more.")],
+    guard: Annotated[str, typer.Argument(help=f"One of {', '.join(GUARDS)}.")],
     days: Annotated[int, typer.Option("--days", min=1, max=30, help="Over the commands of how many days.")] = 7,
     home: Home = None,
     database_url: Database = None,
@@ -48,7 +50,28 @@ def trial(
     except Refused as error:
         print_refusal(error.refusal)
         raise typer.Exit(1) from None
-    typer.echo(json.encode(found).decode() if as_json else "\n".join(lines_of(plain(to_plain(found)))))
+    if as_json:
+        typer.echo(json.encode(found).decode())
+    else:
+        _print(found)
+
+
+def _print(found: Trial) -> None:
+    typer.secho(
+        f"{found.guard} would have stopped {found.stopped:,} of {found.acts:,} acts; nothing was written", bold=True
+    )
+    typer.echo(f"  {found.from_at:%Y-%m-%d %H:%M} to {found.to_at:%Y-%m-%d %H:%M} UTC, as rights and rules are now")
+    typer.echo(f"  {found.through:,} of them went through at the time; the guard is {found.mode} now")
+    if found.more:
+        typer.secho("  there were more acts in these days: only the newest were tried", fg="yellow")
+    if found.unreadable:
+        typer.secho(f"  {found.unreadable:,} acts cannot be read any more, and were not tried", fg="yellow")
+    for what, shares in (("act", found.by_verb), ("role", found.by_role)):
+        for share in shares:
+            if share.stopped:
+                typer.echo(f"  {what} {share.name}: {share.stopped:,} of {share.acts:,}")
+    for stop in found.stops:
+        typer.echo(f"  {stop.at:%Y-%m-%d %H:%M}  {stop.verb} {stop.subject}: {stop.what}")
 
 
 async def _export(url: str, query: AuditQuery, file: Path) -> tuple[journal.Verified, int]:

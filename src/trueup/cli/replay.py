@@ -27,9 +27,17 @@ def replay(
     policy: PolicyFile, kind: Kind, name: Name = "default", days: Days = DAYS, since: Since = None, limit: Limit = 20,
     home: Home = None, database_url: Database = None, as_json: AsJson = False,
 ) -> None:  # fmt: skip
-    """Show what a policy would have made of the last days' orders."""
+    """Show what a policy would have made of the last days' orders: which come out differently, and what that costs.
+
+    Nothing is written. A change's page keeps such a replay for who votes.
+    """
     document = _document(policy, kind)
     built = house.build()
+    reads = f"what came after position {since}" if since is not None else f"the last {days} days"
+    if not as_json:
+        typer.echo(
+            f"Replaying {reads} under the policies in force and with {kind}/{name}; nothing is written.", err=True
+        )
     found = on_database(
         home,
         database_url,
@@ -46,7 +54,9 @@ def _document(file: Path, kind: str) -> Policy:
     try:
         plain = msgspec.json.decode(file.read_bytes())
     except (OSError, msgspec.DecodeError) as error:
-        raise TrueupError(f"{file}: {error}; name a JSON file with the policy's document") from error
+        said = error.strerror if isinstance(error, OSError) else error
+        fix = f"name a JSON file with the policy's document; `trueup show /v1/policies/{kind}` shows one"
+        raise TrueupError(f"{file}: {said}; {fix}") from error
     known = Known({verb.name: verb.command for verb in house.VERBS})
     read = read_document(house.POLICY_KINDS, kind, plain, known)
     if isinstance(read, Refusal):
@@ -56,12 +66,18 @@ def _document(file: Path, kind: str) -> Policy:
 
 def _print(found: Impact) -> None:
     typer.secho(f"{found.orders:,} orders, {found.differing:,} come out differently", bold=True)
-    typer.echo(f"  positions {found.after + 1} to {found.upto}")
+    if found.upto <= found.after:
+        typer.secho("  nothing was recorded in that time; look further back with --days", fg="yellow")
+    else:
+        typer.echo(f"  positions {found.after + 1:,} to {found.upto:,} of the journal")
+        if not found.orders:
+            typer.secho("  none of what was recorded in that time concerns an order; look further back with --days",
+                        fg="yellow")  # fmt: skip
     typer.echo(f"  {found.since:%Y-%m-%d %H:%M} to {found.until:%Y-%m-%d %H:%M} UTC")
     for kind, why in found.unreplayed.items():
         typer.secho(f"  {kind} cannot be replayed: {why}", fg="yellow")
     for what, count in found.counts.items():
-        typer.echo(f"  {what:<10} {count:,}")
+        typer.echo(f"  {what:<10} {count:,} differences")
     for sums in found.money:
         more = f"shipping {sums.shipping:+}, margin where known {sums.margin:+}"
         typer.echo(f"  in {sums.currency}: totals {sums.totals:+}, {more}")
@@ -69,6 +85,10 @@ def _print(found: Impact) -> None:
         typer.echo(
             f"  {side}: {tally.commands:,} decided, {tally.refused:,} refused, {tally.added:,} followed anew, "
             f"{tally.left_out:,} did not follow, {tally.broken:,} could not be replayed"
+        )
+    if sum(found.counts.values()) > len(found.shown):
+        typer.echo(
+            f"  the first {len(found.shown):,} of {sum(found.counts.values()):,} differences (--limit shows more):"
         )
     for one in found.shown:
         worse = " (worse)" if one.worse else ""
