@@ -50,7 +50,7 @@ def a_loan_of_an_amount_is_for_every_site(patch: pytest.MonkeyPatch) -> None:
 
 
 def nobody_is_told_what_is_lent(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(overridable, "told", lambda refusal, policies: refusal)
+    patch.setattr(overridable, "told", lambda refusal, *_: refusal)
 
 
 def any_department_bears_anything(patch: pytest.MonkeyPatch) -> None:

@@ -312,6 +312,11 @@ async def test_a_hold_that_only_certain_roles_release_is_not_lent_by_others(door
         "orders.hold_release_role"
     )
     assert rule_of(await door.submit(fay, ReleaseHold(hold=payment, reason="paid"), "paid")) == "applied"
+    third = (await place(door, "third", MUG=1))["order"]
+    await hold(door, third, "payment")
+    await granted(door, fay, sue, rule="orders.held", department="finance", objects=("MAIN",))
+    there = AllocateUnits(order=third, line=1, location="MAIN", quantity=Quantity(1))
+    assert rule_of(await door.submit(SYSTEM, there, "there")) == "orders.held", "no location names a hold"
     await prove(url)
 
 

@@ -51,7 +51,7 @@ OVERRIDABLE: dict[str, Lendable] = {
     "catalogue.outside_band": Lendable("Run a site outside its bands", ("location",), ("operations",), 14, 10),
     "catalogue.not_sellable": Lendable("Order an item that is not ready to be sold", ("item",), ("operations",), 7, 20),
     "catalogue.not_shippable": Lendable(
-        "Allocate an item to a parcel that is not ready for it", ("item",), ("operations", "fulfilment"), 7, 20
+        "Allocate an item to a parcel that is not ready for it", ("item", "order"), ("operations", "fulfilment"), 7, 20
     ),
     "catalogue.not_the_owner": Lendable(
         "Write a field that belongs to somebody else", ("item", "location", "field"), ("operations", "it"), 7, 20, True

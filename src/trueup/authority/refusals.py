@@ -117,12 +117,9 @@ def _covers(override: Override, stop: Stop) -> bool:
         return False
     if not override.objects:
         return True
-    # Of the command counts what it acts on; an id in its free words names nothing.
-    about = {
-        stop.subject,
-        *stop.verb.touches(stop.command),
-        *(sites if stop.ended == "queued" or stop.guard == RULE else ()),
-    }
+    # Of the command counts what it acts on, by id; an id in its free words names nothing.
+    about = {stop.subject, *(name for name in stop.verb.touches(stop.command) if "_" in name)}
+    about |= sites if "location" in known.takes and (stop.ended == "queued" or stop.guard == RULE) else set()
     about |= {*stop.subject.rpartition("#")[::2]} if known.split else set()
     about |= stop.actor.roles if "role" in known.takes else set()
     if not (about - {""}) & set(override.objects):
