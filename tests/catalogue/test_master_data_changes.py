@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import msgspec
 from tests.board import Company, carried, declared, edited
 from tests.catalogue.test_amend import amend, amendment, publish
-from tests.conftest import expect_all, stocked
+from tests.conftest import START, expect_all, stocked
 from tests.proof import prove
 from tests.requests import rows
 
@@ -15,7 +16,8 @@ from trueup import house
 from trueup.authority import change_read
 from trueup.authority.apply import ApplyChange
 from trueup.authority.approve import ApproveChange
-from trueup.authority.sampled import sample_of
+from trueup.authority.changes_state import Change
+from trueup.authority.sampled import drawn, sample_of
 from trueup.authority.standing import SYSTEM
 from trueup.catalogue.amend_locations import AmendLocations
 from trueup.catalogue.bulk_amend import read_table, rows_of, stage, validated
@@ -249,6 +251,17 @@ async def test_approving_many_rows_demands_that_the_sample_was_opened(door: Door
     await prove(url)
 
 
+def test_who_asks_cannot_try_contents_until_the_draw_suits_them():
+    """The draw moves with the moment at which the door took the content, which nobody knows before."""
+    edits = (carried(amend(*[amendment(f"S{at}", {"weight_g": "1"}) for at in range(300)])),)
+    known = Change(id="chg_1", title="t", reason="r", type="normal", edits=edits, objects=(), digest="a" * 64,
+                   asker="act_1", asked_at=START, planned_at=START, due_at=START)  # fmt: skip
+    later = msgspec.structs.replace(known, planned_at=START + timedelta(microseconds=1))
+    assert drawn(known, "act_2") == drawn(known, "act_2")
+    assert drawn(known, "act_2").chosen != drawn(later, "act_2").chosen
+    assert drawn(known, "act_2").word != drawn(known, "act_3").word
+
+
 def test_a_sample_is_the_same_for_one_seed_and_moves_with_it():
     one, other = sample_of("a" * 64, 500, 20), sample_of("b" * 64, 500, 20)
     assert one == sample_of("a" * 64, 500, 20)
@@ -256,8 +269,8 @@ def test_a_sample_is_the_same_for_one_seed_and_moves_with_it():
     assert set(one) <= set(range(500))
     assert one != other
     assert sample_of("a" * 64, 5, 20) == (0, 1, 2, 3, 4)
-    drawn = [row for digest in range(2000) for row in sample_of(f"{digest:064x}", 10, 1)]
-    assert all(140 < drawn.count(row) < 260 for row in range(10)), "every row has the same chance"
+    chosen = [row for digest in range(2000) for row in sample_of(f"{digest:064x}", 10, 1)]
+    assert all(140 < chosen.count(row) < 260 for row in range(10)), "every row has the same chance"
 
 
 def test_the_rows_of_a_change_are_told_in_their_order():

@@ -1,14 +1,16 @@
 """The sample that somebody has to have opened before they approve a change of many rows.
 
-Nobody reads 500 rows, and nobody approves them unseen: some are drawn for each who approves, by the change, its content
-and themselves, so that neither who asked nor who approves can choose them. The opened sample shows a word that the
-approval has to bring. It proves that the sample was opened, and not that it was read.
+Nobody reads 500 rows, and nobody approves them unseen: some are drawn for each who approves, by the change, its
+content, the moment it was planned and themselves, so that neither who asked nor who approves can choose them. The
+opened sample shows a word that the approval has to bring. It proves that the sample was opened, and not that it was
+read.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from datetime import UTC
 from typing import Any
 
 import msgspec
@@ -42,7 +44,8 @@ def sample_of(seed: str, rows: int, size: int = SAMPLE_SIZE) -> tuple[int, ...]:
 def drawn(change: Change, voter: str) -> Drawn:
     """Return what is drawn for somebody of a change's rows."""
     rows = _rows(change.edits)
-    seed = f"{change.id}/{change.digest}/{voter}"
+    # By when it was planned, too, which the door's clock says: who asks cannot try contents until the draw suits them.
+    seed = f"{change.id}/{change.digest}/{change.planned_at.astimezone(UTC).isoformat()}/{voter}"
     chosen = sample_of(seed, len(rows))
     if len(chosen) == len(rows):
         return Drawn(len(rows), chosen, "")
