@@ -4,16 +4,27 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import msgspec
+from tests.authority.staff import done
+from tests.authority.test_overrides import granted, staff
 from tests.board import declared, proposal
+from tests.catalogue.breaches import DAY
 from tests.catalogue.test_amend import APPLY, amend, amendment, publish, refusal_of
+from tests.catalogue.test_breach import allocated, place, source
+from tests.catalogue.test_containment_kinds import ADDRESS, DIMENSIONS, failing, kept, part_of
 from tests.catalogue.test_partners import amend as amend_partners
 from tests.catalogue.test_partners import known, partner, terms
 from tests.conftest import stocked
 from tests.proof import prove
 from tests.requests import person, rows
 
+from trueup.authority.standing import SYSTEM
+from trueup.catalogue.register import KitPart, RegisterItem
 from trueup.core.clock import TurnedClock
 from trueup.core.door import Door
+from trueup.core.quantity import Quantity
+from trueup.sourcing.allocate import AllocateUnits
+from trueup.sourcing.parts import MovePart
 from trueup.worker import notice_now
 
 NOT_THE_OWNER = "catalogue.not_the_owner"
@@ -68,4 +79,39 @@ async def test_a_plan_is_its_owners_also_where_another_row_makes_it_possible(doo
     clock.turn(timedelta(days=4))
     await notice_now(url, door, APPLY)
     assert await rows(url, "select currency, minimum_order from partner") == [(None, None)]
+    await prove(url)
+
+
+async def test_a_loan_for_where_goods_come_from_is_none_for_where_they_go(door: Door, url: str, clock: TurnedClock):
+    """Two locations are in quarantine, and a loan is for one of them."""
+    await stocked(door, MUG=9)
+    await stocked(door, location="SHOP", MUG=9)
+    await failing(door, url, "location", ADDRESS)
+    order = await place(door, "order", MUG=1)
+    assert (await source(door, order, "before")).status == "applied"
+    clock.turn(DAY)
+    fay, _, sue = await staff(door)
+    lent = {"rule": "catalogue.quarantined", "expires_at": clock.now() + DAY}
+    here = await rows(url, "select l.code from fulfilment_order f join location l on l.id = f.location")
+    (there,) = {"MAIN", "SHOP"} - {here[0][0]}
+    await granted(door, fay, sue, objects=here[0], **lent)
+    move = MovePart(order=order, fulfilment_order=await part_of(url, order), location=there)
+    assert kept(await door.submit(SYSTEM, move, "not lent"), f"{there} takes nothing more since")
+    await granted(door, fay, sue, objects=(there,), reason="there, too", **lent)
+    await done(door, SYSTEM, move)
+    await prove(url)
+
+
+async def test_a_kit_in_quarantine_is_not_given_by_its_parts(door: Door, url: str, clock: TurnedClock):
+    await stocked(door, MUG=9)
+    parts = (KitPart(sku="MUG", quantity=Quantity(2)),)
+    await done(door, SYSTEM, RegisterItem(sku="SET", name="Set", kind="kit", phantom=True, components=parts))
+    await done(door, SYSTEM, amend(amendment("MUG", {"length_mm": 120})))
+    await failing(door, url, "item", msgspec.structs.replace(DIMENSIONS, containment="quarantine_item"))
+    order = await place(door, "order", SET=1)
+    clock.turn(DAY)
+    assert kept(await source(door, order, "by its parts"), "SET is kept from allocation since")
+    by_hand = AllocateUnits(order=order, line=2, location="MAIN", quantity=Quantity(2))
+    assert kept(await door.submit(SYSTEM, by_hand, "by hand"), "SET is kept from allocation since")
+    assert await allocated(url, order) == 0
     await prove(url)

@@ -97,7 +97,8 @@ def borrowed(overrides: Iterable[Override], stop: Stop) -> OverrideUsed | None:
 def _covers(override: Override, stop: Stop) -> bool:
     """Tell whether an override covers a stop: rule, verb, object, and every site and channel the command concerns.
 
-    Of a guard that named a site, every other site of the command must be named, too, since the guard is passed whole.
+    Where it is covered by a site, every other site of the command must be named, too: a guard is passed whole, and what
+    a rule says of one site is not lent by naming another.
     A rule that nobody lends is covered by nothing: an old document cannot lend what decides who may.
     """
     guard = GUARDS.get(stop.guard)
@@ -118,10 +119,14 @@ def _covers(override: Override, stop: Stop) -> bool:
     if not override.objects:
         return True
     # Of the command counts what it acts on, by id; an id in its free words names nothing.
-    about = {stop.subject, *(name for name in stop.verb.touches(stop.command) if "_" in name)}
-    about |= sites if "location" in known.takes and (stop.ended == "queued" or stop.guard == RULE) else set()
+    about = {stop.subject, *(name for name in stop.verb.touches(stop.command) if "_" in name)} - {""}
     about |= {*stop.subject.rpartition("#")[::2]} if known.split else set()
     about |= stop.actor.roles if "role" in known.takes else set()
-    if not (about - {""}) & set(override.objects):
+    objects = {*override.objects}
+    by_name = not about.isdisjoint(objects)
+    if stop.guard == RULE and (by_name or stop.subject in sites):
+        return by_name
+    by_site = "location" in known.takes and (stop.guard == RULE or stop.ended == "queued")
+    if not by_name and not (by_site and not sites.isdisjoint(objects)):
         return False
-    return stop.guard == RULE or not sites & set(override.objects) or sites <= {*override.objects, *override.sites}
+    return sites.isdisjoint(objects) or sites <= {*objects, *override.sites}

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import msgspec
 
-from trueup.catalogue.quarantine import barred, barred_refusal, closed
+from trueup.catalogue.quarantine import barred_refusal, closed
 from trueup.catalogue.state import Catalogue
 from trueup.core.errors import Refusal
 from trueup.core.policy import Policies
@@ -33,6 +33,7 @@ from trueup.sourcing.assign import (
     wants_order,
 )
 from trueup.sourcing.policy import Routing
+from trueup.sourcing.ready import kept_back
 from trueup.sourcing.route import Share
 from trueup.sourcing.state import OrderSourced
 from trueup.stock.reserve import unknown_location
@@ -93,9 +94,9 @@ def allocate_units(state: State, command: AllocateUnits, context: Context) -> De
     held = blocking(state, row, "sourced", context, (line.line,))
     if held:
         return held_refusal(row, held, context.policies)
-    kept = barred(state, [line.item], context, sent=row.captured.delivery != "pickup")
+    kept = kept_back(state, row, [line.line], context)
     if kept:
-        return barred_refusal(kept[line.item], "line")
+        return barred_refusal(kept[line.line], "line")
     full = closed(state, [place.id], context)
     if full:
         return barred_refusal(full[place.id], "location")

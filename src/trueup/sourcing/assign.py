@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from trueup.catalogue.breach_state import Breaches
-from trueup.catalogue.quarantine import barred, barred_refusal, closed
+from trueup.catalogue.quarantine import barred_refusal, closed
 from trueup.catalogue.state import Catalogue, Location
 from trueup.core.errors import Refusal
 from trueup.core.policy import Policies
@@ -31,7 +31,7 @@ from trueup.orders.version import FIND_ORDER
 from trueup.orders.workflow import BusinessEvent, advance, allows, stays
 from trueup.sourcing import state as sourcing
 from trueup.sourcing.policy import Group, OrderFacts, Routing
-from trueup.sourcing.ready import unready
+from trueup.sourcing.ready import kept_back, unready
 from trueup.sourcing.route import Candidate, Need, Route, Share, allows_plan, distance_km, for_a_run, owes, route
 from trueup.sourcing.state import Mode, OrderSourced, Outcome, Sourcing
 from trueup.stock.lot_state import Lots
@@ -84,8 +84,8 @@ def assign_order(state: State, command: AssignOrder, context: Context) -> Decisi
     needs, held = unheld(state, row, needs_of(state, row), context)
     if held and not needs:
         return held_refusal(row, held, context.policies)
-    kept = barred(state, [need.item for need in needs], context, sent=row.captured.delivery != "pickup")
-    needs = [need for need in needs if need.item not in kept]
+    kept = kept_back(state, row, [need.line for need in needs], context)
+    needs = [need for need in needs if need.line not in kept]
     if kept and not needs:
         return barred_refusal(next(iter(kept.values())), "order")
     lacking = unready(state, row, [need.item for need in needs], context)
@@ -457,11 +457,11 @@ def then_wants_order(state: State, order: str, owing: Iterable[str] = ()) -> Non
     row = state.of(Orders).order(order)
     if row is None:
         return
+    state.of(Breaches).want_bars(*(line.item for line in row.lines if line.item is not None))
     for line in row.lines:
         # What is allocated counts, too: a command before this one in the batch may have given it back.
         if line.kind == "good" and line.item is not None and line.quantity > line.cancelled + line.shipped:
             state.of(Catalogue).want_item_id(line.item)
-            state.of(Breaches).want_bars(line.item)
             state.of(Stock).want_everywhere(line.item)
             state.of(Lots).want_everywhere(line.item)
             for code in owing:

@@ -14,7 +14,7 @@ import msgspec
 from trueup.authority.overrides_state import Override, Overrides, OverrideUsed
 from trueup.authority.refusals import borrowed
 from trueup.catalogue.quarantine import RULE as CONTAINED
-from trueup.catalogue.quarantine import barred, closed
+from trueup.catalogue.quarantine import closed
 from trueup.catalogue.state import Catalogue
 from trueup.core.errors import Refusal
 from trueup.core.policy import Policies
@@ -23,7 +23,7 @@ from trueup.core.verb import Accepted, Context, Decision, State, Verb
 from trueup.orders.holds import HELD, blocking, named
 from trueup.orders.state import OrderRow, Orders
 from trueup.sourcing.assign import AssignOrder
-from trueup.sourcing.ready import unready
+from trueup.sourcing.ready import kept_back, unready
 from trueup.stock.state import Claim, StockAllocated
 
 LENT = (HELD, CONTAINED, "catalogue.not_shippable")
@@ -69,11 +69,12 @@ def _is_lent(override: Override, context: Context) -> bool:
 
 def _left_out(state: State, row: OrderRow, context: Context) -> Iterator[tuple[Value, Subject]]:
     """Yield what sourcing leaves out of an order as things are: holds, items and locations."""
-    items = [line.item for line in row.lines if line.item is not None and line.kind == "good"]
+    goods = {line.line: line.item for line in row.lines if line.item is not None and line.kind == "good"}
+    items = list(goods.values())
     for hold in blocking(state, row, "sourced", context):
         yield (HELD, named(hold)), row.captured.id
-    for item, breach in barred(state, items, context, sent=row.captured.delivery != "pickup").items():
-        yield (CONTAINED, breach.key), item
+    for line, breach in kept_back(state, row, goods, context).items():
+        yield (CONTAINED, breach.key), goods[line]
     for item, refusal in unready(state, row, items, context).items():
         yield (refusal.rule, refusal.value), item
     for place, breach in closed(state, state.of(Catalogue).locations, context).items():

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from trueup.catalogue.quarantine import barred, barred_refusal, closed
+from trueup.catalogue.quarantine import barred_refusal, closed
 from trueup.catalogue.state import Catalogue, Location
 from trueup.core.errors import Refusal, RefusalDetail
 from trueup.core.policy import Policies
@@ -26,6 +26,7 @@ from trueup.orders.fulfilment_orders import (
 from trueup.orders.state import OrderRow
 from trueup.sourcing.allocate import Note, decision_by_hand, no_line, order_row, taken, want_lines_at
 from trueup.sourcing.assign import parts_of, then_wants_order, wants_order
+from trueup.sourcing.ready import kept_back
 from trueup.sourcing.route import Share
 from trueup.sourcing.state import OrderSourced
 from trueup.stock.reserve import unknown_location
@@ -87,8 +88,7 @@ def move_part(state: State, command: MovePart, context: Context) -> Decision:
     if place.id == part.location:
         return Refusal("sourcing.same_location", f"It is at {place.code} already.", "Name another location.",
                        "location", command.location)  # fmt: skip
-    sent = row.captured.delivery != "pickup"
-    kept = barred(state, [part.lines[c.line].item for c in chosen], context, sent=sent)
+    kept = kept_back(state, row, [c.line for c in chosen], context)
     if kept:
         return barred_refusal(next(iter(kept.values())), "fulfilment_order")
     full = closed(state, [place.id], context)

@@ -1,4 +1,4 @@
-"""What an item's readiness keeps from being ordered and from being allocated to a parcel, whoever asks and however."""
+"""What readiness keeps from being ordered or allocated to a parcel, and containment from allocation, whoever asks."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from typing import Any
 
 import msgspec
 
+from trueup.catalogue.breach_state import Breach
 from trueup.catalogue.lead import agreed_with
 from trueup.catalogue.ownership import owned_by
+from trueup.catalogue.quarantine import barred
 from trueup.catalogue.readiness import ReadinessPolicy, Step, not_ready, readiness
 from trueup.catalogue.state import Catalogue
 from trueup.core.errors import Refusal
@@ -65,6 +67,19 @@ def _refusal(state: State, event: Event, context: Context) -> Refusal | None:
             return None
     found = (_lacking(state, item, step, context, where) for where, item in wanted)
     return next((refusal for refusal in found if refusal is not None), None)
+
+
+def kept_back(state: State, row: OrderRow, lines: Iterable[int], context: Context) -> dict[int, Breach]:
+    """Return which lines a containment keeps from allocation, each with its breach: of its item, or of the kit that it
+    is a part of. What an override lets pass is not kept."""
+    sent, found = _is_sent(row.captured), dict[int, Breach]()
+    for number in lines:
+        line = row.line(number)
+        kit = row.line(line.parent) if line is not None and line.parent is not None else None
+        items = [one.item for one in (line, kit) if one is not None and one.item is not None]
+        for breach in barred(state, items, context, sent=sent).values():
+            found.setdefault(number, breach)
+    return found
 
 
 def _lacking(state: State, item: str, step: Step, context: Context, where: str) -> Refusal | None:
