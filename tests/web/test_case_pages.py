@@ -125,7 +125,7 @@ async def test_who_was_told_is_shown_with_what_became_of_it(door: Door, url: str
     for address in (f"/cases/{case}", "/cases/notices", f"/cases/notices?case={case}&status=queued"):
         page = await sponsor.get(address)
         assert "rung 2" in page.text
-        assert "not connected" in page.text
+        assert "no mail server answers at" in page.text
     assert "Nobody was told." in (await sponsor.get("/cases/notices?status=unknown")).text
 
 
