@@ -45,7 +45,7 @@ from trueup.authority import checks as authority_checks
 from trueup.authority import limits as amounts
 from trueup.authority import past as authority_past
 from trueup.authority import state as authority
-from trueup.authority.parts import under_parts
+from trueup.authority.parts import Places, under_parts
 from trueup.cases import act, close, ladder, merge, own, pause, pricing
 from trueup.cases import checks as cases_checks
 from trueup.cases import open as open_
@@ -81,7 +81,7 @@ from trueup.core.checks import Check
 from trueup.core.fields import CustomFields
 from trueup.core.past import Rooms
 from trueup.core.policy import Known, Policy, keys_of
-from trueup.core.verb import Event, Slice, Verb
+from trueup.core.verb import Event, Slice, State, Verb
 from trueup.migrate import checks as migrate_checks
 from trueup.migrate.mapping import Mapping
 from trueup.orders import (
@@ -156,6 +156,7 @@ from trueup.stock import checks as stock_checks
 from trueup.stock import past as stock_past
 from trueup.stock import promise as stock_promise
 from trueup.stock import state as stock
+from trueup.stock.parts import feed_of
 
 POLICY_KINDS: dict[str, type[Policy]] = {
     kind.kind: kind
@@ -253,7 +254,7 @@ VERBS: tuple[Verb[Any], ...] = (
     *pause.VERBS,
     *merge.VERBS,
     *pricing.VERBS,
-    *for_case.acting_for_cases(lambda: confirmed_by_name(), parts_written),
+    *for_case.acting_for_cases(lambda: confirmed_by_name(), lambda state, event: written(state, event)),
     *catalogue_register.VERBS,
     *amend.VERBS,
     *amend_locations.VERBS,
@@ -423,9 +424,14 @@ PAST = Rooms(
 )  # fmt: skip
 
 
-LIMITED = partial(confirm.under_limits, written=parts_written)
+def written(state: State, event: Event) -> Places | None:
+    """Return in which parts lies what an event writes; None for one that is about no part."""
+    return parts_written(state, event) or feed_of(state, event)
+
+
+LIMITED = partial(confirm.under_limits, written=written)
 WATCHES: tuple[Callable[[Verb[Any]], Verb[Any]], ...] = (
-    partial(under_parts, written=parts_written),  # a right that is held over a part serves there alone
+    partial(under_parts, written=written),  # a right that is held over a part serves there alone
     freeze.under_freezes,  # what moves goods asks for the sites' freezes before anything is locked
     breach.while_failing,  # the case of a breach does not end while its rule fails
     LIMITED,  # what is above an amount waits for a second person

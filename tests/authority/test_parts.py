@@ -14,6 +14,7 @@ from tests.catalogue.test_amend import amend, amendment
 from tests.conftest import START, expect_all, stocked
 from tests.proof import prove
 from tests.requests import adjust, person, rows
+from tests.stock.test_feed import feed_of
 
 from trueup.authority.apply import ApplyChange
 from trueup.authority.declare import DeclareGovernance
@@ -28,6 +29,7 @@ from trueup.core.clock import TurnedClock
 from trueup.core.door import Door
 from trueup.core.policy import Policies
 from trueup.core.verb import Actor
+from trueup.stock.feed_settle import DiscardFeedRow
 
 OUTSIDE = "authority.outside_part"
 
@@ -135,6 +137,21 @@ async def test_a_limit_of_a_role_over_a_part_holds_there(door: Door, url: str):
     held = await door.submit(lea, adjust(-11), "main")
     assert held.status == "pending_approval"
     assert await rows(url, "select sum(on_hand) from stock_balance") == [(187,)]
+    await prove(url)
+
+
+async def test_the_owner_of_an_integration_reports_and_settles_its_feeds(door: Door, url: str):
+    """Whatever they move, a feed is its integration's: that of another one is not theirs to send, nor to release."""
+    await stocked(door, MUG=1)
+    ernie = await person(door, "Ernie")
+    await appointed(door, ernie, "Integration Owner", "integration:wms")
+    await done(door, ernie, feed_of(START + timedelta(minutes=1), source="wms", MUG="5", CUP="2"))
+    await refused(door, ernie, feed_of(START + timedelta(minutes=2), source="pos", MUG="9"), OUTSIDE)
+    theirs = await done(door, SYSTEM, feed_of(START + timedelta(minutes=3), source="pos", CUP="2"))
+    bad = dict(await rows(url, "select source, id from stock_feed"))
+    assert theirs.result["feed"] == bad["pos"]
+    await done(door, ernie, DiscardFeedRow(feed=bad["wms"], row=2, reason="no such cup"))
+    await refused(door, ernie, DiscardFeedRow(feed=bad["pos"], row=1, reason="no such cup"), OUTSIDE)
     await prove(url)
 
 

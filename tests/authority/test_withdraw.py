@@ -7,6 +7,7 @@ from typing import Any
 import psycopg
 import pytest
 from tests.board import Company, declared, proposal, published
+from tests.catalogue.test_breach import breached
 from tests.conftest import expect_all, stocked
 from tests.proof import prove
 from tests.requests import order_of, rows
@@ -20,6 +21,7 @@ from trueup.authority.drift import due_drifts
 from trueup.authority.publish import WithdrawPolicy
 from trueup.authority.read import in_force, policy_kind, version_in_force
 from trueup.authority.standing import SYSTEM, Standing
+from trueup.cases.close import CloseCase
 from trueup.core import json
 from trueup.core.clock import TurnedClock
 from trueup.core.database import OWNER, connect, session
@@ -29,6 +31,7 @@ from trueup.orders.adopt import AdoptWorkflow
 from trueup.orders.holds import HoldRules, rules_of
 from trueup.orders.workflow import Workflow
 from trueup.oversight.change_impact import replay_change
+from trueup.storyline import settled
 
 WARSAW: dict[str, dict[str, Any]] = {
     "holds": {"timezone": "Europe/Warsaw"},
@@ -267,6 +270,17 @@ async def test_a_withdrawal_is_replayed_before_the_vote(door: Door, url: str, cl
         seen = await replay_change(url, house.build(), found[0], clock.now(), apart=apart)
         assert not isinstance(seen, str)
         assert [(one.order, one.what) for one in seen.impact.shown] == [(order, "hold")]
+    await prove(url)
+
+
+async def test_a_contract_that_is_withdrawn_ends_its_breaches_and_lets_its_case_be_closed(door: Door, url: str):
+    item, case = await breached(door, url)
+    ((name,),) = await rows(url, "select name from policy_active where kind = 'contract'")
+    expect_all([await door.submit(SYSTEM, withdrawn("contract", name), "withdraw")])
+    await settled(door, url, house.build())
+    assert await rows(url, "select ended_by from breach where subject = %s", item) == [("withdrawn",)]
+    expect_all([await door.submit(SYSTEM, CloseCase(case=case, root_cause="data_definition", note="gone"), "close")])
+    assert await rows(url, "select name from quarantined_command") == []
     await prove(url)
 
 

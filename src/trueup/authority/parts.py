@@ -1,7 +1,7 @@
 """A role that is held over a part gives its rights there, and nowhere else.
 
-What an act is about is told by what it would do: the sites it concerns, the records and documents that its events
-write. An act that names none of these is done by who holds the right over everything.
+What an act is about is told by what it would do: the sites it concerns, whose message it is, the records and
+documents that its events write. An act that names none of these is done by who holds the right over everything.
 """
 
 from __future__ import annotations
@@ -75,17 +75,23 @@ def lies_in(places: Places | None, held: Collection[str]) -> bool:
 def places_of(verb: Verb[Any], state: State, command: Any, decision: Accepted, written: Written) -> Places | None:
     """Return where the things lie that an act is about; None where it is about something that lies in no part."""
     concerned = verb.concerns(state, command)
-    if concerned.sites and not concerned.channels:
-        return [(f"location:{site}",) for site in concerned.sites]
-    found: list[tuple[str, ...]] = []
-    for event in decision.events:
-        if event.name.startswith(("cases.", "authority.change_")):
-            continue
-        places = _documents(event) or written(state, event)
-        if places is None:
-            return None
-        found += places
-    return found
+    if concerned.channels:
+        return None
+    named = [
+        (event.name, _documents(event) or written(state, event))
+        for event in decision.events
+        if not event.name.startswith(("cases.", "authority.change_"))
+    ]
+    # A message is its integration's, whatever it moves.
+    sent = tuple({part for name, places in named if name.startswith(_MESSAGES) for one in places or () for part in one})
+    if concerned.sites or sent:
+        return [(f"location:{site}", *sent) for site in concerned.sites] or [sent]
+    if any(places is None for _, places in named):
+        return None
+    return [one for _, places in named for one in places or ()]
+
+
+_MESSAGES = "stock.feed_"
 
 
 def roles_here(verb: Verb[Any], state: State, command: Any, decision: Accepted, context: Context,

@@ -27,11 +27,15 @@ KEYS_MAX = 200
 
 
 class CheckContract(Command, frozen=True, kw_only=True):
-    """Run the rules of a contract on rows of an entity, by their ids."""
+    """Run the rules of a contract on rows of an entity, by their ids.
+
+    open_rules: names of those that fail now; the contract may not have them any more, or be withdrawn.
+    """
 
     contract: Annotated[str, msgspec.Meta(min_length=1, max_length=80)]
     entity: EntityName
     keys: Annotated[tuple[str, ...], msgspec.Meta(min_length=1, max_length=KEYS_MAX)]
+    open_rules: Annotated[tuple[str, ...], msgspec.Meta(max_length=200)] = ()
 
 
 def check_contract(state: State, command: CheckContract, context: Context) -> Decision:
@@ -184,7 +188,8 @@ def _still_failing(state: State, first: Breach) -> Refusal:
 
 def _wants(state: State, command: CheckContract, policies: Policies) -> None:
     contract = policies.find(Contract, command.contract)
-    causes = [cause_of(command.contract, rule.name) for rule in rules_of(contract)] if contract is not None else []
+    names = {rule.name for rule in rules_of(contract)} if contract is not None else set()
+    causes = [cause_of(command.contract, name) for name in sorted(names.union(command.open_rules))]
     for cause in causes:
         state.of(Cases).want_cause(cause)
     state.of(Breaches).want_keys(command.contract, causes, command.keys)

@@ -191,13 +191,17 @@ async def checks_of(connection: Connection, name: str, contract: Contract | None
     for entity in ROWS:
         rows = await connection.execute(_EVERY[entity] if entity in entities else _FAILING, [name, entity])
         ids = [id_ for (id_,) in await rows.fetchall()]
+        failing = await connection.execute(_OPEN_RULES, [name, entity])
+        rules = tuple(rule for (rule,) in await failing.fetchall())
         commands += [
-            CheckContract(contract=name, entity=entity, keys=tuple(ids[at : at + KEYS_MAX]))
+            CheckContract(contract=name, entity=entity, keys=tuple(ids[at : at + KEYS_MAX]), open_rules=rules)
             for at in range(0, len(ids), KEYS_MAX)
         ]
     return commands
 
 
+_OPEN_RULES = """select distinct rule from breach
+    where ended_at is null and contract = %s and entity = %s order by rule limit 200"""
 _FAILING = """select distinct subject from breach
     where ended_at is null and contract = %s and entity = %s order by subject"""
 _EVERY = {
