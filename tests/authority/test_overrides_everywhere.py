@@ -22,6 +22,7 @@ from tests.proof import prove
 from tests.requests import adjust, cancel, order_of, rows
 
 import trueup
+from trueup import house
 from trueup.authority.apply import ApplyChange
 from trueup.authority.limits import AmountLimits, Limit
 from trueup.authority.overridable import AMOUNTS, OVERRIDABLE, Overridable, Overriding
@@ -50,6 +51,7 @@ from trueup.sourcing.allocate import AllocateUnits
 from trueup.sourcing.assign import AssignOrder
 from trueup.stock.freeze import AnnounceFreeze, StartFreeze
 from trueup.stock.receive import AdjustStock
+from trueup.storyline import settled
 from trueup.worker import Notice, notice_now
 
 SECOND = timedelta(seconds=1)
@@ -438,3 +440,19 @@ def _fields(struct: Any) -> list[str]:
     rows += [deep for field in told for part in get_args(field.type) for deep in get_args(part)]
     inner = [row for row in rows if hasattr(row, "__struct_fields__")]
     return [field.name for field in told] + [name for row in inner for name in row.__struct_fields__]
+
+
+async def test_an_order_that_waits_is_sourced_by_itself_once_its_hold_is_lent(door: Door, url: str):
+    await stocked(door, MUG=9)
+    fay, _, sue = await staff(door)
+    order, other = [(await place(door, name, MUG=1))["order"] for name in ("order", "other")]
+    for held in (order, other):
+        await hold(door, held, "payment")
+    await settled(door, url, house.build())
+    allocated = "select id, units_allocated::int from orders order by id"
+    assert await rows(url, allocated) == [(order, 0), (other, 0)]
+    await granted(door, fay, sue, rule="orders.held", objects=(f"{order}#payment",))
+    await settled(door, url, house.build())
+    assert await rows(url, allocated) == [(order, 1), (other, 0)]
+    assert await rows(url, LOANS) == [(1, True, False)]
+    await prove(url)
