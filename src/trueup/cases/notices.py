@@ -32,7 +32,7 @@ BLOCKED_MINUTES_MAX = 30
 STAND_IN = ("Sponsor", "Administrator")
 _CASE = ", ".join(f"c.{name}" for name in TYPES)
 NoticeStatus = Literal["queued", "sending", "sent", "unknown", "failed"]
-STATUSES: tuple[str, ...] = ("queued", "sending", "sent", "unknown", "failed")
+STATUSES: tuple[NoticeStatus, ...] = ("queued", "sending", "sent", "unknown", "failed")
 
 
 class Person(msgspec.Struct, frozen=True):

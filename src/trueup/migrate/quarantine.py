@@ -205,14 +205,17 @@ async def _withdraw_refunded(
     )
 
 
+_COUNTED: tuple[tuple[crosswalk.Kind, str], ...] = (("item", "item keys"), ("customer", "customers"))
+
+
 async def _keep_figures(connection: Connection, run: Run, books: Books) -> None:
     """Bring crosswalk and control figures up to date with the rows that were applied."""
     not_new = (set(run.not_new) | books.not_new) - await _own_documents(connection, run)
     with Ledger(run.staging, [entry async for entry in _deviations(connection, run.id)]) as ledger:
         counts = {name: plain(value) for name, value in source_figures(ledger.connection, not_new).items()}
-    for kind, name in (("item", "item keys"), ("customer", "customers")):
+    for kind, name in _COUNTED:
         legacy_ids = sorted(books.legacy_ids[kind])
-        counts[name] = str(await crosswalk.fill(connection, run.source, run.id, kind, legacy_ids))  # type: ignore[arg-type]
+        counts[name] = str(await crosswalk.fill(connection, run.source, run.id, kind, legacy_ids))
     await crosswalk.fill_orders(connection, run.source, run.id)
     await crosswalk.forget_orders(connection, run.source)
     await state.keep_counts(connection, run.id, counts, not_new, books.shared)

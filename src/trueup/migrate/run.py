@@ -103,13 +103,18 @@ async def _load_and_report(
     return msgspec.structs.replace(made, seconds=stopwatch.seconds)
 
 
+_KEYED: tuple[tuple[crosswalk.Kind, str], ...] = (
+    ("item", "item keys"), ("customer", "customers"), ("location", "locations"),
+)  # fmt: skip
+
+
 async def close_books(connection: Connection, run: Run, books: Books, now: datetime) -> None:
     """Write a finished load's books: rows, sums, crosswalk, and the figures its controls are held against."""
     with Ledger(run.staging, books.deviations) as ledger:
         counts = {name: plain(value) for name, value in source_figures(ledger.connection, books.not_new).items()}
-        for kind, name in (("item", "item keys"), ("customer", "customers"), ("location", "locations")):
+        for kind, name in _KEYED:
             legacy_ids = sorted(books.legacy_ids[kind])
-            own = await crosswalk.fill(connection, run.source, run.id, kind, legacy_ids)  # type: ignore[arg-type]
+            own = await crosswalk.fill(connection, run.source, run.id, kind, legacy_ids)
             if name != "locations":
                 counts[name] = str(own)
         await crosswalk.fill_orders(connection, run.source, run.id)

@@ -10,12 +10,14 @@ import msgspec
 from trueup.core.database import Connection
 from trueup.core.paging import Limit, Page, bounded, page_of, read_cursor, write_cursor
 
+FeedStatus = Literal["applied", "held", "released", "rejected"]
+
 
 class FeedQuery(msgspec.Struct, frozen=True, kw_only=True):
     """Which feeds. open: only those that wait for a person, whole or with rows."""
 
     source: str | None = None
-    status: Literal["applied", "held", "released", "rejected"] | None = None
+    status: FeedStatus | None = None
     open: bool = False
     cursor: str | None = None
     limit: Limit = 50

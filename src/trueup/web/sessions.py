@@ -38,9 +38,10 @@ class Session(msgspec.Struct, frozen=True):
 
 async def current_session(request: Request[Any, Any, Any]) -> Session | None:
     """Return the session of this request's cookie; None without one, after its end, and for who may not act now."""
-    if _SEEN not in request.scope:
-        request.scope[_SEEN] = await _find(site_of(request), request)  # type: ignore[literal-required]
-    found: Session | None = request.scope[_SEEN]  # type: ignore[literal-required]
+    state = request.scope["state"]
+    if _SEEN not in state:
+        state[_SEEN] = await _find(site_of(request), request)
+    found: Session | None = state[_SEEN]
     return found
 
 
@@ -85,7 +86,7 @@ async def end(request: Request[Any, Any, Any]) -> Cookie:
     if token:
         async with site_of(request).sign_in.connection() as connection:
             await connection.execute("delete from web_session where digest = %s", [_digest(token)])
-    request.scope[_SEEN] = None  # type: ignore[literal-required]
+    request.scope["state"][_SEEN] = None
     return _cookie(request, "", 0)
 
 

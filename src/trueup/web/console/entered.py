@@ -5,12 +5,19 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import TypeVar
 
 from trueup.core.errors import Refusal
 
 ROWS, ROWS_MAX = 4, 100
 _PLACE = re.compile(r"lines\[(\d+)\]")
 Row = dict[str, str]
+T = TypeVar("T")
+
+
+def chosen(text: str | None, choices: Sequence[T]) -> T | None:
+    """Return the choice that a text names; None where it names none."""
+    return next((choice for choice in choices if choice == text), None)
 
 
 def rows_of(form: dict[str, str], names: Sequence[str], least: int = ROWS) -> list[Row]:

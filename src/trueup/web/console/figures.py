@@ -101,18 +101,18 @@ def _tally(rows: list[tuple[Any, ...]], since: date, until: date, current: bool)
 async def feed(connection: Connection, before: int | None, subject: str | None, name: str | None) -> Feed:
     """Return the rows before a position, newest first; a name alone is looked for in the next 20,000 positions only."""
     top = before if before is not None else await journal.head(connection) + 1
-    conditions, parameters = ["position < %s"], [top]
+    conditions, parameters = ["position < %s"], list[Any]([top])
     scanned = None
     if subject is not None:
         conditions.append("subject = %s")
-        parameters.append(subject)  # type: ignore[arg-type]
+        parameters.append(subject)
     elif name is not None:
         scanned = (max(1, top - FEED_SCAN_MAX), top - 1)
         conditions.append("position >= %s")
         parameters.append(scanned[0])
     if name is not None:
         conditions.append("name = %s")
-        parameters.append(name)  # type: ignore[arg-type]
+        parameters.append(name)
     rows = await connection.execute(
         f"select {_ROW} from journal where {' and '.join(conditions)} order by position desc limit %s",
         [*parameters, FEED_ROWS + 1],

@@ -162,7 +162,7 @@ async def enter(request: Request[Any, Any, Any], right: str = "read", *, scoped:
     session = await current_session(request)
     assert session is not None, "the console's router lets only signed-in requests through"
     standing = await site.access.standing()
-    request.scope[_VISITOR] = session  # type: ignore[literal-required]
+    request.scope["state"][_VISITOR] = session
     refusal = require(standing, session.actor, right)
     if refusal is None and not scoped and standing.within(session.actor) is not None:
         refusal = outside(session.actor)
@@ -173,7 +173,8 @@ async def enter(request: Request[Any, Any, Any], right: str = "read", *, scoped:
 
 def visitor(request: Request[Any, Any, Any]) -> Session | None:
     """Return the session of a request whose page began; for the page that says what went wrong with it."""
-    return request.scope.get(_VISITOR)  # type: ignore[return-value]
+    found: Session | None = request.scope["state"].get(_VISITOR)
+    return found
 
 
 def unknown(what: str) -> Refused:

@@ -11,7 +11,7 @@ from litestar.response.streaming import ASGIStreamingResponse
 
 from trueup.authority.audit import AuditQuery, accountable, acts
 from trueup.core import journal
-from trueup.web.api.examining import ExportQuery, file_of
+from trueup.web.api.examining import ExportQuery, Format, file_of
 from trueup.web.console.entered import utc
 from trueup.web.console.links import of_subject
 from trueup.web.console.visit import Visit, enter, unknown
@@ -41,8 +41,8 @@ async def export(request: Request[Any, Any, Any]) -> ASGIStreamingResponse:
     """Send the acts of a query as a file, with the verification of the journal."""
     visit = await enter(request)
     asked = _query(visit, None)
-    kind = "json" if visit.params.get("format") == "json" else "csv"
-    query = ExportQuery(kind, asked.actor, asked.verb, asked.subject, asked.from_at, asked.until_at)  # type: ignore[arg-type]
+    kind: Format = "json" if visit.params.get("format") == "json" else "csv"
+    query = ExportQuery(kind, asked.actor, asked.verb, asked.subject, asked.from_at, asked.until_at)
     return await file_of(visit.site, query)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, get_args
 from urllib.parse import quote
 
 import msgspec
@@ -21,15 +21,16 @@ from trueup.cases.ladder import RootCauses
 from trueup.cases.merge import MergeCase
 from trueup.cases.own import AcknowledgeCase, AssignCase
 from trueup.cases.pause import PauseCase, SnoozeCase
-from trueup.cases.read import CaseDetail, CaseQuery
+from trueup.cases.read import CaseDetail, CaseQuery, CaseStatus
 from trueup.cases.state import CaseSubject
 from trueup.core.errors import Refusal
 from trueup.core.verb import Command
+from trueup.web.console.entered import chosen
 from trueup.web.console.links import of_subject
 from trueup.web.console.render import exact, local
 from trueup.web.console.visit import Visit, enter, unknown
 
-_STATUSES = ("open", "acted", "closed", "merged")
+_STATUSES: tuple[CaseStatus, ...] = get_args(CaseStatus)
 _FORMS: dict[str, tuple[type[Command], tuple[str, ...]]] = {
     "act": (ActOnCase, ("effect", "note")),
     "comment": (CommentOnCase, ("text",)),
@@ -56,9 +57,9 @@ async def list_cases(request: Request[Any, Any, Any]) -> Response[Any]:
     """Show one page of cases by price per hour; without a status, those that are not closed nor snoozed."""
     visit = await enter(request)
     params = visit.params
-    status, severity, rung = params.get("status"), params.get("severity"), params.get("rung", "")
+    severity, rung = params.get("severity"), params.get("rung", "")
     query = CaseQuery(
-        status=status if status in _STATUSES else None,  # type: ignore[arg-type]
+        status=chosen(params.get("status"), _STATUSES),
         severity=int(severity) if severity in ("1", "2", "3", "4") else None,
         owner_role=params.get("owner_role") or None,
         kind=params.get("kind") or None,
@@ -113,10 +114,9 @@ async def show_pareto(request: Request[Any, Any, Any]) -> Response[Any]:
 async def list_notices(request: Request[Any, Any, Any]) -> Response[Any]:
     """Show who was told of which case, and how that ended."""
     visit = await enter(request)
-    status = visit.params.get("status")
     query = notices.NoticeQuery(
         case=visit.params.get("case") or None,
-        status=status if status in notices.STATUSES else None,  # type: ignore[arg-type]
+        status=chosen(visit.params.get("status"), notices.STATUSES),
         cursor=visit.params.get("cursor") or None,
     )
     async with visit.reading() as connection:

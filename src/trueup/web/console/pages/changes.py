@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, get_args
 
 from litestar import Request, Response, get, post
 from litestar.params import FromPath
@@ -13,7 +13,7 @@ from trueup.authority import change_read
 from trueup.authority.apply import ApplyChange, RevertChange
 from trueup.authority.approve import ApproveChange, RejectChange
 from trueup.authority.change_control import ChangeControl
-from trueup.authority.change_read import ChangeQuery
+from trueup.authority.change_read import ChangeQuery, ChangeStatus
 from trueup.authority.propose import EditChange, WithdrawChange
 from trueup.catalogue.read_quality import sample as sample_of_rows
 from trueup.core import timeline
@@ -24,7 +24,7 @@ from trueup.oversight.conflicts import change_seen
 from trueup.oversight.impact import DAYS
 from trueup.oversight.replaying import running
 from trueup.oversight.watch import watched
-from trueup.web.console.entered import utc
+from trueup.web.console.entered import chosen, utc
 from trueup.web.console.pages.policies import parsed
 from trueup.web.console.visit import Visit, enter, unknown
 
@@ -36,6 +36,7 @@ _ACTS: dict[str, tuple[type[Command], tuple[str, ...]]] = {
     "revert": (RevertChange, ("reason",)),
 }
 _POLICY = "authority.publish_policy"
+_STATUSES: tuple[ChangeStatus, ...] = get_args(ChangeStatus)
 PATIENCE_SECONDS = 2.0
 """So long the answer to a form waits for a replay; a longer one is followed on the page."""
 
@@ -46,7 +47,7 @@ async def list_changes(request: Request[Any, Any, Any]) -> Response[Any]:
     visit = await enter(request)
     status = visit.params.get("status", "")
     query = ChangeQuery(
-        status=status if status not in ("", "open", "all") else None,  # type: ignore[arg-type]
+        status=chosen(status, _STATUSES),
         open=True if status in ("", "open") and not visit.params.get("object") else None,
         object=visit.params.get("object"),
         key=visit.params.get("key"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 from litestar import Request, Response, get, post
 from litestar.params import FromPath
@@ -10,8 +10,9 @@ from litestar.params import FromPath
 from trueup.core.errors import Refusal
 from trueup.core.verb import Command
 from trueup.stock import feed_read
-from trueup.stock.feed_read import FeedQuery, RowQuery
+from trueup.stock.feed_read import FeedQuery, FeedStatus, RowQuery
 from trueup.stock.feed_settle import CorrectFeedRow, DiscardFeedRow, RejectFeed, ReleaseFeed
+from trueup.web.console.entered import chosen
 from trueup.web.console.visit import Visit, enter, unknown
 
 _ACTS: dict[str, tuple[type[Command], tuple[str, ...]]] = {
@@ -20,7 +21,7 @@ _ACTS: dict[str, tuple[type[Command], tuple[str, ...]]] = {
     "correct": (CorrectFeedRow, ("row", "reason", "sku", "location", "quantity")),
     "discard": (DiscardFeedRow, ("row", "reason")),
 }
-_STATUSES = ("applied", "held", "released", "rejected")
+_STATUSES: tuple[FeedStatus, ...] = get_args(FeedStatus)
 
 
 @get("/feeds")
@@ -28,10 +29,9 @@ async def list_feeds(request: Request[Any, Any, Any]) -> Response[Any]:
     """Show one page of feeds, last received first; every filter is in the address."""
     visit = await enter(request)
     params = visit.params
-    status = params.get("status")
     query = FeedQuery(
         source=params.get("source"),
-        status=status if status in _STATUSES else None,  # type: ignore[arg-type]
+        status=chosen(params.get("status"), _STATUSES),
         open=bool(visit.flag("open")),
         cursor=params.get("cursor"),
     )
