@@ -122,7 +122,7 @@ async def test_a_blackout_stops_what_it_names_and_tells_the_next_free_moment(doo
     outcome = await company.act(company.Ivan, ApplyChange(change=change[0]))
     assert outcome.refusal is not None
     assert outcome.refusal.rule == "authority.blackout"
-    assert until.isoformat() in outcome.refusal.fix
+    assert f"{until:%Y-%m-%d %H:%M} UTC" in outcome.refusal.fix
     free = await company.propose(company.Lea, published("count", tolerance_units="7"))
     await company.approve(free, company.Olga, company.Bea)
     await company.apply(company.Ivan, free)

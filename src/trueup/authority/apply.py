@@ -146,7 +146,7 @@ def _not_approved(state: State, change: Change, found: Plan, context: Context) -
         return None
     who = "; ".join(f"{need.count} of {' or '.join(need.roles)} ({need.why})" for need in left)
     return Refusal("authority.not_approved", f"The change is not approved yet. Missing: {who}.",
-                   f"They decide by {change.due_at.isoformat()}.", "change", change.id)  # fmt: skip
+                   f"They decide by {change.due_at:%Y-%m-%d %H:%M} UTC.", "change", change.id)  # fmt: skip
 
 
 def _failed(change: Change, refusal: Refusal, context: Context) -> Decision:

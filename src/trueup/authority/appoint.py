@@ -102,7 +102,7 @@ def accept_appointment(state: State, command: AcceptAppointment, context: Contex
     if me not in (found.actor, found.deputy):
         theirs = roll.names(filter(None, [found.actor, found.deputy]))
         return Refusal("authority.not_appointee", f"{found.id} is for {theirs}.",
-                       "Nobody accepts for somebody else; they can do it now, under Actors or by the API.",
+                       "Nobody accepts for somebody else; they can do it now, on their page or by the API.",
                        "appointment", found.id)  # fmt: skip
     as_deputy = me == found.deputy
     if (found.deputy_accepted_at if as_deputy else found.accepted_at) is not None:

@@ -187,7 +187,7 @@ def _may_not(state: State, change: Change, asked: Sequence[Need], context: Conte
     return Refusal(
         "authority.not_decider",
         f"{who.name} decides nothing that this change touches.",
-        f"It is for: {', '.join(roles)}, by {change.due_at.isoformat()}.",
+        f"It is for: {', '.join(roles)}, by {change.due_at:%Y-%m-%d %H:%M} UTC.",
         "actor",
         who.id,
     )
@@ -231,7 +231,7 @@ def _own(state: State, change: Change, context: Context) -> Refusal | None:
         if context.now >= wait:
             return None
         return Refusal("authority.own_change", "You are alone here: you may approve your own change after a while.",
-                       f"Approve it from {wait.isoformat()} on; a case will tell of it.", "change",
+                       f"Approve it from {wait:%Y-%m-%d %H:%M} UTC on; a case will tell of it.", "change",
                        change.id)  # fmt: skip
     return Refusal("authority.own_change", "Nobody approves or rejects their own change.",
                    "Somebody else has to; you may withdraw it.", "change", change.id)  # fmt: skip

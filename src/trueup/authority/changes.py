@@ -188,20 +188,20 @@ def stopped(change: Change, state: State, context: Context) -> Refusal | None:
     """
     control = context.policies.get(ChangeControl)
     if change.effective_at is not None and context.now < change.effective_at:
-        return Refusal("authority.not_yet", f"The change is to take effect at {change.effective_at.isoformat()}.",
+        return Refusal("authority.not_yet", f"It is to take effect at {change.effective_at:%Y-%m-%d %H:%M} UTC.",
                        "It is applied then by itself.", "effective_at", change.effective_at.isoformat())  # fmt: skip
     blackout = control.blackout(change.objects, context.now)
     if blackout is not None and not context.excuses("authority.blackout", change.id):
         free = control.next_free(change.objects, context.now)
-        until = blackout.until.isoformat()
+        until = f"{blackout.until:%Y-%m-%d %H:%M} UTC"
         return Refusal("authority.blackout", f"The blackout {blackout.name!r} lasts until {until}.",
-                       f"The next free moment is {free.isoformat()}.", "change", change.id)  # fmt: skip
+                       f"The next free moment is {free:%Y-%m-%d %H:%M} UTC.", "change", change.id)  # fmt: skip
     spent = in_window(state, context.now) and len(state.of(Changes).applied) >= control.window_budget
     if spent and not context.excuses("authority.budget", change.id):
         free = min(state.of(Changes).applied, default=context.now) + timedelta(days=BUDGET_DAYS)
         return Refusal("authority.budget", f"{control.window_budget} changes were applied within seven days, which is "
                        "all that the stabilisation window allows.",
-                       f"Room comes at {free.isoformat()}; an emergency needs no budget.",
+                       f"Room comes at {free:%Y-%m-%d %H:%M} UTC; an emergency needs no budget.",
                        "change", change.id)  # fmt: skip
     return None
 

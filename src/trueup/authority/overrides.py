@@ -274,7 +274,7 @@ def _not_decider(state: State, override: Override, context: Context) -> Refusal 
     return Refusal(
         "authority.not_decider",
         f"{role} decides this override{why}; {context.actor.name} is not {role}.",
-        f"Ask a {role}; until then the rule holds. It lapses at {override.expires_at.isoformat()}.",
+        f"Ask a {role}; until then the rule holds. It lapses at {override.expires_at:%Y-%m-%d %H:%M} UTC.",
         "override",
         override.id,
     )
@@ -297,7 +297,7 @@ def _bad_expiry(at: datetime, now: datetime, days_max: int) -> Refusal | None:
     if now < at <= latest:
         return None
     return Refusal("authority.override_expiry", f"This override ends within {days_max} days, and in the future.",
-                   f"{latest.isoformat()} is the latest.", "expires_at", at.isoformat())  # fmt: skip
+                   f"{latest:%Y-%m-%d %H:%M} UTC is the latest.", "expires_at", at.isoformat())  # fmt: skip
 
 
 def _known(state: State, override: str) -> Override | Refusal:

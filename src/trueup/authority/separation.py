@@ -111,7 +111,7 @@ def may_approve(
         return Refusal(
             "authority.own_approval_waits",
             "In the small mode one's own proposal is approved only after a waiting time, as a recorded self-approval.",
-            f"Wait until {ripe.isoformat()}, or let somebody else approve it." if ripe is not None
+            f"Wait until {ripe:%Y-%m-%d %H:%M} UTC, or let somebody else approve it." if ripe is not None
             else f"Wait {hours} hours after proposing it, or let somebody else approve it.",
             "actor", approver,
         )  # fmt: skip

@@ -40,7 +40,7 @@ def note_undecided(state: State, command: NoteUndecided, context: Context) -> De
         title=f"Nobody decides: {change.title}"[:200],
         severity=3,
         owner_role=breakers[0] if breakers else "Sponsor",
-        subjects=[CaseSubject("change", change.id, f"to be decided by {change.due_at.isoformat()}")],
+        subjects=[CaseSubject("change", change.id, f"to be decided by {change.due_at:%Y-%m-%d %H:%M} UTC")],
     )
     return Accepted(events, change.id, {"change": change.id})
 

@@ -148,7 +148,7 @@ def titled(registry: Registry, system: str) -> str:
 
 
 def _elsewhere(registry: Registry, rule: WriterRule, policies: Policies) -> Refusal:
-    until = f"until {rule.until_at.isoformat()}" if rule.until_at is not None else "until further notice"
+    until = f"until {rule.until_at:%Y-%m-%d %H:%M} UTC" if rule.until_at is not None else "until further notice"
     known = registry.systems.systems.get(rule.system)
     ask = f" or ask {known.contact}" if known is not None and known.contact else ""
     return Refusal(
@@ -207,10 +207,10 @@ def _bad_times(command: AssignWriter, now: datetime) -> Refusal | None:
 
 
 def _clash(rule: WriterRule, other: WriterRule) -> Refusal:
-    until = f"until {other.until_at.isoformat()}" if other.until_at is not None else "for good"
+    until = f"until {other.until_at:%Y-%m-%d %H:%M} UTC" if other.until_at is not None else "for good"
     return Refusal(
         "authority.writer_clash",
-        f"{other.system} writes {other.entity}: {other.cohort.text} from {other.from_at.isoformat()} {until} "
+        f"{other.system} writes {other.entity}: {other.cohort.text} from {other.from_at:%Y-%m-%d %H:%M} UTC {until} "
         f"({other.id}), which meets {rule.cohort.text}.",
         "End that rule first, begin after it, or name a cohort that does not meet it.",
         "cohort",

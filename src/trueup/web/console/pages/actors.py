@@ -106,7 +106,7 @@ async def _list_page(visit: Visit, refusal: Refusal | None = None, form: dict[st
     return await visit.show(
         "actors.html",
         section="/actors",
-        title="Actors",
+        title="People and services",
         actors=found,
         actor=None,
         next=found[-1].id if len(found) == _ACTORS_PER_PAGE else None,
