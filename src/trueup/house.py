@@ -215,8 +215,8 @@ def confirmed_by_name() -> dict[str, Verb[Any]]:
 
 @cache
 def proposed_by_name() -> dict[str, Verb[Any]]:
-    """Return the verbs by name as a proposal tries them: by their bare rules, and asking the owners of fields."""
-    return {verb.name: owned.asking_owners(verb) for verb in VERBS}
+    """Return the verbs by name as a proposal tries them: a change gives no right to what it is not voted on for."""
+    return {verb.name: owned.as_proposed(verb) for verb in VERBS}
 
 
 @cache

@@ -123,7 +123,7 @@ async def test_two_edits_of_one_item_in_one_change_both_hold_and_go_back_togethe
     company = await governed(door)
     before = (await item(url), await rows(url, "select lead_days from item where sku = 'MUG'"))
     change = await company.propose(
-        company.Lea,
+        company.Stella,
         amend(amendment("MUG", {"tax_class": "reduced", "lead_days": 4})),
         amend(amendment("MUG", {"weight_g": "310"})),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import msgspec
-from tests.authority.staff import done
+from tests.authority.staff import appointed, done
 from tests.authority.test_overrides import granted, staff
 from tests.board import declared, proposal
 from tests.catalogue.breaches import DAY
@@ -114,4 +114,38 @@ async def test_a_kit_in_quarantine_is_not_given_by_its_parts(door: Door, url: st
     by_hand = AllocateUnits(order=order, line=2, location="MAIN", quantity=Quantity(2))
     assert kept(await door.submit(SYSTEM, by_hand, "by hand"), "SET is kept from allocation since")
     assert await allocated(url, order) == 0
+    await prove(url)
+
+
+async def test_a_change_gives_no_right_to_what_needs_none(door: Door, url: str):
+    """Finance decides tax classes and writes no items: what it proposes carries nothing else of them."""
+    await stocked(door, MUG=1, CUP=1)
+    await publish(door, "field_ownership", {"owners": [TAX]})
+    company = await declared(door)
+    tara = await person(door, "Tara")
+    await appointed(door, tara, "Master Data Owner", "category:tea")
+    await done(door, SYSTEM, amend(amendment("CUP", {"category": "tea"})))
+    reduced, stein = amendment("MUG", {"tax_class": "reduced"}), {"name": "Stein"}
+    mixed = [{"tax_class": "reduced", **stein}], [{"tax_class": "reduced"}, stein]
+    for who in (company.Finn, tara):
+        for rows_ in mixed:
+            wrong = proposal(amend(*(amendment("MUG", fields) for fields in rows_)))
+            assert await company.refused(who, wrong) == "authority.not_allowed"
+    await company.propose(tara, amend(reduced, amendment("CUP", stein)))
+    await company.propose(company.Finn, amend(reduced))
+    await company.propose(company.Mia, amend(reduced, amendment("MUG", stein)))
+    await prove(url)
+
+
+async def test_who_does_not_own_a_field_takes_back_no_plan_of_it(door: Door, url: str, clock: TurnedClock):
+    await stocked(door, MUG=1)
+    await publish(door, "field_ownership", {"owners": [NAME]})
+    finn, mia = await person(door, "Finn", "Finance", "Data Steward"), await person(door, "Mia", "Master Data Owner")
+    day = (clock.now() + timedelta(days=3)).date().isoformat()
+    await done(door, finn, amend(amendment("MUG", {"name": "Stein"}, effective_from=day)))
+    back = amend(amendment("MUG", {"name": "Mug"}, withdraw_planned=True))
+    assert refusal_of(await door.submit(mia, back, "back")).rule == NOT_THE_OWNER
+    clock.turn(timedelta(days=4))
+    await notice_now(url, door, APPLY)
+    assert await rows(url, "select name from item") == [("Stein",)]
     await prove(url)

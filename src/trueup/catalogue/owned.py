@@ -8,10 +8,13 @@ from typing import Any
 import msgspec
 
 from trueup.authority.changes_state import Changes
+from trueup.authority.parts import lies_in, parts_of_right
 from trueup.authority.propose import ProposeChange
+from trueup.authority.standing import Rights, roles_that_may
 from trueup.authority.state import Authority
+from trueup.authority.tenure import RIGHT
 from trueup.catalogue.amend import given_of
-from trueup.catalogue.amendments import AmendmentPlanned, FieldOverwritten
+from trueup.catalogue.amendments import AmendmentEnded, AmendmentPlanned, Amendments, FieldOverwritten, Planned
 from trueup.catalogue.kinds import KINDS
 from trueup.catalogue.ownership import (
     KEYS,
@@ -28,7 +31,7 @@ from trueup.catalogue.ownership import (
 )
 from trueup.catalogue.partner_state import PartnerRegistered, Partners
 from trueup.catalogue.record import Amended
-from trueup.catalogue.state import Catalogue, ItemRegistered, LocationRegistered
+from trueup.catalogue.state import Catalogue, ItemRegistered, Location, LocationRegistered
 from trueup.core import json
 from trueup.core.carry import Carried, Verbs
 from trueup.core.errors import Refusal, RefusalDetail
@@ -68,10 +71,7 @@ def under_owners(verb: Verb[Any], verbs: Verbs) -> Verb[Any]:
 
 
 def asking_owners(verb: Verb[Any]) -> Verb[Any]:
-    """Return a verb whose decisions are asked about owned fields, and that is what it was otherwise.
-
-    A change tries its commands so when it is proposed: its vote is about what is governed, and about nothing else.
-    """
+    """Return a verb whose decisions are asked about owned fields, and that is what it was otherwise."""
     decide = verb.decide
 
     def asked(state: State, command: Any, context: Context) -> Decision:
@@ -130,32 +130,97 @@ def _all_proposed(touched: Sequence[Governed], policies: Policies) -> bool:
     return modes == {"propose"}
 
 
-def _written(state: State, event: Event, ownership: FieldOwnership, context: Context) -> list[Written]:
+class _Change(msgspec.Struct, frozen=True):
+    """What an event makes of a record. parts: those that the record lies in."""
+
     entity: Entity
     before: Row | None
     row: Row
+    parts: tuple[str, ...]
+
+    @property
+    def fields(self) -> tuple[Amended, ...]:
+        return differences(self.before, self.row)
+
+
+def _change(state: State, event: Event, context: Context) -> _Change | None:
+    """Return what an event writes of master data, now or later; a plan that is taken back is written, too."""
     match event:
         case ItemRegistered(item=after):
-            entity, before, row = "item", state.of(Catalogue).items.get(after.id), after
+            item = state.of(Catalogue).items.get(after.id)
+            return _Change("item", item, after, parts_of(item or after))
         case LocationRegistered(location=place):
-            entity, before, row = "location", state.of(Catalogue).locations.get(place.id), place
+            return _Change("location", state.of(Catalogue).locations.get(place.id), place, parts_of(place))
         case PartnerRegistered(partner=partner):
-            entity, before, row = "partner", state.of(Partners).partners.get(partner.id), partner
+            return _Change("partner", state.of(Partners).partners.get(partner.id), partner, parts_of(partner))
         case AmendmentPlanned(amendment=plan):
-            known = KINDS[plan.entity].held(state, plan.object)
-            assert known is not None, "what is amended was asked for"
-            entity, before, row = plan.entity, known, _as_planned(known, plan.fields, context.policies)
-        case _:
-            return []
+            known, later = _planned(state, plan, context)
+            return _Change(plan.entity, known, later, parts_of(known))
+        case AmendmentEnded(amendment=id_, ending="withdrawn"):
+            plan = state.of(Amendments).open[id_]
+            known, later = _planned(state, plan, context)
+            return _Change(plan.entity, later, known, parts_of(known))
+    return None
+
+
+def _planned(state: State, plan: Planned, context: Context) -> tuple[Row, Row]:
+    known = KINDS[plan.entity].held(state, plan.object)
+    assert known is not None, "what is amended was asked for"
+    return known, _as_planned(known, plan.fields, context.policies)
+
+
+def _written(state: State, event: Event, ownership: FieldOwnership, context: Context) -> list[Written]:
+    made = _change(state, event, context)
+    if made is None:
+        return []
     found = []
     declared = state.of(Authority).declared is not None
-    for change in differences(before, row):
-        owner = ownership.owner_of(entity, change.field)
+    for change in made.fields:
+        owner = ownership.owner_of(made.entity, change.field)
         # Of what is governed, once governance is declared, those decide who approve its change.
         decided = owner is None or (owner.governed and declared)
-        if owner is not None and not decided and not owns(context.actor, owner.owner, parts_of(before or row)):
-            found.append(Written(entity, row, change, owner))
+        if owner is not None and not decided and not owns(context.actor, owner.owner, made.parts):
+            found.append(Written(made.entity, made.row, change, owner))
     return found
+
+
+def as_proposed(verb: Verb[Any]) -> Verb[Any]:
+    """Return a verb as a change tries it when it is proposed: by its bare rule, with the owners of fields asked.
+
+    A change is voted on for what is governed, and gives no right to the rest: that is for who may do it directly.
+    """
+    decide = asking_owners(verb).decide
+
+    def asked(state: State, command: Any, context: Context) -> Decision:
+        decision = decide(state, command, context)
+        if isinstance(decision, Refusal):
+            return decision
+        made = (change for event in decision.events if (change := _change(state, event, context)) is not None)
+        return next((refusal for one in made if (refusal := _beside(verb, one, context)) is not None), decision)
+
+    asked.__doc__ = verb.decide.__doc__
+    return msgspec.structs.replace(verb, decide=asked)
+
+
+def _beside(verb: Verb[Any], made: _Change, context: Context) -> Refusal | None:
+    """Refuse what is written beside governed fields by who neither owns it nor may write it."""
+    ownership, actor = context.policies.get(FieldOwnership), context.actor
+    owners = {one.field: ownership.owner_of(made.entity, one.field) for one in made.fields}
+    beside = [
+        field
+        for field, one in owners.items()
+        if one is None or not (one.governed or owns(actor, one.owner, made.parts))
+    ]
+    giving = {*roles_that_may(context.policies.get(Rights), verb.name), RIGHT + verb.name, "System"}
+    if not beside or not giving.isdisjoint(actor.everywhere()):
+        return None
+    here = (f"location:{made.row.code}",) if isinstance(made.row, Location) else made.parts
+    if lies_in([here], parts_of_right(context.policies, actor, verb.name) or ()):
+        return None
+    return Refusal("authority.not_allowed", f"{made.entity}.{beside[0]} of {key_of(made.row)} is not governed, and "
+                   f"{actor.name} may not {verb.name} there.",
+                   "Leave it out; a change gives no right to what needs none.", beside[0],
+                   key_of(made.row))  # fmt: skip
 
 
 def _as_planned(before: Row, fields: dict[str, Any], policies: Policies) -> Row:
