@@ -155,6 +155,8 @@ async def test_who_decides_has_an_answer_for_every_setting(door: Door, url: str,
         assert "None is without one." in page.text
         for key in ("sourcing.costs", "workflow.transitions", "rights.roles", "decision_rights.decisions"):
             assert key in page.text
+        assert {"/writers", "/items", "/policies/sourcing"} <= set(page.links())
+        assert "/policies/writer" not in page.links(), "a key that is no policy's leads to its records"
         found = await lea.get("/decisions?q=finance")
         assert "tax.entries" in found.text
         assert ">sourcing.costs<" not in found.text

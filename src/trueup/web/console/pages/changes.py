@@ -37,6 +37,8 @@ _ACTS: dict[str, tuple[type[Command], tuple[str, ...]]] = {
 }
 _POLICY = "authority.publish_policy"
 _STATUSES: tuple[ChangeStatus, ...] = get_args(ChangeStatus)
+_RECORDS = {"item": "/items", "location": "/locations", "partner": "/partners", "writer": "/writers"}
+"""Where keys lead that are no policy's."""
 PATIENCE_SECONDS = 2.0
 """So long the answer to a form waits for a replay; a longer one is followed on the page."""
 
@@ -158,6 +160,7 @@ async def decisions(request: Request[Any, Any, Any]) -> Response[Any]:
         rows=rows,
         known=len(found),
         unmapped=sum(not row.decider for row in found),
+        pages={**{kind: visit.path_of("policies", kind) for kind in visit.site.kinds}, **_RECORDS},
     )
 
 
