@@ -20,7 +20,7 @@ from trueup.catalogue.breach_state import Breach, Breaches, RuleFired
 from trueup.core.clock import TurnedClock
 from trueup.core.door import Door
 from trueup.core.verb import Takes
-from trueup.sourcing import allocate, assign, lent, parts
+from trueup.sourcing import allocate, assign, lent, parts, ready
 from trueup.stock import reserve
 
 Proof = Callable[..., Awaitable[None]]
@@ -82,20 +82,19 @@ def what_is_lent_is_not_sourced_by_itself(patch: pytest.MonkeyPatch) -> None:
 
 
 def by_hand_is_not_asked(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(allocate, "barred", lambda *_, sent: {})
+    patch.setattr(allocate, "kept_back", lambda *_: {})
 
 
 def moving_is_not_asked(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(parts, "barred", lambda *_, sent: {})
+    patch.setattr(parts, "kept_back", lambda *_: {})
 
 
 def the_whole_order_waits(patch: pytest.MonkeyPatch) -> None:
+    def whole(state: Any, row: Any, lines: Any, context: Any) -> Any:
+        found = ready.kept_back(state, row, lines, context)
+        return dict.fromkeys(lines, next(iter(found.values()))) if found else found
 
-    def whole(state: Any, items: Any, context: Any, *, sent: bool) -> Any:
-        found = quarantine.barred(state, items, context, sent=sent)
-        return dict.fromkeys(items, next(iter(found.values()))) if found else found
-
-    patch.setattr(assign, "barred", whole)
+    patch.setattr(assign, "kept_back", whole)
 
 
 def the_clock_runs_from_the_first_breach(patch: pytest.MonkeyPatch) -> None:

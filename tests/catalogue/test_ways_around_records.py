@@ -9,6 +9,7 @@ from tests.authority.staff import appointed, done
 from tests.authority.test_overrides import granted, staff
 from tests.board import declared, proposal
 from tests.catalogue.breaches import DAY
+from tests.catalogue.breaches import publish as contract
 from tests.catalogue.test_amend import APPLY, amend, amendment, publish, refusal_of
 from tests.catalogue.test_breach import allocated, place, source
 from tests.catalogue.test_containment_kinds import ADDRESS, DIMENSIONS, failing, kept, part_of
@@ -18,13 +19,18 @@ from tests.conftest import stocked
 from tests.proof import prove
 from tests.requests import person, rows
 
+from trueup import house
+from trueup.authority.overrides import GrantOverride
 from trueup.authority.standing import SYSTEM
+from trueup.catalogue.contract import Contract, Entity, RowCheck, Rule
+from trueup.catalogue.quarantine import ReleaseContainment
 from trueup.catalogue.register import KitPart, RegisterItem
 from trueup.core.clock import TurnedClock
 from trueup.core.door import Door
 from trueup.core.quantity import Quantity
 from trueup.sourcing.allocate import AllocateUnits
 from trueup.sourcing.parts import MovePart
+from trueup.storyline import settled
 from trueup.worker import notice_now
 
 NOT_THE_OWNER = "catalogue.not_the_owner"
@@ -148,4 +154,26 @@ async def test_who_does_not_own_a_field_takes_back_no_plan_of_it(door: Door, url
     clock.turn(timedelta(days=4))
     await notice_now(url, door, APPLY)
     assert await rows(url, "select name from item") == [("Stein",)]
+    await prove(url)
+
+
+async def test_lifting_what_one_case_contains_lifts_nothing_of_another(door: Door, url: str, clock: TurnedClock):
+    """Two contracts keep one item back, and somebody has one of them lifted."""
+    await stocked(door, MUG=9)
+    lengths = await failing(door, url, "item", DIMENSIONS)
+    recall = Rule(name="brand.known", check=RowCheck(kind="required", field="brand"), containment="quarantine_item")
+    second = Contract(id="recall", entities=(Entity(name="item", rules=(recall,)),))
+    await contract(door, second, "recall", "recall")
+    await settled(door, url, house.build())
+    order = await place(door, "order", MUG=1)
+    clock.turn(DAY)
+    _, _, sue = await staff(door)
+    ((other,),) = await rows(url, "select id from cases where kind = 'contract_breach' and id <> %s", lengths)
+    for case, told in ((lengths, "brand.known of contract recall fails"), (other, "")):
+        lift = ReleaseContainment(case=case, hours=8, reason="measured by hand")
+        asked = await door.submit(SYSTEM, lift, f"lift {case}")
+        await done(door, sue, GrantOverride(override=asked.result["override"]))
+        sourced = await source(door, order, f"lifted {case}")
+        assert kept(sourced, told) if told else sourced.status == "applied"
+    assert await allocated(url, order) == 1
     await prove(url)

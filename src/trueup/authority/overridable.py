@@ -57,7 +57,7 @@ OVERRIDABLE: dict[str, Lendable] = {
         "Write a field that belongs to somebody else", ("item", "location", "field"), ("operations", "it"), 7, 20, True
     ),
     "catalogue.quarantined": Lendable(
-        "Allocate what a containment keeps back", ("item", "location", "order"), ("operations",), 7, 50
+        "Allocate what a containment keeps back", ("item", "location", "order"), ("operations",), 7, 50, True
     ),
     "orders.held": Lendable(
         "Let an order go on in spite of an open hold", ("order", "hold type"), ("operations", "finance"), 7, 25, True

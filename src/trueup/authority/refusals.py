@@ -119,12 +119,12 @@ def _covers(override: Override, stop: Stop) -> bool:
     if not override.objects:
         return True
     # Of the command counts what it acts on, by id; an id in its free words names nothing.
-    about = {stop.subject, *(name for name in stop.verb.touches(stop.command) if "_" in name)} - {""}
-    about |= {*stop.subject.rpartition("#")[::2]} if known.split else set()
+    subject = {stop.subject, *(stop.subject.rpartition("#")[::2] if known.split else ())} - {""}
+    about = subject | {name for name in stop.verb.touches(stop.command) if "_" in name}
     about |= stop.actor.roles if "role" in known.takes else set()
     objects = {*override.objects}
     by_name = not about.isdisjoint(objects)
-    if stop.guard == RULE and (by_name or stop.subject in sites):
+    if stop.guard == RULE and (by_name or not subject.isdisjoint(sites)):
         return by_name
     by_site = "location" in known.takes and (stop.guard == RULE or stop.ended == "queued")
     if not by_name and not (by_site and not sites.isdisjoint(objects)):

@@ -85,7 +85,7 @@ def release_containment(state: State, command: ReleaseContainment, context: Cont
         rule=RULE,
         reason=command.reason,
         expires_at=context.now + timedelta(hours=command.hours),
-        objects=tuple(b.key for b in found),
+        objects=tuple(named(b) for b in found),
         price_per_day=_per_day(state, command.case, context.policies),
     )
     decision = ask_override(state, asked, context)
@@ -164,9 +164,15 @@ def _kept(state: State, subjects: Iterable[str], context: Context, kinds: tuple[
     breaches, found = state.of(Breaches), dict[str, Breach]()
     for subject in subjects:
         for breach in breaches.bars(subject, context.now, kinds):
-            if not context.excuses(RULE, breach.key):
+            if not context.excuses(RULE, named(breach)):
                 found.setdefault(subject, breach)
     return found
+
+
+def named(breach: Breach) -> str:
+    """Return what an override is about: `MUG#case_...`, of which it may name either part: lifting what one case
+    contains lifts nothing that another does."""
+    return f"{breach.key}#{breach.case_id}"
 
 
 def barred_refusal(breach: Breach, where: str) -> Refusal:
@@ -177,7 +183,7 @@ def barred_refusal(breach: Breach, where: str) -> Refusal:
         f"{breach.contract} fails ({breach.detail}), and no corrective measure was initiated in time.",
         f"Put the value right, which lifts it by itself; or lift it for a while at case {breach.case_id}.",
         where,
-        breach.key,
+        named(breach),
     )
 
 

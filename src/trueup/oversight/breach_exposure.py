@@ -211,9 +211,11 @@ async def due_to_price(connection: Connection, now: datetime) -> list[tuple[str,
 async def waiting_for_loan(connection: Connection, override: str) -> list[str]:
     """Return the orders that wait for what an override lets sourcing give: those it names, and those of its items."""
     rows = await connection.execute(
-        """select o.objects, array(select i.id from item i where i.sku = any(o.objects)
-            union all select l.id from location l where l.code = any(o.objects))
-        from override_loan o where o.id = %s and o.rule = any(%s::text[])""",
+        """select o.objects, array(select i.id from item i where i.sku = any(n.keys)
+            union all select l.id from location l where l.code = any(n.keys))
+        from override_loan o cross join lateral (
+            select array_agg(regexp_replace(name, '#case_[^#]*$', '')) as keys from unnest(o.objects) name) n
+        where o.id = %s and o.rule = any(%s::text[])""",
         [override, list(LENT)],
     )
     found = await rows.fetchone()

@@ -15,6 +15,7 @@ from trueup.authority.overrides_state import Override, Overrides, OverrideUsed
 from trueup.authority.refusals import borrowed
 from trueup.catalogue.quarantine import RULE as CONTAINED
 from trueup.catalogue.quarantine import closed
+from trueup.catalogue.quarantine import named as contained
 from trueup.catalogue.state import Catalogue
 from trueup.core.errors import Refusal
 from trueup.core.policy import Policies
@@ -74,11 +75,11 @@ def _left_out(state: State, row: OrderRow, context: Context) -> Iterator[tuple[V
     for hold in blocking(state, row, "sourced", context):
         yield (HELD, named(hold)), row.captured.id
     for line, breach in kept_back(state, row, goods, context).items():
-        yield (CONTAINED, breach.key), goods[line]
+        yield (CONTAINED, contained(breach)), goods[line]
     for item, refusal in unready(state, row, items, context).items():
         yield (refusal.rule, refusal.value), item
     for place, breach in closed(state, state.of(Catalogue).locations, context).items():
-        yield (CONTAINED, breach.key), place
+        yield (CONTAINED, contained(breach)), place
 
 
 def _borrowed(

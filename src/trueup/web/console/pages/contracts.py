@@ -14,7 +14,7 @@ from trueup.catalogue.breach_read import BreachQuery
 from trueup.catalogue.contract import CONTAINS
 from trueup.catalogue.contract_import import ImportContract
 from trueup.catalogue.quarantine import RULE as CONTAINED
-from trueup.catalogue.quarantine import ReleaseContainment
+from trueup.catalogue.quarantine import ReleaseContainment, named
 from trueup.core.errors import Refusal
 from trueup.oversight import breach_exposure
 from trueup.web.console.pending import pending_on
@@ -136,6 +136,7 @@ async def _breach_page(
         first = now_failing.items[0].breach if now_failing.items else None
         parcels = first is not None and first.containment == "not_for_parcel"
         stake = await breach_exposure.stake(connection, entity, subjects, visit.now, parcels=parcels)
+        lifting = {name for row in now_failing.items for name in (row.breach.key, case, named(row.breach))}
         open_ = await overrides(connection, OverrideQuery(rule=CONTAINED, open=True), visit.now)
         orders = await breach_exposure.touched(
             connection, entity, subjects, visit.now, visit.params.get("cursor"), _SHOWN
@@ -153,7 +154,7 @@ async def _breach_page(
         next=orders.next,
         first=first,
         does=CONTAINS.get(first.containment) if first is not None else None,
-        loans=[one for one in open_.items if {row.breach.key for row in now_failing.items} & {*one.override.objects}],
+        loans=[one for one in open_.items if lifting & {*one.override.objects}],
         contained=any(row.stage == "contained" for row in now_failing.items),
         refusal=refusal,
         entered=entered or {},
