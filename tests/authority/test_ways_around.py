@@ -121,7 +121,7 @@ async def test_a_standard_change_is_asked_about_its_template_again_when_it_is_ap
     await prove(url)
 
 
-RULES = ("decision_rights", "change_control", "separation")
+RULES = ("decision_rights", "change_control", "separation", "rights")
 
 
 @pytest.mark.parametrize(
@@ -130,6 +130,7 @@ RULES = ("decision_rights", "change_control", "separation")
         published("change_control", review_hours=168),
         published("decision_rights", quorum={"it": 1, "operations": 1, "joint": 1, "unreplayed": 0}),
         published("separation", self_approval_hours=1),
+        published("rights", roles={"System": ["*"], "Sponsor": ["*"]}),
     ],
 )
 async def test_an_emergency_does_not_change_the_rules_it_is_reviewed_by(company: Company, url: str, edit: Any):

@@ -167,7 +167,7 @@ def _moved_since(verbs: Verbs, state: State, change: Change, context: Context) -
 
 def _settled(change: Change, context: Context) -> Refusal | None:
     """Refuse rolling back, by one person and long after, one of the rules by which changes are decided."""
-    rules = [one.key for one in change.objects if is_rule_of_changing(one.key) or one.key.startswith("rights.")]
+    rules = [one.key for one in change.objects if is_rule_of_changing(one.key)]
     hours = context.policies.get(ChangeControl).watch_hours
     if not rules or change.applied_at is None or context.now < change.applied_at + timedelta(hours=hours):
         return None

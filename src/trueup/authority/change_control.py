@@ -86,7 +86,7 @@ class ChangeControl(Policy, frozen=True, kw_only=True):
             Fault(f"templates[{at}].keys", key, "the rules of changing are decided each time")
             for at, template in enumerate(self.templates)
             for key in template.keys
-            if is_rule_of_changing(key) or key.startswith("rights.")
+            if is_rule_of_changing(key)
         ]
         names = [template.name for template in self.templates]
         found += [Fault("templates", name, "two templates have this name") for name in names if names.count(name) > 1]
@@ -113,8 +113,8 @@ class ChangeControl(Policy, frozen=True, kw_only=True):
         return at
 
 
-RULES_OF_CHANGING = ("decision_rights", "change_control", "separation")
-"""The policies that say how a change is decided."""
+RULES_OF_CHANGING = ("decision_rights", "change_control", "separation", "rights")
+"""The policies that say how a change is decided: without the right to approve, nobody reviews."""
 
 
 def is_rule_of_changing(key: str) -> bool:
