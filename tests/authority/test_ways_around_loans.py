@@ -7,14 +7,18 @@ from tests.authority.staff import appointed, done, end, refused
 from tests.authority.test_limits import limited
 from tests.authority.test_overrides import DAY, asked, banded, granted, rule_of, staff
 from tests.authority.test_parts import OUTSIDE, shelves
-from tests.board import published
+from tests.authority.test_writers import assign, systems
+from tests.board import carried, published
+from tests.cases.laddering import HOUR, ladder, opened, publish, rung, steps
 from tests.catalogue.test_amend import amend, amendment
-from tests.conftest import stocked
+from tests.conftest import expect_all, stocked
 from tests.proof import prove
 from tests.requests import adjust, person, rows
+from tests.stock.depth import found
 
 from trueup.authority.confirm import ConfirmAct
 from trueup.authority.delegate import Delegate
+from trueup.authority.for_case import ActForCase
 from trueup.authority.overridable import hint_of
 from trueup.authority.overrides import GrantOverride
 from trueup.authority.standing import SYSTEM
@@ -22,6 +26,8 @@ from trueup.core.clock import TurnedClock
 from trueup.core.door import Door
 from trueup.core.money import Amount
 from trueup.core.policy import Policies
+from trueup.core.verb import Actor
+from trueup.stock.counting import ApproveCount, ApprovedLine, OpenCount
 
 
 async def test_who_asked_for_an_override_lends_nobody_the_role_to_grant_it(door: Door, url: str, clock: TurnedClock):
@@ -131,4 +137,44 @@ async def test_what_somebody_lost_they_lend_no_more(door: Door, url: str, clock:
     await done(door, SYSTEM, end(given))
     late = await door.submit(friend, amend(amendment("CUP", {"weight_g": "99"})), "late")
     assert late.refusal is not None
+    await prove(url)
+
+
+async def for_lea(door: Door, clock: TurnedClock, right: str) -> tuple[Actor, str]:
+    """A case whose first rung is reached, and gives somebody one right more."""
+    lea = await person(door, "Lea", "Fulfilment Lead")
+    expect_all([await publish(door, "ladder", ladder((2, steps(rung(60, "Fulfilment Lead", right)))))])
+    case = await opened(door, "odd", "ord_1")
+    clock.turn(HOUR)
+    return lea, case
+
+
+async def test_a_rung_lends_nobody_the_second_act_of_two(door: Door, url: str, clock: TurnedClock):
+    """Who opened a count does not approve it, for no case either."""
+    await stocked(door, MUG=100)
+    lea, case = await for_lea(door, clock, "stock.approve_count")
+    counters = [await person(door, name, "Fulfilment Lead") for name in ("One", "Two")]
+    begun = OpenCount(location="MAIN", reference="C", skus=("MUG",), blind=True)
+    count = (await done(door, lea, begun)).result["count"]
+    for counter, units in zip(counters, (80, 81), strict=True):
+        await done(door, counter, found(count, MUG=units))
+    approval = ApproveCount(count=count, lines=(ApprovedLine("MUG"),))
+    await refused(door, lea, approval, "authority.separated_acts")
+    await refused(door, lea, ActForCase(case=case, act=carried(approval)), "authority.separated_acts")
+    await prove(url)
+
+
+async def test_no_rung_and_no_second_word_writes_what_another_system_writes(door: Door, url: str, clock: TurnedClock):
+    await stocked(door, MUG=100)
+    await limited(door, ("stock.adjust", "Fulfilment Lead", "10", "units"))
+    lea, case = await for_lea(door, clock, "stock.adjust")
+    other = await person(door, "Lia", "Fulfilment Lead")
+    waiting = (await door.submit(lea, adjust(-11), "before")).result["pending"]
+    await systems(door, legacy=())
+    expect_all([await assign(door, "legacy", "stock", location="MAIN")])
+    theirs = "writer.other_system"
+    await refused(door, lea, adjust(-2), theirs)
+    await refused(door, lea, ActForCase(case=case, act=carried(adjust(-2))), theirs)
+    await refused(door, other, ConfirmAct(act=waiting), theirs)
+    assert await rows(url, "select sum(on_hand) from stock_balance") == [(100,)]
     await prove(url)

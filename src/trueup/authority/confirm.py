@@ -158,20 +158,20 @@ def confirming(verbs: Verbs) -> tuple[Verb[Any], ...]:
         return Accepted([*decision.events, settled, *told], act.id, result, decision.status)
 
     def then_want(state: State, command: ConfirmAct | DeclineAct, policies: Policies) -> None:
-        for found in _opened(verbs, state, command.act):
+        for found in waiting_act(verbs, state, command.act):
             found.verb.wants(state, found.command, policies)
             if found.verb.then_wants is not None:
                 found.verb.then_wants(state, found.command, policies)
 
     def concerns(state: State, command: ConfirmAct | DeclineAct) -> Concerns:
-        for found in _opened(verbs, state, command.act):
+        for found in waiting_act(verbs, state, command.act):
             return found.verb.concerns(state, found.command)
         return Concerns()
 
     def moves(state: State, command: ConfirmAct) -> tuple[Movement, ...]:
         return tuple(
             movement
-            for found in _opened(verbs, state, command.act)
+            for found in waiting_act(verbs, state, command.act)
             if found.verb.moves is not None
             for movement in found.verb.moves(state, found.command)
         )
@@ -264,7 +264,8 @@ def _carried(act: PendingAct) -> Carried:
     return Carried(act.verb, json.decode(act.body.encode(), dict[str, Any]))
 
 
-def _opened(verbs: Verbs, state: State, id_: str) -> list[Opened]:
+def waiting_act(verbs: Verbs, state: State, id_: str) -> list[Opened]:
+    """Return the act that waits under an id, where it can be read; what is none is no act."""
     found = state.of(PendingActs).acts.get(id_)
     return readable(verbs(), (_carried(found),)) if found is not None else []
 
