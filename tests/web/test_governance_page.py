@@ -85,3 +85,20 @@ async def test_overrides_and_appointments_wait_for_whom_they_need(door: Door, ur
             assert "Overrides you decide" not in (await finn.get("/governance")).text
         async with signed_in(url, clock, address, dan.id) as visitor:
             assert "Roles offered to you" in (await visitor.get("/governance")).text
+
+
+async def test_who_is_offered_a_first_role_accepts_it_though_they_may_read_nothing_yet(
+    door: Door, url: str, clock: TurnedClock
+):
+    nina = await person(door, "Nina")
+    await appointed(door, nina, "Data Steward", accept=False)
+    async with console(url, clock) as address, signed_in(url, clock, address, nina.id) as visitor:
+        refused = await visitor.get("/orders")
+        assert refused.status == 403
+        assert "/offers" in refused.links(), "the refusal says where a role waits"
+        page = await visitor.get("/offers")
+        assert "Data Steward" in page.text
+        taken = await visitor.fill_in("/offers", "/offers")
+        assert taken.status == 200
+        assert "No role is offered to you" in taken.text
+        assert (await visitor.get("/orders")).status == 200

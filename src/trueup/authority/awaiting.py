@@ -72,7 +72,7 @@ async def awaiting(connection: Connection, policies: Policies, who: Actor, now: 
         others=tuple(one for one in changes if not one.yours and one not in applying),
         overrides=await _overrides(connection, policies, who, now),
         confirmations=tuple(act for act in acts if act.asker != who.id and not who.roles.isdisjoint(act.roles)),
-        appointments=tuple(one for one in offered if _is_to_accept(one, who)),
+        appointments=tuple(one for one in offered if is_to_accept(one, who)),
     )
 
 
@@ -148,7 +148,8 @@ async def _overrides(
     return tuple(one for one in asked if one.decides in who.roles and one.override.asked_by != who.id)
 
 
-def _is_to_accept(found: AppointmentDetail, who: Actor) -> bool:
+def is_to_accept(found: AppointmentDetail, who: Actor) -> bool:
+    """Tell whether an appointment waits for this person, as its holder or as the deputy."""
     return (found.actor == who.id and found.status == "to accept") or (
         found.deputy == who.id and found.deputy_status == "to accept"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Any
 
 from litestar import MediaType, Request, Response
@@ -47,6 +48,7 @@ def show_error(request: Request[Any, Any, Any], problem: Problem) -> Response[An
         "now": site_of(request).now(), "status": problem.status, "why": problem.detail, "rule": rule,
         "todo": _FIXES.get(rule, problem.fix),
         "reference": problem.instance if problem.status >= _SHOWN_REFERENCE else "",
+        "offers": session is not None and problem.status == HTTPStatus.FORBIDDEN,
     }  # fmt: skip
     html = render("error.html", values)
     headers = {"cache-control": "no-store"}

@@ -28,6 +28,7 @@ from trueup.web.console.pages import (
     locations,
     lots,
     migrations,
+    offers,
     order_entry,
     orders,
     organisation,
@@ -54,7 +55,7 @@ _PAGES = (
     overview, order_entry, orders, holds, sourcing, brokering, stock, freezes, feeds, transfers, counts, items,
     locations, partners, data_quality, contracts, cases, stock_item, lots, supplies, pools, promises,
     migrations, journal, actors, people, changes, organisation, policies,
-    governance, guards, overrides, writers, audit,
+    governance, guards, offers, overrides, writers, audit,
 )  # fmt: skip
 
 router: list[ControllerRouterHandler] = [

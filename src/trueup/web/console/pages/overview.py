@@ -16,6 +16,7 @@ from trueup.sourcing import read_waiting
 from trueup.stock import read as stock
 from trueup.stock.read import StockQuery
 from trueup.web.console import figures, runs
+from trueup.web.console.pages.offers import ACCEPTING
 from trueup.web.console.visit import enter
 
 CASES_SHOWN = 8
@@ -25,7 +26,9 @@ COUNTED_MAX = 200
 @get("/")
 async def overview(request: Request[Any, Any, Any]) -> Response[Any]:
     """Show the overview; its upper half is read again every few seconds."""
-    visit = await enter(request, scoped=True)
+    visit = await enter(request, ACCEPTING, scoped=True)
+    if not visit.may("read"):
+        return Redirect("/offers", status_code=303)
     if visit.scope is not None:
         # Its figures are the whole organisation's; who is confined to a part of it begins at their stock or orders.
         return Redirect("/stock" if visit.scope.sites else "/orders", status_code=303)
