@@ -7,6 +7,7 @@ from datetime import timedelta
 import msgspec
 from tests.authority.staff import appointed, done
 from tests.authority.test_overrides import granted, staff
+from tests.authority.test_writers import assign, systems
 from tests.board import declared, proposal
 from tests.catalogue.breaches import DAY
 from tests.catalogue.breaches import publish as contract
@@ -15,7 +16,7 @@ from tests.catalogue.test_breach import allocated, place, source
 from tests.catalogue.test_containment_kinds import ADDRESS, DIMENSIONS, failing, kept, part_of
 from tests.catalogue.test_partners import amend as amend_partners
 from tests.catalogue.test_partners import known, partner, terms
-from tests.conftest import stocked
+from tests.conftest import expect_all, stocked
 from tests.proof import prove
 from tests.requests import person, rows
 
@@ -154,6 +155,17 @@ async def test_who_does_not_own_a_field_takes_back_no_plan_of_it(door: Door, url
     clock.turn(timedelta(days=4))
     await notice_now(url, door, APPLY)
     assert await rows(url, "select name from item") == [("Stein",)]
+    await prove(url)
+
+
+async def test_items_that_another_system_writes_are_not_amended_here(door: Door, url: str):
+    await stocked(door, MUG=1)
+    await systems(door, legacy=())
+    expect_all([await assign(door, "legacy", "item")])
+    mia = await person(door, "Mia", "Master Data Owner")
+    theirs = await door.submit(mia, amend(amendment("MUG", {"name": "Stein"})), "theirs")
+    assert refusal_of(theirs).rule == "writer.other_system"
+    assert await rows(url, "select name from item") == [("Mug",)]
     await prove(url)
 
 

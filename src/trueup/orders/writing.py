@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from trueup.authority.cohorts import Written
+from trueup.catalogue.amend import AmendItems
 from trueup.catalogue.cost import RecordCost
 from trueup.catalogue.register import RegisterItem
 from trueup.catalogue.state import Catalogue
@@ -101,10 +102,12 @@ def _stock(state: State, verb: Verb[Any], command: Any) -> Iterable[Written]:
 
 
 def _items(state: State, verb: Verb[Any], command: Any) -> Iterable[Written]:
-    if not isinstance(command, RegisterItem | RecordCost):
-        return ()
-    item = state.of(Catalogue).item(command.sku)
-    return (Written(entity="item", key=item.sku if item is not None else command.sku),)
+    if isinstance(command, AmendItems):
+        named = [row.sku for row in command.rows]
+    else:
+        named = [command.sku] if isinstance(command, RegisterItem | RecordCost) else []
+    known = ((sku, state.of(Catalogue).item(sku)) for sku in dict.fromkeys(named))
+    return [Written(entity="item", key=item.sku if item is not None else sku) for sku, item in known]
 
 
 def _customers(state: State, verb: Verb[Any], command: Any) -> Iterable[Written]:
