@@ -21,6 +21,7 @@ from tests.proof import prove
 from tests.requests import person, rows
 
 from trueup import house
+from trueup.authority.apply import ApplyChange
 from trueup.authority.overrides import GrantOverride
 from trueup.authority.standing import SYSTEM
 from trueup.catalogue.contract import Contract, Entity, RowCheck, Rule
@@ -166,6 +167,23 @@ async def test_items_that_another_system_writes_are_not_amended_here(door: Door,
     theirs = await door.submit(mia, amend(amendment("MUG", {"name": "Stein"})), "theirs")
     assert refusal_of(theirs).rule == "writer.other_system"
     assert await rows(url, "select name from item") == [("Mug",)]
+    await prove(url)
+
+
+async def test_a_change_writes_no_item_that_another_system_writes(door: Door, url: str, clock: TurnedClock):
+    """Neither one that was approved before, nor an emergency."""
+    await stocked(door, MUG=1)
+    await publish(door, "field_ownership", {"owners": [TAX]})
+    await systems(door, legacy=())
+    expect_all([await assign(door, "legacy", "item", from_at=clock.now() + DAY)])
+    company = await declared(door)
+    change = await company.propose(company.Mia, amend(amendment("MUG", {"tax_class": "reduced"})))
+    await company.approve(change, company.Finn, company.Bea, company.Olga, company.Ivan)
+    clock.turn(DAY)
+    assert await company.refused(company.Mia, ApplyChange(change=change[0])) == "writer.other_system"
+    now = proposal(amend(amendment("MUG", {"tax_class": "zero"})), type="emergency")
+    assert await company.refused(company.Finn, now) == "writer.other_system"
+    assert await rows(url, "select tax_class from item") == [("standard",)]
     await prove(url)
 
 

@@ -1,4 +1,4 @@
-"""Guards that look at what is done: also where it is done for a case, or by the word of a second person."""
+"""Guards that look at what is done: also where it is done for a case, by a second person's word, or by a change."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ from datetime import datetime
 from functools import wraps
 from typing import Any
 
+from trueup.authority.apply import ApplyChange
+from trueup.authority.changes_state import Changes
 from trueup.authority.confirm import ConfirmAct, waiting_act
 from trueup.authority.for_case import ActForCase
+from trueup.authority.propose import ProposeChange
 from trueup.authority.standing import Standing
 from trueup.core.batch import Guard
 from trueup.core.carry import Opened, Verbs, readable
@@ -16,7 +19,7 @@ from trueup.core.verb import Accepted, Actor, Command, SetAside, State, Verb
 
 
 def seeing(guard: Guard, verbs: Verbs) -> Guard:
-    """Return a guard that asks about the act that a command carries in its place; `verbs` are the house's by name."""
+    """Return a guard that asks about the acts that a command carries out, too; `verbs` are the house's by name."""
 
     @wraps(guard)
     def asked(
@@ -32,6 +35,11 @@ def seeing(guard: Guard, verbs: Verbs) -> Guard:
 
 
 def _done(verbs: Verbs, state: State, one: Opened) -> list[Opened]:
+    if isinstance(one.command, ApplyChange):
+        change = state.of(Changes).changes.get(one.command.change)
+        return [one, *readable(verbs(), change.edits if change is not None else ())]
+    if isinstance(one.command, ProposeChange) and one.command.type == "emergency":
+        return [one, *readable(verbs(), one.command.edits)]
     if isinstance(one.command, ActForCase):
         carried = readable(verbs(), (one.command.act,))
     elif isinstance(one.command, ConfirmAct):
