@@ -17,8 +17,9 @@ LEAD_DAYS = """coalesce(i.lead_days, case when i.supplier is not null
 def lead_days(item: Item, agreed: int | None) -> int | None:
     """Return how many days it takes from ordering an item to receiving it; None is not known.
 
-    agreed: what its supplier's terms say. They hold until others are agreed, also past the agreement's last day: whose
-    supplier's agreement ended is a finding, and goods that are to be ordered do not come faster for it.
+    agreed: what its supplier's terms say. They hold until others are agreed, before the agreement's first day and past
+    its last: what is registered ahead is what one reckons with, whose supplier's agreement ended is a finding, and goods
+    that are to be ordered come no faster for either.
     """
     return item.lead_days if item.lead_days is not None else agreed
 
