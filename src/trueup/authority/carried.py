@@ -18,6 +18,9 @@ from trueup.core.errors import Refusal
 from trueup.core.verb import Accepted, Actor, Command, SetAside, State, Verb
 
 
+_CARRYING = frozenset({ApplyChange, ProposeChange, ActForCase, ConfirmAct})
+
+
 def seeing(guard: Guard, verbs: Verbs) -> Guard:
     """Return a guard that asks about the acts that a command carries out, too; `verbs` are the house's by name."""
 
@@ -25,6 +28,8 @@ def seeing(guard: Guard, verbs: Verbs) -> Guard:
     def asked(
         standing: Standing, actor: Actor, verb: Verb[Any], command: Command, now: datetime, state: State
     ) -> Accepted | Refusal | SetAside | None:
+        if type(command) not in _CARRYING:
+            return guard(standing, actor, verb, command, now, state)
         for done in _done(verbs, state, Opened(verb, command)):
             stop = guard(standing, actor, done.verb, done.command, now, state)
             if stop is not None:

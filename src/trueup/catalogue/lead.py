@@ -18,8 +18,8 @@ def lead_days(item: Item, agreed: int | None) -> int | None:
     """Return how many days it takes from ordering an item to receiving it; None is not known.
 
     agreed: what its supplier's terms say. They hold until others are agreed, before the agreement's first day and past
-    its last: what is registered ahead is what one reckons with, whose supplier's agreement ended is a finding, and goods
-    that are to be ordered come no faster for either.
+    its last: what is registered ahead is what one reckons with, and goods that are to be ordered come no faster for an
+    agreement that ended, which is a finding.
     """
     return item.lead_days if item.lead_days is not None else agreed
 
