@@ -17,7 +17,6 @@ from trueup.core.carry import Opened, Verbs, readable
 from trueup.core.errors import Refusal
 from trueup.core.verb import Accepted, Actor, Command, SetAside, State, Verb
 
-
 _CARRYING = frozenset({ApplyChange, ProposeChange, ActForCase, ConfirmAct})
 
 
