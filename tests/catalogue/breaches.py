@@ -17,14 +17,13 @@ from trueup.core import json
 from trueup.core.clock import TurnedClock
 from trueup.core.door import Door
 from trueup.core.verb import Outcome
-from trueup.oversight import breach_exposure
 from trueup.storyline import settled
-from trueup.worker import Notice, notice_now
+from trueup.worker import NOTICES, Notice, notice_now
 
 DAY = timedelta(hours=24)
 MINUTE = timedelta(minutes=1)
 CONTAIN = Notice("contain_breaches", "* * * * *", breach_read.due_to_contain)
-PRICE = Notice("price_breaches", "20 * * * *", breach_exposure.due_to_price)
+PRICE, PRICE_FIRST = (notice for notice in NOTICES if notice.name.startswith("price_breaches"))
 CHECK = Notice("check_contracts", "45 0 * * *", breach_read.due_to_check)
 
 

@@ -5,7 +5,18 @@ from __future__ import annotations
 from datetime import timedelta
 from decimal import Decimal
 
-from tests.catalogue.breaches import CHECK, DAY, MINUTE, PRICE, case_of, items_contract, notice, publish, write_item
+from tests.catalogue.breaches import (
+    CHECK,
+    DAY,
+    MINUTE,
+    PRICE,
+    PRICE_FIRST,
+    case_of,
+    items_contract,
+    notice,
+    publish,
+    write_item,
+)
 from tests.conftest import START, expect_all, stocked
 from tests.proof import prove
 from tests.requests import order_of, person, receipt, rows
@@ -14,6 +25,7 @@ from trueup import house
 from trueup.authority.overrides import GrantOverride
 from trueup.authority.publish import PublishPolicy
 from trueup.authority.standing import SYSTEM
+from trueup.cases import read as cases
 from trueup.cases.act import ActOnCase, CommentOnCase
 from trueup.cases.close import CloseCase
 from trueup.cases.merge import MergeCase
@@ -372,4 +384,36 @@ async def test_its_price_is_of_the_open_orders_it_touches(door: Door, url: str) 
     assert Decimal(inputs["margin of units with a known cost"]) == 60, "ten units at 10.00 that cost 4.00"
     assert price == (Decimal(60) * Decimal("0.05") / 24).quantize(Decimal("0.000001"))
     assert source_["formula"].startswith("(margin of open units")
+    await prove(url)
+
+
+async def test_a_breach_that_opened_before_any_order_is_priced_after_orders_came(
+    door: Door, url: str, clock: TurnedClock
+) -> None:
+    _, case = await breached(door, url)
+    found = "select c.price_per_hour, c.source from cases c where c.id = %s"
+    assert [price for price, _ in await rows(url, found, case)] == [0]
+    assert await notice_now(url, door, PRICE_FIRST) == 0, "nothing differs, so that nothing is written"
+    await place(door, "order", MUG=3)
+    clock.turn(MINUTE)
+    assert await notice_now(url, door, PRICE_FIRST) == 1
+    price, source_ = (await rows(url, found, case))[0]
+    assert price == Decimal("0.020833")
+    assert source_["inputs"][0]["value"] == "1"
+    await place(door, "another", MUG=2)
+    assert await notice_now(url, door, PRICE_FIRST) == 0, "it has a price; the next one follows with those of all"
+    assert await notice_now(url, door, PRICE) == 1
+    assert await notice_now(url, door, PRICE) == 0
+    price, source_ = (await rows(url, found, case))[0]
+    assert price == Decimal("0.041667")
+    assert source_["inputs"][0]["value"] == "2"
+    connection = await connect(url)
+    try:
+        detail = await cases.case(
+            connection, case, clock.now(), (await house.build().load_standing(connection)).policies
+        )
+    finally:
+        await connection.close()
+    assert detail is not None
+    assert detail.priced_at == START + MINUTE
     await prove(url)

@@ -82,13 +82,14 @@ class CaseDetail(msgspec.Struct, frozen=True):
 
     subjects_next: cursor for more subjects (`subjects`); price_per_day: 24 times the price per hour. standing: its
     ladder, and who may what now. root_cause_label: of the version of the list it was closed under. merged: cases that
-    became part of it.
+    became part of it. priced_at: when its price was taken that it has now.
     """
 
     id: str
     version: int
     summary: CaseSummary
     price_per_day: Decimal
+    priced_at: datetime
     source: dict[str, Any]
     subjects: tuple[CaseSubject, ...]
     subjects_next: str | None
@@ -175,6 +176,7 @@ async def case(
         version=summary.version,
         summary=summary,
         price_per_day=summary.price_per_hour * 24,
+        priced_at=held.priced_since or held.opened_at,
         source=held.source,
         subjects=first.items,
         subjects_next=first.next,

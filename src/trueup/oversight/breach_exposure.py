@@ -202,10 +202,30 @@ async def pricing(connection: Connection, case: str, now: datetime) -> PriceBrea
 
 
 async def due_to_price(connection: Connection, now: datetime) -> list[tuple[str, Command]]:
-    """Return the commands that price the open cases of breaches anew, once an hour: orders come and go."""
-    rows = await connection.execute("select distinct case_id from breach where ended_at is null order by case_id")
-    cases = [case for (case,) in await rows.fetchall()]
-    return [(f"{case}/{now:%Y-%m-%dT%H}", await pricing(connection, case, now)) for case in cases]
+    """Return the commands that price the open cases of breaches anew where the figures differ: orders come and go."""
+    return await _differing(connection, now, unpriced=False)
+
+
+async def due_to_price_first(connection: Connection, now: datetime) -> list[tuple[str, Command]]:
+    """Return those of `due_to_price` whose case costs nothing yet: it opened before any order that it touches."""
+    return await _differing(connection, now, unpriced=True)
+
+
+async def _differing(connection: Connection, now: datetime, *, unpriced: bool) -> list[tuple[str, Command]]:
+    rows = await connection.execute(
+        """select c.id, c.price_per_hour, c.currency, c.source, c.price_microseconds <> 0
+        from cases c where c.closed_at is null and c.id in (select case_id from breach where ended_at is null)
+            and (c.price_per_hour = 0 or not %s)
+        order by c.id""",
+        [unpriced],
+    )
+    commands: list[tuple[str, Command]] = []
+    for case, price, currency, source, has_cost in await rows.fetchall():
+        command = await pricing(connection, case, now)
+        other_money = has_cost and command.currency != currency
+        if not other_money and (Decimal(command.price_per_hour), command.source) != (price, source):
+            commands.append((f"{case}/{now:%Y-%m-%dT%H:%M}", command))
+    return commands
 
 
 async def waiting_for_loan(connection: Connection, override: str) -> list[str]:

@@ -146,6 +146,7 @@ async def _breach_page(
         section="/cases",
         title=known.summary.title,
         case=known.summary,
+        priced_at=known.priced_at,
         keys=keys.items,
         next_keys=keys.next,
         failing=len(subjects),
