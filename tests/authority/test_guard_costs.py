@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 from tests.authority.test_writers import assign, systems, web
+from tests.board import declared
 from tests.conftest import stocked
 from tests.proof import prove
 from tests.requests import order_of, person, receipt, rows
@@ -176,6 +177,18 @@ async def test_a_guard_can_be_simulated_on_recent_commands_before_it_is_switched
     assert (roles.stopped, roles.mode) == (0, "enforced")
     with pytest.raises(Refused, match="no guard"):
         await door.try_guard("some_guard", 7)
+
+
+async def test_what_was_published_before_governance_was_declared_is_in_order(door: Door, clock: TurnedClock, url: str):
+    assert await modes(door, writer_guard="off") == "applied"
+    clock.turn(HOUR)
+    company = await declared(door)
+    before = await trial(door, url, "change_guard")
+    assert (before.stopped, before.through) == (0, 0)
+    policy = PublishPolicy(policy_kind="guards", policy_name="default", document={"modes": {}}, reason="again")
+    assert await company.refused(company.Ivan, policy)
+    after = await trial(door, url, "change_guard")
+    assert (after.stopped, after.through, after.acts) == (1, 0, before.acts + 1)
 
 
 async def test_a_role_is_shown_in_figures_only_where_five_people_hold_it(door: Door, url: str):

@@ -8,6 +8,7 @@ from datetime import datetime
 
 import msgspec
 
+from trueup.authority.governed import change_guard
 from trueup.authority.refusals import GUARDS, GuardModes
 from trueup.authority.standing import Standing
 from trueup.core.trial import Tried, TriedCommand
@@ -63,7 +64,8 @@ class Trial(msgspec.Struct, frozen=True):
 
 
 def trial_of(tried: Tried, standing: Standing) -> Trial:
-    """Sum a trial up; nothing in it tells persons apart."""
+    """Sum a trial up; nothing in it tells persons apart. What was done before governance was declared is in order."""
+    tried = _since_declared(tried, standing)
     stopped = [one for one in tried.commands if one.rule is not None]
     shown = [
         StoppedAct(one.at, one.verb, one.subject, one.position, one.rule or "", _unnamed(one))
@@ -84,6 +86,16 @@ def trial_of(tried: Tried, standing: Standing) -> Trial:
         _shares((role, one) for one in tried.commands for role in _roles(one, standing)),
         tuple(shown),
     )
+
+
+def _since_declared(tried: Tried, standing: Standing) -> Tried:
+    if tried.guard != change_guard.__name__ or standing.declared is None:
+        return tried
+    since = standing.declared.declared_at
+    commands = tuple(
+        one if one.at >= since else msgspec.structs.replace(one, rule=None, what=None) for one in tried.commands
+    )
+    return msgspec.structs.replace(tried, commands=commands)
 
 
 def _unnamed(one: TriedCommand) -> str:
