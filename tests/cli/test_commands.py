@@ -5,14 +5,21 @@ from __future__ import annotations
 import inspect
 import subprocess
 import sys
+from contextlib import redirect_stderr
+from io import StringIO
+from pathlib import Path
 
 import pytest
 import typer
 from tests.cli.terminal import run, told
 
+from trueup.cli import options as shared
+from trueup.cli.demo import who_is_who
 from trueup.cli.main import COMMANDS, load
+from trueup.core import database, embedded
 from trueup.core.door import Door
 from trueup.core.errors import TrueupError
+from trueup.core.settings import Settings, load_settings
 
 FRAMEWORKS = {"litestar", "uvicorn", "jinja2", "prometheus_client", "argon2"}
 
@@ -67,3 +74,32 @@ async def test_a_link_leads_to_where_the_server_is(door: Door, url: str):
 
 def test_every_command_is_a_function_or_an_app():
     assert all(isinstance(load(name), typer.core.TyperCommand | typer.core.TyperGroup) for name in COMMANDS)
+
+
+def test_a_new_home_is_said_to_be_made_and_one_that_is_there_is_not(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    made: list[Path] = []
+
+    def prepare(settings: Settings) -> tuple[str, None]:
+        made.append(settings.home)
+        return "url", None
+
+    monkeypatch.setattr(database, "prepare", prepare)
+    for there, says in ((False, True), (True, False)):
+        monkeypatch.setattr(embedded, "has_cluster", lambda home, there=there: there)
+        with redirect_stderr(StringIO()) as told_:
+            shared.prepared(load_settings(tmp_path))
+        assert (f"{tmp_path} is a new, empty home" in told_.getvalue()) is says
+    with redirect_stderr(StringIO()) as told_:
+        shared.prepared(load_settings(tmp_path, "postgresql://elsewhere/trueup"))
+    assert told_.getvalue() == ""
+    assert made == [tmp_path] * 3
+
+
+def test_the_demo_says_who_each_link_is_for_and_how_other_commands_reach_it(tmp_path: Path):
+    lines = who_is_who(load_settings(tmp_path), "http://127.0.0.1:8080", ("one", "two", "three"))
+    roles = "Administrator, Data Steward, Fulfilment Lead, Order Agent"
+    assert f"  Paula Planner ({roles}): http://127.0.0.1:8080/sign-in/one" in lines
+    assert "  Bea Board (Change Control Board): http://127.0.0.1:8080/sign-in/three" in lines
+    assert f"  export TRUEUP_HOME={tmp_path}" in lines
+    assert any("trueup link E-MAIL --url http://127.0.0.1:8080" in line for line in lines)
+    assert any("masterdata@example.com" in line and "Mira Masterdata (Master Data Owner)" in line for line in lines)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import csv
+import shlex
 import shutil
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
@@ -72,7 +73,7 @@ def demo(
     once: Annotated[bool, typer.Option("--once", help="Run the story, print its report, and stop.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Generate a legacy shop's export, migrate and reconcile it, and go on trading; prints a sign-in link."""
+    """Generate a legacy shop's export, migrate and reconcile it, and go on trading; prints sign-in links."""
     settings = load_settings(home or _home(), database_url, host, port)
     url, server = _fresh_database(settings)
     try:
@@ -273,12 +274,28 @@ def _serve(settings: Settings, url: str, seed: int, told: Told) -> None:
 
     def ready(address: str) -> None:
         typer.echo(f"\nThe shop goes on trading. Console and API: {address}")
-        typer.secho(f"Sign in (once, within 15 minutes): {address}/sign-in/{told.links[0]}", bold=True)
-        for (name, _, roles), link in zip((board.PEOPLE[0], board.PEOPLE[2]), told.links[1:], strict=True):
-            typer.echo(f"Or as {name}, {roles[0]}, who decides: {address}/sign-in/{link}")
+        for line in who_is_who(settings, address, told.links):
+            typer.secho(line, bold="/sign-in/" in line)
         typer.echo("Stop with Ctrl-C; `trueup demo` starts the story over.")
 
     serve_all(settings, url, beside=(trading,), on_ready=ready)
+
+
+def who_is_who(settings: Settings, address: str, links: Sequence[str]) -> list[str]:
+    """Return the lines that say whom each link signs in, who else there is, and how to reach both by other commands."""
+    everybody = [(name, email, roles) for name, email, roles, _ in PEOPLE] + list(board.PEOPLE)
+    lines = ["Sign in as one of these; each link works once, within 15 minutes:"]
+    for (name, _, roles), link in zip((everybody[0], board.PEOPLE[0], board.PEOPLE[2]), links, strict=True):
+        lines.append(f"  {name} ({', '.join(roles)}): {address}/sign-in/{link}")
+    where = [f"--url {address}"]
+    if settings.database is None:
+        lines.append("Other commands reach this demo, in another terminal, after:")
+        lines.append(f"  export TRUEUP_HOME={shlex.quote(str(settings.home))}")
+    else:
+        where.append("--database URL")
+    lines.append(f"A link for anybody, of whom some changes wait for: trueup link E-MAIL {' '.join(where)}")
+    lines += [f"  {email:24} {name} ({', '.join(roles) or 'by appointment'})" for name, email, roles in everybody]
+    return lines
 
 
 async def _offers(url: str) -> list[Offer]:

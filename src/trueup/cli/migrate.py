@@ -16,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from trueup import house
-from trueup.cli.options import AsJson, Database, Home
+from trueup.cli.options import AsJson, Database, Home, prepared
 from trueup.cli.pricing import price_of
 from trueup.core import database, embedded, json
 from trueup.core.database import Connection
@@ -332,7 +332,7 @@ def _at_work(
 ) -> T:
     """Run something with a door and a connection of its own on the settings' database, and stop what was started."""
     settings = load_settings(home, database_url)
-    url, server = database.prepare(settings)
+    url, server = prepared(settings)
 
     async def inside() -> T:
         connection = await database.connect(url, statement_timeout="10min")

@@ -12,7 +12,7 @@ import typer
 from trueup import house
 from trueup.authority.register import RegisterActor
 from trueup.authority.standing import SYSTEM
-from trueup.cli.options import Database, Home, Host, Port
+from trueup.cli.options import Database, Home, Host, Port, prepared
 from trueup.core import database, embedded
 from trueup.core.door import Door
 from trueup.core.settings import Settings, load_settings
@@ -32,7 +32,7 @@ def up(
 ) -> None:
     """Serve API and console until interrupted; the first start prints a one-time sign-in link."""
     settings = load_settings(home, database_url, host, port)
-    url, server = database.prepare(settings)
+    url, server = prepared(settings)
     try:
         first_link = asyncio.run(_first_person(url))
 

@@ -84,6 +84,11 @@ def stop(server: Embedded, *, mode: str = "fast") -> None:
     _run(server, "pg_ctl", "stop", "-s", "-w", "-m", mode, "-D", str(server.data))
 
 
+def has_cluster(home: Path) -> bool:
+    """Tell whether this home has a cluster already; `start` makes one where there is none."""
+    return (_place(home).data / "PG_VERSION").exists()
+
+
 def is_running(server: Embedded) -> bool:
     """Tell whether a postmaster serves this cluster now."""
     return _run(server, "pg_ctl", "status", "-D", str(server.data)).returncode == 0 and not _is_zombie(server)
