@@ -7,7 +7,9 @@ from datetime import timedelta
 import pytest
 from tests.authority.staff import appointed
 from tests.authority.test_changes import BERLIN, zone_of
+from tests.authority.test_decided_by_part import HEAVIER, tea_company
 from tests.board import Company, declared
+from tests.catalogue.test_amend import amend, amendment
 from tests.proof import prove
 from tests.requests import person
 
@@ -20,6 +22,7 @@ from trueup.authority.change_read import ChangeDetail, change_detail
 from trueup.authority.delegate import Delegate
 from trueup.authority.employ import SetEmployment
 from trueup.authority.register import RegisterActor
+from trueup.authority.resign import ResignDeputy
 from trueup.authority.standing import SYSTEM
 from trueup.core.clock import TurnedClock
 from trueup.core.database import connect
@@ -165,3 +168,63 @@ async def test_the_operators_word_is_no_vote_either(company: Company, url: str):
     change = await company.propose(company.Lea, BERLIN)
     word = ApproveChange(change=change[0], digest=change[1])
     assert await company.refused(SYSTEM, word) == "authority.not_a_person"
+
+
+async def test_of_a_vote_that_partly_lapsed_the_role_that_counts_no_more_is_named(
+    door: Door, url: str, clock: TurnedClock
+):
+    """Tara votes for crockery as a deputy and for tea as its owner; she resigns for crockery."""
+    company = await tea_company(door)
+    anna, tara = await person(door, "Anna"), company.Tara
+    crockery = await appointed(door, anna, "Master Data Owner", "category:crockery", deputy=tara)
+    change = await company.propose(company.Stella, amend(amendment("ASSAM", HEAVIER), amendment("CUP", HEAVIER)))
+    await company.approve(change, tara)
+    assert await void(url, change, clock) == []
+    await company.done(tara, ResignDeputy(appointment=crockery, reason="too much"))
+    detail = await seen(url, change, clock)
+    (gone,) = detail.void
+    assert (gone.actor, gone.roles) == (tara.id, ("Master Data Owner@category:crockery",))
+    assert gone.why == "not Master Data Owner for category:crockery any more"
+    said = {vote.over: (vote.said, vote.can) for vote in detail.votes if vote.over}
+    assert said[("category:tea",)] == (1, (company.Dan.id, company.Mia.id)), "the other half of her word stands"
+    assert said[("category:crockery",)][0] == 0
+
+
+async def test_only_who_can_really_say_yes_is_named(door: Door, url: str, clock: TurnedClock):
+    """Not who asked, not who holds the role over another part, nor by a role from who asked; and who decides then."""
+    company = await tea_company(door)
+    tara, lent = company.Tara, await person(door, "Theo")
+    until = (clock.now() + timedelta(days=9)).date()
+    await company.done(company.Mia, Delegate(to=lent.id, role="Master Data Owner", until_on=until))
+    change = await company.propose(company.Mia, amend(amendment("CUP", HEAVIER)))
+    (owner,) = [vote for vote in (await seen(url, change, clock)).votes if "Master Data Owner" in vote.roles]
+    assert (owner.can, owner.then, owner.then_can) == ((), ("Sponsor",), (company.Sue.id,))
+    word = ApproveChange(change=change[0], digest=change[1])
+    assert await company.refused(tara, word) == "authority.not_decider"
+    assert await company.refused(lent, word) == "authority.lent_vote"
+    for who in (tara, lent, company.Mia):
+        assert await waits_for(url, change, who, clock) is False, who.name
+    assert await waits_for(url, change, company.Bea, clock)
+    await appointed(company.door, tara, "Master Data Owner", "category:crockery")
+    (owner,) = [vote for vote in (await seen(url, change, clock)).votes if "Master Data Owner" in vote.roles]
+    assert (owner.said, owner.can) == (0, (tara.id,))
+    assert await waits_for(url, change, tara, clock)
+    refused = await company.act(company.Ivan, ApplyChange(change=change[0]))
+    assert refused.refusal is not None
+    assert "0 of 1 said yes of Master Data Owner" in refused.refusal.what
+    await company.approve(change, tara)
+    clock.turn(timedelta(days=8))
+    other = await company.propose(company.Mia, amend(amendment("CUP", {"weight_g": "800"})))
+    clock.turn(timedelta(days=5))
+    assert await waits_for(url, other, company.Sue, clock), "overdue, the tie-breaker is asked"
+
+
+async def waits_for(url: str, change: tuple[str, str], who: Actor, clock: TurnedClock) -> bool:
+    """Tell whether a change is shown to somebody as one that waits for their yes."""
+    connection = await connect(url)
+    try:
+        standing = await house.build().load_standing(connection)
+        found = await awaiting(connection, standing.policies, standing.present(who, clock.now()), clock.now())
+    finally:
+        await connection.close()
+    return change[0] in [one.change.id for one in found.votes]

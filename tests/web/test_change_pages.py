@@ -256,3 +256,21 @@ async def test_the_page_names_an_approval_that_no_longer_counts(door: Door, url:
         assert "0 of 1" in page.text
         page = await acted(ivan, change[0], "apply")
         assert "is not approved yet" in page.text
+
+
+async def test_the_page_names_and_offers_the_vote_to_those_alone_who_have_one(door: Door, url: str, clock: TurnedClock):
+    company = await declared(door)
+    change = await company.propose(company.Olga, published("holds", **BERLIN))
+    form = f'action="/changes/{change[0]}/approve"'
+    async with console(url, clock) as address:
+        async with at(url, clock, address, company.Lea) as lea:
+            page = await lea.get(f"/changes/{change[0]}")
+            needs = page.text.partition("Whose yes it needs")[2].partition("</table>")[0]
+            assert "nobody can say yes now" in needs
+            assert "Olga" not in needs, "who asked has no vote"
+            assert "Sponsor decides it too (Sue)" in needs
+            assert "Can say yes: Bea" in needs
+            assert "You decide nothing that this change touches" in page.text or "Approving is for" in page.text
+            assert form not in page.text
+        async with at(url, clock, address, company.Bea) as bea:
+            assert form in (await bea.get(f"/changes/{change[0]}")).text

@@ -16,6 +16,7 @@ from trueup.authority.changes import (
     needed,
     plan,
     stale,
+    still_asked,
     stopped,
 )
 from trueup.authority.changes_state import Change, ChangeApplied, ChangeEnded, ChangeEscalated, ChangeReverted
@@ -144,8 +145,7 @@ def _not_approved(state: State, change: Change, found: Plan, context: Context) -
     left = missing(asked, change, state, context)
     if not left:
         return None
-    who = "; ".join(f"{need.count} of {' or '.join(need.roles)} ({need.why})" for need in left)
-    return Refusal("authority.not_approved", f"The change is not approved yet. Missing: {who}.",
+    return Refusal("authority.not_approved", f"The change is not approved yet: {'; '.join(still_asked(left))}.",
                    f"They decide by {change.due_at:%Y-%m-%d %H:%M} UTC.", "change", change.id)  # fmt: skip
 
 

@@ -18,17 +18,17 @@ from trueup.authority.changes import (
     needed,
     plan,
     stale,
+    still_asked,
 )
 from trueup.authority.changes_state import Approval, Change, ChangeApproved, ChangeEnded, ChangeReviewed, Changes
 from trueup.authority.decision_rights import Need
 from trueup.authority.passing import roll_of, want_people
 from trueup.authority.people_policy import Separation
-from trueup.authority.people_state import People
 from trueup.authority.propose import Reason
 from trueup.authority.register import touches_authority
 from trueup.authority.sampled import not_opened
 from trueup.authority.state import Authority
-from trueup.authority.votes import own_say
+from trueup.authority.votes import own_say, said_in_stead
 from trueup.cases.open import case_events
 from trueup.cases.state import Cases, CaseSubject
 from trueup.core import carry
@@ -100,8 +100,7 @@ def approve_change(verbs: Verbs, state: State, command: ApproveChange, context: 
         events += _told(state, change, context)
     elif not left:
         events += decided(state, change, context)
-    still = [f"{need.count} of {', '.join(need.roles)} ({need.why})" for need in left]
-    return Accepted(events, change.id, {"change": change.id, "complete": not left, "missing": still})
+    return Accepted(events, change.id, {"change": change.id, "complete": not left, "missing": still_asked(left)})
 
 
 def reject_change(verbs: Verbs, state: State, command: RejectChange, context: Context) -> Decision:
@@ -209,14 +208,10 @@ def _said_already(
     if not any(need.met_by(roles) for need in asked):
         return Refusal("authority.lent_vote", f"{context.actor.name} decides this only by a role from who asked for it "
                        "or approved it.", "Somebody who holds the role without them has to.", "actor", me)  # fmt: skip
-    lent = {one.taker for one in state.of(People).delegations.values() if one.giver == me and one.holds(context.now)}
-    for approval in change.counted():
-        without_me = msgspec.structs.replace(change, asker=me, approvals=())
-        if approval.actor in lent and not any(
-            need.met_by(_own_say(state, without_me, approval.actor, context)) for need in asked
-        ):
-            return Refusal("authority.lent_vote", f"Somebody approved it in {context.actor.name}'s stead already.",
-                           "It counts; another of those who decide has to approve it, too.", "actor", me)  # fmt: skip
+    roll = roll_of(state, context)
+    if said_in_stead(change, me, asked, roll.own, roll.tenure, context.now):
+        return Refusal("authority.lent_vote", f"Somebody approved it in {context.actor.name}'s stead already.",
+                       "It counts; another of those who decide has to approve it, too.", "actor", me)  # fmt: skip
     return None
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 import msgspec
 
-from trueup.authority.change_read import Vote, is_small, vote_of
+from trueup.authority.change_read import Vote, can_say, is_small, vote_of
 from trueup.authority.changes import unreplayed
 from trueup.authority.changes_state import Approval, Change, changes_of, columns
-from trueup.authority.decision_rights import DecisionRights, needs
+from trueup.authority.decision_rights import DecisionRights, Need, needs
 from trueup.authority.overridable import Overriding
 from trueup.authority.overrides import decider
 from trueup.authority.overrides_state import READ, Override, override_of
@@ -99,17 +100,17 @@ async def open_changes(connection: Connection, policies: Policies, who: Actor, n
     found = changes_of([row[:-1] for row in rows], await objects.fetchall(), await said.fetchall())
     small = await is_small(connection)
     own, tenure = await roll_now(connection)
-    return tuple(
-        _open(change, row[-1], policies, who, now, counting(voted(change, own, tenure, now)), small=small)
-        for change, row in zip(found, rows, strict=True)
-    )
+    opened = []
+    for change, row in zip(found, rows, strict=True):
+        asked = _asked(change, policies, now, small=small)
+        able = can_say(change, asked, policies, own, tenure, now, who.id).get(who.id, ())
+        counted = counting(voted(change, own, tenure, now))
+        opened.append(_open(change, row[-1], asked, counted, able, overdue=now > change.due_at))
+    return tuple(opened)
 
 
-def _open(
-    change: Change, status: str, policies: Policies, who: Actor, now: datetime, said: list[Approval], *, small: bool
-) -> OpenChange:
-    """Return a change with what is missing. said: the approvals that count by now."""
-    overdue = status == "proposed" and now > change.due_at
+def _asked(change: Change, policies: Policies, now: datetime, *, small: bool) -> tuple[Need, ...]:
+    """Return whose yes a change needs; nobody's where nobody decides, or its template was approved."""
     asked = needs(
         policies.get(DecisionRights),
         change.objects,
@@ -117,16 +118,27 @@ def _open(
         small=small,
         overdue=now > change.due_at,
     )
-    counted = () if isinstance(asked, Refusal) or change.template else asked
-    unmet = [(need, vote) for need in counted if (vote := vote_of(need, said)).said < vote.count]
-    free = who.id != change.asker and all(one.actor != who.id for one in change.counted())
+    return () if isinstance(asked, Refusal) or change.template else asked
+
+
+def _open(
+    change: Change,
+    status: str,
+    asked: Sequence[Need],
+    said: list[Approval],
+    able: tuple[str, ...],
+    *,
+    overdue: bool,
+) -> OpenChange:
+    """Return a change with what is missing. said: approvals that count by now; able: the roles you could decide by."""
+    unmet = [(need, vote) for need in asked if (vote := vote_of(need, said)).said < vote.count]
     return OpenChange(
         change=change,
         status=status,
         review=status == "applied",
-        overdue=overdue,
+        overdue=overdue and status == "proposed",
         missing=tuple(vote for _, vote in unmet),
-        yours=free and any(need.met_by(who.deciding()) for need, _ in unmet),
+        yours=any(need.met_by(able) for need, _ in unmet),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
@@ -13,7 +13,9 @@ from trueup.authority.changes import unreplayed
 from trueup.authority.changes_state import Approval, Change, changes_of, columns
 from trueup.authority.decision_rights import Decision, DecisionRights, Need, needs, small_holds
 from trueup.authority.people_read import people_now, roll_now
-from trueup.authority.votes import Voted, counting, voted
+from trueup.authority.standing import Rights, roles_that_may
+from trueup.authority.tenure import RIGHT, Tenure, actors_at
+from trueup.authority.votes import Voted, counting, may_say, voted
 from trueup.core import json
 from trueup.core.carry import Carried
 from trueup.core.database import Connection
@@ -21,6 +23,7 @@ from trueup.core.differences import Difference, differences
 from trueup.core.errors import Refusal
 from trueup.core.paging import Limit, Page, bounded, page_of, read_cursor, write_cursor
 from trueup.core.policy import Policies, keys_of
+from trueup.core.verb import Actor
 
 ChangeStatus = Literal["proposed", "approved", "applied", "rejected", "withdrawn", "reverted", "failed"]
 
@@ -73,12 +76,24 @@ class Vote(msgspec.Struct, frozen=True):
     over: tuple[str, ...] = ()
 
 
+class Asked(Vote, frozen=True, kw_only=True):
+    """A need of one change, and who can meet it. can: people whose yes would count now, but for who gave it already.
+
+    then: the roles that decide as well once the change is overdue. then_can: the people who could by these.
+    """
+
+    can: tuple[str, ...] = ()
+    then: tuple[str, ...] = ()
+    then_can: tuple[str, ...] = ()
+
+
 class VoidVote(msgspec.Struct, frozen=True):
-    """An approval that no longer counts, and why."""
+    """An approval that no longer counts, and why. roles: it counts no more in these alone; () where not at all."""
 
     actor: str
     at: datetime
     why: str
+    roles: tuple[str, ...] = ()
 
 
 class Conflict(msgspec.Struct, frozen=True):
@@ -104,7 +119,7 @@ class ChangeDetail(msgspec.Struct, frozen=True, kw_only=True):
     status: str
     change: Change
     edits: tuple[Edited, ...]
-    votes: tuple[Vote, ...]
+    votes: tuple[Asked, ...]
     conflicts: tuple[Conflict, ...]
     unreplayed: tuple[str, ...]
     void: tuple[VoidVote, ...]
@@ -205,21 +220,27 @@ async def change_detail(
         small=small,
         overdue=now > found.due_at,
     )
-    votes = voted(found, *await roll_now(connection), now)
+    own, tenure = await roll_now(connection)
+    votes = voted(found, own, tenure, now)
     open_still = status in ("proposed", "approved")
     applied = found.applied_at
     waits = found.type == "emergency" and status == "applied" and found.reviewed_at is None
     said = counting(votes) if open_still or waits else list(found.counted())
+    wanted = () if isinstance(asked, Refusal) or found.template else asked
+    later = tuple(msgspec.structs.replace(need, roles=(*need.roles, *need.then)) for need in wanted)
+    able, then_able = (
+        can_say(found, needed, policies, own, tenure, now) if open_still or waits else {} for needed in (wanted, later)
+    )
     return ChangeDetail(
         id=found.id,
         version=found.version,
         status=status,
         change=found,
         edits=tuple([await _edited(connection, edit, found, policies) for edit in found.edits]),
-        votes=() if isinstance(asked, Refusal) or found.template else tuple(vote_of(need, said) for need in asked),
+        votes=tuple(_asked(need, vote_of(need, said), able, then_able) for need in wanted),
         conflicts=tuple(await _conflicts(connection, found, control, now)) if open_still else (),
         unreplayed=reasons,
-        void=_void(votes) if open_still or waits else (),
+        void=_void(votes, wanted) if open_still or waits else (),
         next_free=control.next_free(found.objects, found.effective_at or now),
         review_due=applied + timedelta(hours=control.review_hours) if applied and found.type == "emergency" else None,
         watched_until=applied + timedelta(hours=control.watch_hours) if applied and found.indicators else None,
@@ -282,8 +303,52 @@ async def is_small(connection: Connection) -> bool:
     return row is not None and small_holds(row[0], row[1])
 
 
-def _void(votes: Iterable[Voted]) -> tuple[VoidVote, ...]:
-    return tuple(VoidVote(one.approval.actor, one.approval.at, one.why) for one in votes if one.why)
+def can_say(
+    change: Change,
+    asked: Sequence[Need],
+    policies: Policies,
+    own: Mapping[str, Actor],
+    tenure: Tenure,
+    now: datetime,
+    only: str | None = None,
+) -> dict[str, tuple[str, ...]]:
+    """Return whose yes would count now for one of these needs: by id, the roles they decide by.
+
+    only: asks of one person alone.
+    """
+    rights = {*roles_that_may(policies.get(Rights), "authority.approve_change"), f"{RIGHT}authority.approve_change"}
+    found = {}
+    for actor in actors_at(own, tenure, now, lambda roles, right: not rights.isdisjoint(roles)).values():
+        # Who decides none of it by anything they hold does not by what is their own.
+        if only not in (None, actor.id) or rights.isdisjoint(actor.roles):
+            continue
+        if any(need.met_by(actor.deciding()) for need in asked):
+            found[actor.id] = may_say(change, actor.id, asked, own, tenure, now)
+    return {id_: roles for id_, roles in found.items() if roles}
+
+
+def _asked(
+    need: Need, vote: Vote, able: Mapping[str, tuple[str, ...]], then_able: Mapping[str, tuple[str, ...]]
+) -> Asked:
+    """Return a need with who can meet it. able: who decides by which roles now; then_able: once it is overdue."""
+    later = Need(need.then, 1, need.why, need.over)
+    can = tuple(id_ for id_, roles in able.items() if need.met_by(roles))
+    then_can = tuple(id_ for id_, roles in then_able.items() if later.met_by(roles))
+    known = {name: getattr(vote, name) for name in Vote.__struct_fields__}
+    return Asked(**known, can=can, then=need.then, then_can=then_can)
+
+
+def _void(votes: Iterable[Voted], asked: Sequence[Need]) -> tuple[VoidVote, ...]:
+    """Return the approvals that count no more: whole, or in roles that one of the needs asks for."""
+    found = []
+    for one in votes:
+        if one.why:
+            found.append(VoidVote(one.approval.actor, one.approval.at, one.why))
+        lapsed = [(role, why) for role, why in one.lapsed if any(need.met_by([role]) for need in asked)]
+        if lapsed:
+            whys = "; ".join(dict.fromkeys(why for _, why in lapsed))
+            found.append(VoidVote(one.approval.actor, one.approval.at, whys, tuple(role for role, _ in lapsed)))
+    return tuple(found)
 
 
 def vote_of(need: Need, said: list[Approval]) -> Vote:

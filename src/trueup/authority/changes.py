@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 import msgspec
@@ -155,14 +155,20 @@ def needed(
     )
 
 
-def missing(asked: Sequence[Need], change: Change, state: State, context: Context) -> list[Need]:
-    """Return the needs that the approvals of the present content do not meet yet; each counts different people.
+def missing(asked: Sequence[Need], change: Change, state: State, context: Context) -> list[tuple[Need, int]]:
+    """Return the needs that the approvals of the present content do not meet yet, each with how many said yes.
 
-    Counted are those that count at this moment; see `votes`.
+    Counted are different people, and approvals that count at this moment; see `votes`.
     """
     roll = roll_of(state, context)
     said = counting(voted(change, roll.own, roll.tenure, context.now))
-    return [need for need in asked if len({a.actor for a in said if need.met_by(a.roles)}) < need.count]
+    found = [(need, len({a.actor for a in said if need.met_by(a.roles)})) for need in asked]
+    return [(need, yes) for need, yes in found if yes < need.count]
+
+
+def still_asked(left: Iterable[tuple[Need, int]]) -> list[str]:
+    """Return what is missing in words, as the change's page counts it."""
+    return [f"{yes} of {need.count} said yes of {' or '.join(need.roles)} ({need.why})" for need, yes in left]
 
 
 def stale(change: Change, found: Plan) -> Refusal | None:

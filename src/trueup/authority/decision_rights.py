@@ -103,13 +103,14 @@ class DecisionRights(Policy, frozen=True, kw_only=True):
 class Need(msgspec.Struct, frozen=True):
     """What a normal change needs: so many different people of these roles. why: the objects or the domain.
 
-    over: parts, of which one who holds the role over a part must hold one.
+    over: parts, of which one who holds the role over a part must hold one. then: who decides too once it is overdue.
     """
 
     roles: tuple[str, ...]
     count: int
     why: str
     over: tuple[str, ...] = ()
+    then: tuple[str, ...] = ()
 
     def met_by(self, deciding: Iterable[str]) -> bool:
         """Tell whether somebody who decides by these roles (`Actor.deciding`) counts here."""
@@ -127,15 +128,21 @@ def needs(
     Refuses an object that nobody decides.
     """
     owners: dict[tuple[tuple[str, ...], tuple[str, ...]], list[str]] = {}
+    breakers: dict[tuple[tuple[str, ...], tuple[str, ...]], set[str]] = {}
     domains: set[str] = set()
     for one in objects:
         decision = register.of(one.key)
         if decision is None:
             return unmapped(one.key)
         deciders = (decision.decider, decision.tie_breaker) if overdue else (decision.decider,)
-        owners.setdefault((tuple(dict.fromkeys(deciders)), one.over), []).append(one.key)
+        group = (tuple(dict.fromkeys(deciders)), one.over)
+        owners.setdefault(group, []).append(one.key)
+        breakers.setdefault(group, set()).update({decision.tie_breaker} - {*deciders})
         domains.add(decision.domain)
-    found = [Need(roles, 1, _listed(keys), over) for (roles, over), keys in sorted(owners.items())]
+    found = [
+        Need(group[0], 1, _listed(keys), group[1], tuple(sorted(breakers[group])))
+        for group, keys in sorted(owners.items())
+    ]
     for domain in sorted(domains):
         count = register.quorum.of(domain) + (register.quorum.unreplayed if unreplayed else 0)
         found.append(Need((BOARD, *PROCESS_OWNERS[domain]), count, f"quorum of {domain}"))

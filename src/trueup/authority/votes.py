@@ -8,22 +8,27 @@ approved, is no vote of their own; that is asked at the act again, so that it co
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 import msgspec
 
 from trueup.authority.changes_state import Approval, Change
+from trueup.authority.decision_rights import Need
 from trueup.authority.tenure import Tenure, actors_at
 from trueup.core.verb import Actor
 
 
 class Voted(msgspec.Struct, frozen=True):
-    """An approval as it stands at a moment. roles: in which it counts. why: it does not any more, "" where it does."""
+    """An approval as it stands at a moment. roles: in which it counts. why: it does not any more, "" where it does.
+
+    lapsed: of an approval that counts, the roles in which it was given and counts no more, each with why.
+    """
 
     approval: Approval
     roles: tuple[str, ...]
     why: str = ""
+    lapsed: tuple[tuple[str, str], ...] = ()
 
 
 def voted(change: Change, own: Mapping[str, Actor], tenure: Tenure, now: datetime) -> tuple[Voted, ...]:
@@ -49,6 +54,32 @@ def own_say(change: Change, voter: str, own: Mapping[str, Actor], tenure: Tenure
     return found.deciding() if found is not None else ()
 
 
+def may_say(
+    change: Change, voter: str, asked: Sequence[Need], own: Mapping[str, Actor], tenure: Tenure, now: datetime
+) -> tuple[str, ...]:
+    """Return the roles in which somebody's yes would count now.
+
+    None for who asked, who said it already, and who has no vote of their own on any of the needs asked.
+    """
+    if voter == change.asker or any(one.actor == voter for one in change.counted()):
+        return ()
+    roles = own_say(change, voter, own, tenure, now)
+    counts = any(need.met_by(roles) for need in asked)
+    return roles if counts and not said_in_stead(change, voter, asked, own, tenure, now) else ()
+
+
+def said_in_stead(
+    change: Change, voter: str, asked: Sequence[Need], own: Mapping[str, Actor], tenure: Tenure, now: datetime
+) -> bool:
+    """Tell whether somebody said yes who decides this only by a role that this voter lends them."""
+    lent = {one.taker for one in tenure.delegations if one.giver == voter and one.holds(now)}
+    without = msgspec.structs.replace(change, asker=voter, approvals=())
+    return any(
+        one.actor in lent and not any(need.met_by(own_say(without, one.actor, own, tenure, now)) for need in asked)
+        for one in change.counted()
+    )
+
+
 def _voted(
     one: Approval, change: Change, own: Mapping[str, Actor], tenure: Tenure, held: Mapping[str, Actor], now: datetime
 ) -> Voted:
@@ -57,12 +88,22 @@ def _voted(
     if tenure.gone(one.actor, now):
         return Voted(one, (), "their contract has ended")
     roles = _still(one.roles, own_say(change, one.actor, own, tenure, now))
+    lost = [role for role in one.roles if role not in roles]
+    here = held[one.actor].deciding() if one.actor in held else ()
     if roles or not one.roles:
-        return Voted(one, roles)
-    lent = _still(one.roles, held[one.actor].deciding() if one.actor in held else ())
+        return Voted(one, roles, "", tuple((role, _why([role], here, roles)) for role in lost))
+    return Voted(one, (), _why(lost, here))
+
+
+def _why(lost: Sequence[str], held: Iterable[str], roles: Iterable[str] = ()) -> str:
+    """Return why what was said in these roles does not count. held: all of theirs, lent ones too; roles: that count."""
+    narrower = [role for role in roles if role.partition("@")[0] in lost]
+    if narrower:
+        return f"only {_named(narrower)} by now"
+    lent = _still(lost, held)
     if lent:
-        return Voted(one, (), f"{_named(lent)} is theirs only by who asked for it, or approved it, too")
-    return Voted(one, (), f"not {_named(one.roles)} any more")
+        return f"{_named(lent)} is theirs only by who asked for it, or approved it, too"
+    return f"not {_named(lost)} any more"
 
 
 def _still(then: Iterable[str], now: Iterable[str]) -> tuple[str, ...]:

@@ -13,7 +13,8 @@ from trueup.authority import change_read
 from trueup.authority.apply import ApplyChange, RevertChange
 from trueup.authority.approve import ApproveChange, RejectChange
 from trueup.authority.change_control import ChangeControl
-from trueup.authority.change_read import ChangeQuery, ChangeStatus
+from trueup.authority.change_read import ChangeDetail, ChangeQuery, ChangeStatus
+from trueup.authority.decision_rights import Need
 from trueup.authority.propose import EditChange, WithdrawChange
 from trueup.catalogue.read_quality import sample as sample_of_rows
 from trueup.core import timeline
@@ -203,7 +204,8 @@ async def _page(
         watching=watching,
         days_max=DAYS_MAX,
         said=any(approval.actor == visit.actor.id for approval in found.change.counted()),
-        holders=_holders(visit),
+        able=any(visit.actor.id in vote.can for vote in found.votes),
+        decides=_decides(visit, found),
         mine=found.change.asker == visit.actor.id,
         refusal=refusal,
         entered=entered or {},
@@ -211,13 +213,10 @@ async def _page(
     )
 
 
-def _holders(visit: Visit) -> dict[str, list[str]]:
-    """Return who holds each role now, by name."""
-    found: dict[str, list[str]] = {}
-    for actor in visit.standing.at(visit.now).actors.values():
-        for role in actor.roles if actor.kind == "person" else ():
-            found.setdefault(role, []).append(actor.name)
-    return {role: sorted(names) for role, names in found.items()}
+def _decides(visit: Visit, found: ChangeDetail) -> bool:
+    """Tell whether the visitor decides any of it, be it by what others gave them."""
+    held = visit.standing.present(visit.actor, visit.now).deciding()
+    return any(Need(one.roles, one.count, one.why, one.over).met_by(held) for one in found.votes)
 
 
 routes = [list_changes, show_change, edit, replay, act, decisions]
