@@ -86,10 +86,16 @@ async def test_a_breach_shows_its_orders_its_money_and_its_clock(door: Door, url
         assert "Orders that would wait" in page.text, "its cost is shown before it applies"
         assert "weight_g is empty" in page.text
         assert "Ask to lift the containment" not in page.text, "nothing is contained yet"
+        assert 'an override of <span class="mono">catalogue.quarantined</span>' in page.text, "how is said beforehand"
+        assert "€50.00 a day as things stand. Operations Process Owner decides within 8 hours" in page.text
+        about = (await visitor.get(f"/cases/{case}")).text
+        assert "It applies by itself" in about
+        assert "nothing more of the item is allocated" in about
     clock.turn(DAY)
     assert await notice(url, door) == 1
     async with console(url, clock) as address, signed_in(url, clock, address, auditor) as visitor:
         assert "Asking is for:" in (await visitor.get(f"/breaches/{case}")).text
+        assert "It holds since" in (await visitor.get(f"/cases/{case}")).text
     async with console(url, clock) as address, signed_in(url, clock, address, owner) as visitor:
         wrong = await visitor.fill_in(f"/breaches/{case}", f"/breaches/{case}/release", hours="999", reason="too long")
         assert (wrong.status, "too long" in wrong.text) == (422, True)

@@ -95,13 +95,17 @@ def release_containment(state: State, command: ReleaseContainment, context: Cont
     return msgspec.structs.replace(decision, result=result, status="pending_approval")
 
 
-def _per_day(state: State, case: str, policies: Policies) -> Amount:
-    """Return what lifting costs a day: what the case does, and at least what the rule does."""
-    policy, known = policies.get(Overriding), state.of(Cases).cases.get(case)
+def lifting_per_day(price_per_hour: Decimal, currency: str, policies: Policies) -> Decimal:
+    """Return what lifting costs a day: what the case does (per hour), and at least what the rule does."""
+    policy = policies.get(Overriding)
     least = Decimal(policy.rules[RULE].price_min) if RULE in policy.rules else Decimal(0)
-    if known is None or known.currency != policy.currency:
-        return Amount(least)
-    return Amount(max(least, (known.price_per_hour * 24).quantize(Decimal("0.01"))))
+    return max(least, (price_per_hour * 24).quantize(Decimal("0.01"))) if currency == policy.currency else least
+
+
+def _per_day(state: State, case: str, policies: Policies) -> Amount:
+    known = state.of(Cases).cases.get(case)
+    price, currency = (known.price_per_hour, known.currency) if known is not None else (Decimal(0), "")
+    return Amount(lifting_per_day(price, currency, policies))
 
 
 def price_breach(state: State, command: PriceBreach, context: Context) -> Decision:

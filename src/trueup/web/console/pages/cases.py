@@ -23,6 +23,10 @@ from trueup.cases.own import AcknowledgeCase, AssignCase
 from trueup.cases.pause import PauseCase, SnoozeCase
 from trueup.cases.read import CaseDetail, CaseQuery, CaseStatus
 from trueup.cases.state import CaseSubject
+from trueup.catalogue import breach_read
+from trueup.catalogue.breach_read import BreachQuery, BreachRow
+from trueup.catalogue.contract import CONTAINS
+from trueup.core.database import Connection
 from trueup.core.errors import Refusal
 from trueup.core.verb import Command
 from trueup.web.console.entered import chosen
@@ -197,6 +201,7 @@ async def _case_page(
         cursor = visit.params.get("cursor")
         more = await cases.subjects(connection, case, cursor) if cursor else None
         told = await notices.notices(connection, notices.NoticeQuery(case=case, limit=20))
+        breach = await _first_failing(connection, detail, visit.now)
         seen = () if detail.summary.closed_at else await effects_seen(connection, case, visit.actor.id)
     people = [actor for actor in visit.standing.actors.values() if actor.kind == "person"]
     mine = visit.standing.present(visit.actor, visit.now)
@@ -208,6 +213,8 @@ async def _case_page(
         detail=detail,
         standing=detail.standing,
         told=told.items,
+        breach=breach,
+        does=CONTAINS.get(breach.breach.containment) if breach is not None else None,
         effects=seen,
         my_rights=[
             (right, rung.rung)
@@ -225,6 +232,14 @@ async def _case_page(
         entered=entered or {},
         opened=opened,
     )
+
+
+async def _first_failing(connection: Connection, detail: CaseDetail, now: datetime) -> BreachRow | None:
+    """Return the oldest breach that the case is about while it fails; its containment is shown with the case."""
+    if detail.summary.kind != "contract_breach":
+        return None
+    found = (await breach_read.breaches(connection, BreachQuery(case=detail.id, limit=1), now)).items
+    return found[0] if found else None
 
 
 def _priced(detail: CaseDetail) -> dict[str, Any]:

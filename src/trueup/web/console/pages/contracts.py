@@ -7,14 +7,14 @@ from typing import Any
 from litestar import Request, Response, get, post
 from litestar.params import FromPath
 
-from trueup.authority.overrides_read import OverrideQuery, overrides
+from trueup.authority.overrides_read import OverrideQuery, lent_rules, overrides
 from trueup.cases import read as cases
 from trueup.catalogue import breach_read
 from trueup.catalogue.breach_read import BreachQuery
 from trueup.catalogue.contract import CONTAINS
 from trueup.catalogue.contract_import import ImportContract
 from trueup.catalogue.quarantine import RULE as CONTAINED
-from trueup.catalogue.quarantine import ReleaseContainment, named
+from trueup.catalogue.quarantine import ReleaseContainment, lifting_per_day, named
 from trueup.core.errors import Refusal
 from trueup.oversight import breach_exposure
 from trueup.web.console.pending import pending_on
@@ -125,8 +125,9 @@ async def _list_page(
 async def _breach_page(
     visit: Visit, case: str, refusal: Refusal | None = None, entered: dict[str, str] | None = None
 ) -> Response[Any]:
+    policies = visit.standing.policies
     async with visit.reading() as connection:
-        known = await cases.case(connection, case, visit.now, visit.standing.policies)
+        known = await cases.case(connection, case, visit.now, policies)
         if known is None or known.summary.kind != "contract_breach":
             raise unknown(f"There is no breach {case!r}.")
         query = BreachQuery(case=case, ended=bool(visit.flag("ended")), cursor=visit.params.get("keys"))
@@ -156,6 +157,8 @@ async def _breach_page(
         first=first,
         does=CONTAINS.get(first.containment) if first is not None else None,
         loans=[one for one in open_.items if lifting & {*one.override.objects}],
+        lent=next(rule for rule in lent_rules(policies) if rule.rule == CONTAINED),
+        lent_per_day=lifting_per_day(known.summary.price_per_hour, known.summary.currency, policies),
         contained=any(row.stage == "contained" for row in now_failing.items),
         refusal=refusal,
         entered=entered or {},
