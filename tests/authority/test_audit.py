@@ -88,6 +88,7 @@ async def test_a_refusal_to_approve_is_told_as_well_as_nobody_having_decided(doo
         waiting = await accountable(connection, second, clock.now())
         assert waiting is not None
         assert (waiting.ended, waiting.decided[0].by) == (None, ())
+        assert waiting.decided[0].roles == ("Operations Process Owner", "Sponsor"), "who could, while nobody has"
         assert "Otto" not in {one.name for one in waiting.decided[0].could_have}, "nobody grants their own"
         assert "Sue" in {one.name for one in waiting.decided[0].could_have}
     finally:

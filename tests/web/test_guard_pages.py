@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -63,9 +64,14 @@ async def test_an_override_is_asked_granted_used_and_given_back_at_the_console(
             made = await visitor.fill_in("/overrides", "/overrides/ask", **fields, expires_at=LATER)
             page = made.address.partition("?")[0]
             assert "Operations Process Owner decides it" in made.text
+            assert "Granting is for: Operations Process Owner or Sponsor." in made.text
+            assert re.search(r'type="submit" disabled>Grant it until', made.text), "who cannot decide is not offered it"
             own = await visitor.fill_in(page, f"{page}/grant")
             assert (own.status, "Nobody grants their own" in own.text) == (422, True)
         async with signed_in(url, clock, address, otto.id) as visitor:
+            offered = (await visitor.get(page)).text
+            assert re.search(r'type="submit">Grant it until', offered)
+            assert "Granting is for" not in offered
             done = await visitor.fill_in(page, f"{page}/grant")
             assert "active" in done.text
             assert (await operate(door, fay, 80, "used")).status == "applied"

@@ -11,7 +11,9 @@ import msgspec
 from trueup.authority.change_read import change as change_of
 from trueup.authority.changes_state import Change
 from trueup.authority.decision_rights import DecisionRights, needs
-from trueup.authority.overrides_state import READ, override_of
+from trueup.authority.overridable import Overriding
+from trueup.authority.overrides_read import decider_of
+from trueup.authority.overrides_state import READ, Override, override_of
 from trueup.authority.people_state import (
     APPOINTMENTS,
     DELEGATIONS,
@@ -20,6 +22,7 @@ from trueup.authority.people_state import (
     delegation_of,
     employment_of,
 )
+from trueup.authority.read import version_in_force
 from trueup.authority.standing import SYSTEM
 from trueup.authority.state import ActorRegistered
 from trueup.authority.tenure import Tenure, holders_at
@@ -171,7 +174,7 @@ async def _of_override(connection: Connection, id_: str, now: datetime) -> Accou
     override = override_of(row)
     at = override.granted_at or override.declined_at or min(now, override.expires_at)
     who = await _who(connection, at)
-    role = await _role_of(connection, id_)
+    role = await _role_of(connection, override, at)
     decider = override.granted_by or override.declined_by
     by = (who.person(decider, at),) if decider is not None and decider != override.asked_by else ()
     roles = (role, _SPONSOR) if role != _SPONSOR else (_SPONSOR,)
@@ -187,15 +190,17 @@ async def _of_override(connection: Connection, id_: str, now: datetime) -> Accou
     )
 
 
-async def _role_of(connection: Connection, override: str) -> str:
-    """Return whose decision an override was, as its record says; while it is open, what it needs is on its page."""
+async def _role_of(connection: Connection, override: Override, at: datetime) -> str:
+    """Return whose decision an override was, as its record says; while nobody decided, whose it is by the policy."""
     rows = await connection.execute(
         """select body from journal where subject = %s and kind = 'e'
         and name in ('authority.override_granted', 'authority.override_declined') limit 1""",
-        [override],
+        [override.id],
     )
     row = await rows.fetchone()
-    return str(json.decode(bytes(row[0]), dict[str, Any]).get("role", _SPONSOR)) if row is not None else _SPONSOR
+    if row is not None:
+        return str(json.decode(bytes(row[0]), dict[str, Any]).get("role", _SPONSOR))
+    return await decider_of(connection, override, (await version_in_force(connection, Overriding))[0], at)
 
 
 async def _of_change(connection: Connection, change: Change, now: datetime) -> Accountable:

@@ -173,8 +173,14 @@ async def override(connection: Connection, policies: Policies, id_: str, now: da
     for position, at, actor, body in await rows.fetchall():
         plain = json.decode(bytes(body), dict[str, Any])
         uses.append(OverrideUse(position, at, plain["verb"], plain["value"], actor))
+    decides = await decider_of(connection, found, policies.get(Overriding), now)
+    return OverrideDetail(_row(found, now), decides, tuple(uses))
+
+
+async def decider_of(connection: Connection, override: Override, policy: Overriding, now: datetime) -> str:
+    """Return the role that decides an override, with what is open now beside it."""
     open_ = [override_of(row) for row in await (await connection.execute(_OPEN, [now])).fetchall()]
-    return OverrideDetail(_row(found, now), decider(found, open_, policies.get(Overriding), now), tuple(uses))
+    return decider(override, open_, policy, now)
 
 
 _OPEN = f"{READ} where declined_at is null and ended_at is null and granted_at is not null and expires_at > %s"

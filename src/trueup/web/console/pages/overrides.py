@@ -8,7 +8,7 @@ from litestar import Request, Response, get, post
 from litestar.params import FromPath
 
 from trueup.authority.audit import accountable
-from trueup.authority.overridable import Overriding
+from trueup.authority.overridable import SPONSOR, Overriding
 from trueup.authority.overrides import AskOverride, DeclineOverride, EndOverride, GrantOverride
 from trueup.authority.overrides_read import DebtQuery, OverrideQuery, debts, lent_rules, override, overrides
 from trueup.core.errors import Refusal
@@ -112,6 +112,9 @@ async def _page(
         detail=detail,
         one=detail.row.override,
         behind=behind,
+        may_decide=not {detail.decides, SPONSOR}.isdisjoint(
+            visit.standing.present(visit.actor, visit.now).everywhere()
+        ),
         of_subject=of_subject,
         refusal=refusal,
         entered=entered or {},
