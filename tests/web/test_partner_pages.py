@@ -134,3 +134,27 @@ async def test_what_is_wrong_with_partners_is_a_finding_of_data_quality_and_a_ta
         ("BRNO", 5, GLN), ("POST", None, None)
     ]  # fmt: skip
     await prove(url)
+
+
+async def test_who_owns_a_term_and_may_not_amend_proposes_it_from_the_form_and_the_table(
+    door: Door, url: str, clock: TurnedClock, steward: Visitor
+):
+    owners = [{"entity": "partner", "field": "payment_days", "owner": "Finance", "governed": True}]
+    await publish(door, "field_ownership", {"owners": owners})
+    company = await declared(door)
+    async with console(url, clock) as address, signed_in(url, clock, address, company.Finn.id) as finance:
+        page = await finance.get("/partners/BRNO")
+        assert '<fieldset class="bare" disabled' not in page.text.partition('action="/partners/amend"')[2][:400]
+        sent = {**filled(page), "payment_days": "21", "as": "change"}
+        page = await finance.post(AMEND, sent)
+        ((change,),) = await rows(url, "select id from change")
+        assert page.status == 200, page.text
+        assert all(words in page.text for words in (f'<a href="/changes/{change}">', "decided by"))
+        table = {**(await finance.get("/data-quality")).hidden("/data-quality/amend"), "of": "partners"}
+        page = await finance.post("/data-quality/amend", {**table, "table": "code,payment_days\nPOST,7"})
+        assert (page.status, "staged in one change" in page.text, "decided by" in page.text) == (200, True, True)
+        page = await finance.post("/data-quality/amend", {**table, "table": "code,country\nPOST,DE", "key": "free"})
+        assert (page.status, "country of POST is not governed" in page.text) == (403, True)
+    assert len(await rows(url, "select id from change")) == 2
+    assert await rows(url, "select payment_days, country from partner where code = 'POST'") == [(None, None)]
+    await prove(url)

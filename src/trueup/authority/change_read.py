@@ -247,6 +247,21 @@ async def change_detail(
     )
 
 
+async def awaited(connection: Connection, change_id: str, policies: Policies, now: datetime) -> str:
+    """Return who decides a change that is proposed, as a sentence; nothing for one that is decided."""
+    known = await change(connection, change_id)
+    if known is None or known[1] != "proposed":
+        return ""
+    found = known[0]
+    small = await is_small(connection)
+    replayed = not unreplayed(policies.kinds, found.edits)
+    asked = needs(policies.get(DecisionRights), found.objects, unreplayed=not replayed, small=small)
+    if isinstance(asked, Refusal) or found.template:
+        return ""
+    who = "; ".join(f"{need.count} of {' or '.join(need.roles)} ({need.why})" for need in asked)
+    return f"It is decided by {who}, until {found.due_at:%Y-%m-%d %H:%M} UTC."
+
+
 async def who_decides(
     connection: Connection, policies: Policies, now: datetime, key: str | None = None
 ) -> tuple[DecidedBy, ...]:

@@ -6,7 +6,7 @@ How one kind of record is amended is an `Amendable`; the mechanism is one for al
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import date
+from datetime import UTC, date
 from decimal import Decimal
 from functools import partial
 from typing import Annotated, Any, Generic, TypeVar
@@ -175,9 +175,20 @@ def amend(kind: Amendable[R], state: State, command: Any, context: Context) -> D
             changed = msgspec.structs.replace(after, version=before.version + 1)
             said = {"amended": differences(before, after), "reason": command.reason or None, **more}
             events.append(kind.registered(changed, at=context.now, **said))
-    result = {kind.plural: len(rows), "planned": sum(isinstance(event, AmendmentPlanned) for event in events)}
+    later = sum(isinstance(event, AmendmentPlanned) for event in events)
+    result = {kind.plural: len(rows), "planned": later, **_noted(command.rows, context)}
     subject = next(iter(rows), None) or (events[0].subject if events else kind.plural)
     return Accepted(events, subject, result, "applied" if events else "merged")
+
+
+def _noted(rows: Sequence[Any], context: Context) -> dict[str, str]:
+    """Return which days that rows name are over, so that nobody believes it held since then."""
+    today = context.now.astimezone(UTC).date()
+    over = sorted({row.effective_from for row in rows if row.effective_from is not None and row.effective_from < today})
+    if not over:
+        return {}
+    have = "has" if len(over) == 1 else "have"
+    return {"note": f"{', '.join(map(str, over[:5]))} {have} begun: it holds from now on"}
 
 
 def amended(

@@ -5,13 +5,15 @@ Where many rows are approved at once, nobody reads them all: a random sample is 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 import msgspec
 
 from trueup.authority.propose import ProposeChange
+from trueup.authority.standing import Standing, require
 from trueup.catalogue.amend import ITEMS, ROWS_MAX, Amendable
 from trueup.catalogue.kinds import KINDS
 from trueup.catalogue.ownership import Entity
@@ -33,6 +35,8 @@ _WHOLE = (
 )  # fmt: skip
 _LISTED = ("certifications", "groups")
 _YES_OR_NO = ("pickup",)
+_PATH = re.compile(r"(edits\[\d+\]\.)?(rows\[\d+\]\.)?(fields\.)?")
+_NEEDS, _MAY_NOT, _PROPOSING = "authority.needs_change", "authority.not_allowed", "authority.propose_change"
 
 
 def columns_of(kind: Amendable[Any]) -> tuple[str, ...]:
@@ -78,11 +82,17 @@ class Bulk(msgspec.Struct, frozen=True):
 
 
 class Staged(msgspec.Struct, frozen=True):
-    """How the good rows ended: applied, or waiting in one change. rows: how many."""
+    """How the good rows ended: applied, or waiting in a change. rows: how many.
+
+    changes: what they wait in; more than one only where who amends may not propose. begun: days that rows name and that
+    are over, so that these rows hold from now on, or from when the change is applied.
+    """
 
     rows: int
     bad: tuple[BadRow, ...]
     outcome: Outcome | None
+    changes: tuple[str, ...] = ()
+    begun: tuple[date, ...] = ()
 
 
 def read_table(
@@ -113,17 +123,32 @@ def read_table(
 
 def _refuse_columns(rows: Sequence[Mapping[str, str | None]], rules: CustomFields, kind: Amendable[Any]) -> None:
     names = dict.fromkeys(name for row in rows for name in row)
+    if not rows:
+        raise Refused(Refusal("catalogue.rows", f"The table has no rows: nothing is said of any {kind.entity}.",
+                              f"Write a header with {kind.key} and what to amend, and a row for each under it.", "rows",
+                              "0"))  # fmt: skip
     known = {*columns_of(kind), *(f"fields.{rule.name}" for rule in rules.fields)}
     unknown = [name for name in names if name not in known]
     if kind.key not in names or unknown:
         what = f"The table names no {kind.plural}: no {kind.key}."
         if unknown:
             what = f"There is no column {unknown[0][:60]!r} of {kind.plural}."
-        raise Refused(Refusal("catalogue.columns", what, f"Use: {', '.join(sorted(known))}.", "columns",
-                              unknown[0][:60] if unknown else kind.key))  # fmt: skip
+        raise Refused(Refusal("catalogue.columns", what, f"{_meant(names, kind)}Use: {', '.join(sorted(known))}.",
+                              "columns", unknown[0][:60] if unknown else kind.key))  # fmt: skip
     if len(rows) > TABLE_ROWS_MAX:
         raise Refused(Refusal("catalogue.rows", f"{len(rows)} rows are too many at once.",
                               f"Send at most {TABLE_ROWS_MAX} in one file.", "rows", str(len(rows))))  # fmt: skip
+
+
+def _meant(names: Mapping[str, None], kind: Amendable[Any]) -> str:
+    """Return which other kind of record has these columns, as a question."""
+    own = [name for name in names if not name.startswith("fields.")]
+    meant = [
+        f"--of {other.plural}"
+        for other in KINDS.values()
+        if other is not kind and other.key in own and {*own} <= {*columns_of(other)}
+    ]
+    return f"Is it about something else ({' or '.join(meant)})? " if meant else ""
 
 
 def _said_before(
@@ -167,7 +192,20 @@ def _patch(cells: Mapping[str, str], rules: CustomFields, number: int, kind: Ame
     except msgspec.ValidationError as error:
         what, _, path = str(error).partition(" - at `$.")
         column = path.rstrip("`").removeprefix("fields.") if path else kind.key
-        return BadRow(number, column, cells.get(column, ""), "catalogue.value", f"{what}.", "Correct the cell.")
+        value = cells.get(column, "")
+        return BadRow(number, column, value, "catalogue.value", *_wrong(what, column, value))
+
+
+def _wrong(what: str, column: str, value: str) -> tuple[str, str]:
+    """Return what is wrong with a cell, as people say it, and what to write instead."""
+    shown = repr(value[:60])
+    if "RFC3339 encoded date" in what:
+        return f"{shown} is no day.", "Write YYYY-MM-DD, as in 2026-12-31."
+    if column in _WHOLE and "got `str`" in what:
+        return f"{shown} is no whole number.", f"Write digits, as in 14; {CLEARS} takes the value away."
+    if "bool" in what and "got `str`" in what:
+        return f"{shown} is neither true nor false.", "Write true or false."
+    return f"{what}.", "Correct the cell."
 
 
 async def validated(connection: Connection, house: House, actor: Actor, bulk: Bulk, now: datetime) -> Bulk:
@@ -195,7 +233,7 @@ def _amending(bulk: Bulk, rows: tuple[Any, ...], reason: str = "") -> Command:
 
 
 def _bad_row(one: NumberedPatch, refusal: Refusal) -> BadRow:
-    column = refusal.where.removeprefix("rows[0].").removeprefix("fields.")
+    column = _PATH.sub("", refusal.where, count=1)
     return BadRow(one.row, column, refusal.value, refusal.rule, refusal.what, refusal.fix)
 
 
@@ -204,23 +242,41 @@ async def stage(
 ) -> Staged:
     """Amend the good rows; where any of them touches what is governed, propose them all as one change instead.
 
+    A change asks for no right of the verb it carries: who may not amend, and may propose, proposes what is governed.
     key: what a repetition is told by; the same file under the same key is staged once.
     """
     if not bulk.good:
         return Staged(0, bulk.bad, None)
+    begun = begun_days(bulk, door.now())
     commands = [_amending(bulk, part, reason[:500]) for part in _parts([one.patch for one in bulk.good])]
     expected = await batch.rehearse(connection, house, [(actor, command) for command in commands], door.now())
     refusals = [one.outcome.refusal for one in expected if one.outcome.refusal is not None]
-    if any(refusal.rule == "authority.needs_change" for refusal in refusals):
+    rules = {refusal.rule for refusal in refusals}
+    waits = any(one.outcome.status == "pending_approval" and "change" in one.outcome.result for one in expected)
+    standing: Standing = (await house.load_standing(connection)).at(door.now())
+    may = standing.declared is not None and require(standing, actor, _PROPOSING) is None
+    if _NEEDS in rules or (may and (waits or _MAY_NOT in rules)):
         verb = f"catalogue.amend_{KINDS[bulk.entity].plural}"
         edits = tuple(Carried(verb, json.to_plain(command)) for command in commands)
-        proposal = ProposeChange(title=title, reason=reason, edits=edits)
-        return Staged(len(bulk.good), bulk.bad, await door.submit(actor, proposal, f"{key}/change"))
+        proposal = ProposeChange(title=title[:120], reason=reason[:2000], edits=edits)
+        outcome = await door.submit(actor, proposal, f"{key}/change")
+        return Staged(len(bulk.good), bulk.bad, outcome, _changes([outcome]), begun)
     if refusals:
         return Staged(len(bulk.good), bulk.bad, Outcome("refused", refusal=refusals[0]))
     outcomes = await door.submit_all(actor, [(f"{key}/{at}", command) for at, command in enumerate(commands)])
     refused = next((outcome for outcome in outcomes if outcome.refusal is not None), outcomes[0])
-    return Staged(len(bulk.good), bulk.bad, refused)
+    return Staged(len(bulk.good), bulk.bad, refused, _changes(outcomes), begun)
+
+
+def _changes(outcomes: Sequence[Outcome]) -> tuple[str, ...]:
+    return tuple(str(outcome.result["change"]) for outcome in outcomes if "change" in outcome.result)
+
+
+def begun_days(bulk: Bulk, now: datetime) -> tuple[date, ...]:
+    """Return the days that rows name and that are over: they hold from now on, as `ItemPatch` says."""
+    today = now.astimezone(UTC).date()
+    named = {one.patch.effective_from for one in bulk.good}
+    return tuple(sorted(day for day in named if day is not None and day < today))
 
 
 def _parts(patches: Sequence[Any]) -> Iterator[tuple[Any, ...]]:

@@ -11,6 +11,7 @@ from litestar import MediaType, Request, Response
 from litestar.response import Redirect
 from markupsafe import Markup
 
+from trueup.authority import change_read
 from trueup.authority.propose import ProposeChange
 from trueup.authority.standing import Scope, Standing, outside, require
 from trueup.core import json
@@ -125,7 +126,7 @@ class Visit:
             **self._common(),
             "section": section,
             "title": title,
-            "outcome": await self._outcome(),
+            **await self._ended(),
             "entered": {},
             "opened": "",
             **context,
@@ -145,12 +146,19 @@ class Visit:
             "actor_names": {actor.id: actor.name for actor in self.standing.actors.values()},
         }
 
-    async def _outcome(self) -> Outcome | None:
+    async def _ended(self) -> dict[str, Any]:
+        """Return how the form ended that led here, and who decides the change it became."""
         key = self.params.get("outcome")
         if not key:
-            return None
+            return {"outcome": None, "awaited": ""}
         async with self.reading() as connection:
-            return await figures.outcome_of(connection, self.actor.id, f"console/{key[:KEY_LENGTH_MAX]}")
+            outcome = await figures.outcome_of(connection, self.actor.id, f"console/{key[:KEY_LENGTH_MAX]}")
+            result = outcome.result if outcome is not None else {}
+            awaited = ""
+            if isinstance(result.get("change"), str) and "digest" in result:
+                policies = self.standing.policies
+                awaited = await change_read.awaited(connection, result["change"], policies, self.now)
+        return {"outcome": outcome, "awaited": awaited}
 
 
 async def enter(request: Request[Any, Any, Any], right: str = "read", *, scoped: bool = False) -> Visit:

@@ -8,6 +8,7 @@ from typing import Any
 
 from litestar import Request, Response, get, post
 
+from trueup.authority import change_read
 from trueup.catalogue import bulk_amend, read_partners
 from trueup.catalogue import read_quality as quality
 from trueup.catalogue.amend import ITEMS
@@ -75,6 +76,8 @@ async def _page(
         planned = await quality.planned(connection, quality.PlannedQuery())
         ended = await read_partners.suppliers_not_in_force(connection, visit.now)
         carriers = await carriers_nobody_bears(connection, policies)
+        changes = staged.changes if staged is not None else ()
+        decided = [await change_read.awaited(connection, change, policies, visit.now) for change in changes]
     return await visit.show(
         "data_quality.html",
         section="/items",
@@ -90,6 +93,8 @@ async def _page(
         ended=ended,
         carriers=carriers,
         staged=staged,
+        decided=decided,
+        declared=visit.standing.declared,
         refusal=refusal,
         entered=form or {},
     )
