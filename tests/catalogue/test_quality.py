@@ -64,13 +64,15 @@ async def test_what_was_overwritten_is_listed_latest_first(door: Door, connectio
     await stocked(door, MUG=1, CUP=1)
     await owned(door, WEIGHT)
     steward = await person(door, "Stella", "Data Steward")
-    for sku in ("MUG", "CUP"):
-        await door.submit(steward, amend(amendment(sku, {"weight_g": "310"})), sku)
+    for sku, who in (("MUG", steward), ("CUP", SYSTEM)):
+        await door.submit(who, amend(amendment(sku, {"weight_g": "310"})), sku)
     first = await read_quality.overwritten(connection, read_quality.OverwrittenQuery(limit=1))
     rest = await read_quality.overwritten(connection, read_quality.OverwrittenQuery(limit=1, cursor=first.next))
     found = [*first.items, *rest.items]
     assert {one.key for one in found} == {"CUP", "MUG"}
-    assert {(one.field, one.by_name, one.after) for one in found} == {("weight_g", "Stella", "310")}
+    assert {(one.field, one.by_name, one.after) for one in found} == {
+        ("weight_g", name, "310") for name in ("Stella", "Trueup")
+    }
     only = await read_quality.overwritten(connection, read_quality.OverwrittenQuery(object="MUG"))
     assert [one.key for one in only.items] == ["MUG"]
 

@@ -274,3 +274,16 @@ async def test_the_page_names_and_offers_the_vote_to_those_alone_who_have_one(do
             assert form not in page.text
         async with at(url, clock, address, company.Bea) as bea:
             assert form in (await bea.get(f"/changes/{change[0]}")).text
+
+
+async def test_who_left_keeps_their_name(door: Door, url: str, clock: TurnedClock):
+    company = await declared(door)
+    change = await company.propose(company.Lea, published("holds", **BERLIN))
+    await company.approve(change, company.Olga)
+    await person(door, "Otto", "Operations Process Owner")
+    olga = company.Olga
+    await company.done(company.Adam, RegisterActor(name="Olga", roles=(), actor=olga.id, active=False))
+    async with console(url, clock) as address, at(url, clock, address, company.Bea) as bea:
+        page = await bea.get(f"/changes/{change[0]}")
+        assert "Olga (may not act any more)" in page.text
+        assert f">{olga.id}" not in page.text

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import ClassVar
 
@@ -125,6 +125,7 @@ class Standing:
 
     actors: who may act and with which roles, at the moment last given to `at`: appointments begin and contracts end
     by themselves. Where nothing does, it is the same at every moment. registry, overrides: see `lent`.
+    names: of everybody there ever was, those who left too, and of Trueup itself.
     """
 
     def __init__(
@@ -136,10 +137,12 @@ class Standing:
         nodes: Sequence[Node] = (),
         declared: Declared | None = None,
         tenure: Tenure = NOBODY,
+        names: Mapping[str, str] | None = None,
     ) -> None:
         self.epoch = epoch
         self.own = {SYSTEM.id: SYSTEM, **actors}
         self.actors = self.own
+        self.names = {**(names or {}), **{id_: actor.name for id_, actor in self.own.items()}}
         self.tenure = tenure
         self._span = EVER if tenure == NOBODY else (EVER[0], EVER[0])
         self.keys = keys
@@ -332,7 +335,7 @@ def loader(kinds: dict[str, type[Policy]]) -> Callable[[Connection], Awaitable[S
             connection,
             [
                 Statement("select value from epoch"),
-                Statement("select id, kind, name, roles, scope from actor where active"),
+                Statement("select id, kind, name, roles, scope, active from actor"),
                 Statement("select digest, id, actor, expires_at, revoked_at, scope from api_key"),
                 Statement(
                     """select p.kind, p.name, p.version, p.digest, p.document, a.kind is not null
@@ -348,8 +351,11 @@ def loader(kinds: dict[str, type[Policy]]) -> Callable[[Connection], Awaitable[S
             ],
         )
         actors = {
-            id_: Actor(id_, kind, name, frozenset(roles), tuple(scope)) for id_, kind, name, roles, scope in answers[1]
+            id_: Actor(id_, kind, name, frozenset(roles), tuple(scope))
+            for id_, kind, name, roles, scope, active in answers[1]
+            if active
         }
+        names = {row[0]: row[2] for row in answers[1]}
         keys = {bytes(digest): Key(*[*columns, tuple(scope)]) for digest, *columns, scope in answers[2]}
         documents: dict[bool, list[Active]] = {True: [], False: []}
         for kind, name, version, digest, document, in_force in answers[3]:
@@ -364,6 +370,6 @@ def loader(kinds: dict[str, type[Policy]]) -> Callable[[Connection], Awaitable[S
             tuple(delegation_of(row) for row in answers[7]),
             {row[0]: employment_of(row) for row in answers[8]},
         )
-        return Standing(answers[0][0][0], actors, keys, policies, nodes, declared, tenure)
+        return Standing(answers[0][0][0], actors, keys, policies, nodes, declared, tenure, names)
 
     return load_standing

@@ -216,7 +216,8 @@ async def overwritten(connection: Connection, query: OverwrittenQuery) -> Overwr
         values += read_cursor(query.cursor, (datetime, str))
     limit = bounded(query.limit)
     rows = await connection.execute(
-        f"""select o.id, o.entity, o.object, o.key, o.field, o.owner, o.written_by, coalesce(a.name, o.written_by),
+        f"""select o.id, o.entity, o.object, o.key, o.field, o.owner, o.written_by,
+            coalesce(a.name, case o.written_by when 'act_system' then 'Trueup' else o.written_by end),
             o.before, o.after, o.at
         from field_overwritten o left join actor a on a.id = o.written_by
         where {where} order by o.at desc, o.id desc limit %s""",

@@ -143,7 +143,7 @@ class Visit:
             "link": self.link,
             "may": self.may,
             "who_may": lambda right: ", ".join(self.standing.who_may(right)) or "nobody",
-            "actor_names": {actor.id: actor.name for actor in self.standing.actors.values()},
+            "actor_names": self.standing.names,
         }
 
     async def _ended(self) -> dict[str, Any]:
