@@ -97,3 +97,18 @@ async def test_the_command_line_replays_a_file(past: Past, tmp_path: Path):
     assert json.loads(told.output)["counts"] == found.counts
     words = await asyncio.to_thread(CliRunner().invoke, app, asked)
     assert f"{found.differing:,} come out differently" in words.output
+
+
+async def test_the_command_line_says_first_what_cannot_be_replayed_and_what_no_order_reads(past: Past, tmp_path: Path):
+    file = tmp_path / "document.json"
+    app = typer.Typer()
+    app.command()(replay)
+    rest = ["--policy", str(file), "--since", str(past.window.after), "--database", past.lived]
+    file.write_bytes(json_.encode(Ladder()))
+    told = await asyncio.to_thread(CliRunner().invoke, app, ["--kind", "ladder", *rest])
+    assert (told.exit_code, "come out differently" in told.output) == (1, False), told.output
+    assert told.output.startswith("oversight.unreplayed: ladder cannot be replayed")
+    file.write_bytes(json_.encode(TAX_IN_PRICES["channel", "web"]))
+    for name, warned in (("nowhere", True), ("web", False)):
+        told = await asyncio.to_thread(CliRunner().invoke, app, ["--kind", "channel", "--name", name, *rest])
+        assert (told.exit_code, f"nothing reads channel/{name}" in told.output) == (0, warned), told.output

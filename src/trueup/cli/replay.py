@@ -10,10 +10,17 @@ import typer
 
 from trueup import house
 from trueup.cli.options import AsJson, Database, Home, on_database
+from trueup.cli.printed import print_refusal
 from trueup.core import json
+from trueup.core.database import connect
 from trueup.core.errors import Refusal, TrueupError
 from trueup.core.policy import Known, Policy, read_document
+from trueup.orders.channel import Channel
+from trueup.orders.holds import HoldRules
 from trueup.oversight.impact import DAYS, SHOWN_MAX, Impact, impact
+
+_BY_CHANNEL: tuple[type[Policy], ...] = (Channel, HoldRules)
+"""Kinds whose documents are read by the name of an order's channel."""
 
 PolicyFile = Annotated[Path, typer.Option("--policy", help="JSON file with the proposed document.")]
 Kind = Annotated[str, typer.Option("--kind", help="Kind of policy: `sourcing`, `channel`, `holds`, ...")]
@@ -29,9 +36,15 @@ def replay(
 ) -> None:  # fmt: skip
     """Show what a policy would have made of the last days' orders: which come out differently, and what that costs.
 
-    Nothing is written. A change's page keeps such a replay for who votes.
+    Nothing is written. A change's page keeps such a replay for who votes. Exit code 1 for a kind whose effect no replay
+    can show.
     """
     document = _document(policy, kind)
+    if document.unreplayed:
+        refusal = Refusal("oversight.unreplayed", f"{kind} cannot be replayed: {document.unreplayed}.",
+                          "Propose it without; its vote asks for more people instead.", "kind", kind)  # fmt: skip
+        typer.echo(json.encode(refusal).decode()) if as_json else print_refusal(refusal)
+        raise typer.Exit(1)
     built = house.build()
     reads = f"what came after position {since}" if since is not None else f"the last {days} days"
     if not as_json:
@@ -43,10 +56,29 @@ def replay(
         database_url,
         lambda url: impact(url, built, {(kind, name): document}, days=days, since_position=since, limit=limit),
     )
+    if on_database(home, database_url, lambda url: _unread(url, document, name, found)):
+        typer.secho(f"no order of that time is of the channel {name!r}: nothing reads {kind}/{name}", fg="yellow",
+                    err=True)  # fmt: skip
     if as_json:
         typer.echo(json.encode(found).decode())
     else:
         _print(found)
+
+
+async def _unread(url: str, document: Policy, name: str, found: Impact) -> bool:
+    """Tell whether no order of the window has the channel by whose name the document is read."""
+    if not isinstance(document, _BY_CHANNEL) or (document.falls_back and name == "default"):
+        return False
+    connection = await connect(url, default_transaction_read_only="on")
+    try:
+        cursor = await connection.execute(
+            """select from journal j join orders o on o.id = j.subject
+            where j.position > %s and j.position <= %s and o.channel = %s limit 1""",
+            [found.after, found.upto, name],
+        )
+        return await cursor.fetchone() is None
+    finally:
+        await connection.close()
 
 
 def _document(file: Path, kind: str) -> Policy:
@@ -74,8 +106,6 @@ def _print(found: Impact) -> None:
             typer.secho("  none of what was recorded in that time concerns an order; look further back with --days",
                         fg="yellow")  # fmt: skip
     typer.echo(f"  {found.since:%Y-%m-%d %H:%M} to {found.until:%Y-%m-%d %H:%M} UTC")
-    for kind, why in found.unreplayed.items():
-        typer.secho(f"  {kind} cannot be replayed: {why}", fg="yellow")
     for what, count in found.counts.items():
         typer.echo(f"  {what:<10} {count:,} differences")
     for sums in found.money:
