@@ -161,6 +161,9 @@ async def test_who_decides_has_an_answer_for_every_setting(door: Door, url: str,
         assert "tax.entries" in found.text
         assert ">sourcing.costs<" not in found.text
         assert "Finn" in found.text
+        item = (await lea.get("/decisions?q=item.tax_class")).text
+        assert "and 3 of Change Control Board or IT Process Owner" in item, "its effect cannot be replayed"
+        assert "and 1 of Change Control Board or Operations" in (await lea.get("/decisions?q=holds.timezone")).text
 
 
 async def test_who_decides_names_who_was_appointed_too(door: Door, url: str, clock: TurnedClock):

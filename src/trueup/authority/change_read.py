@@ -11,7 +11,7 @@ import msgspec
 from trueup.authority.change_control import ChangeControl
 from trueup.authority.changes import unreplayed
 from trueup.authority.changes_state import Approval, Change, changes_of, columns
-from trueup.authority.decision_rights import Decision, DecisionRights, Need, needs, small_holds
+from trueup.authority.decision_rights import Decision, DecisionRights, Need, needs, quorum_of, small_holds
 from trueup.authority.people_read import people_now, roll_now
 from trueup.authority.standing import Rights, roles_that_may
 from trueup.authority.tenure import RIGHT, Tenure, actors_at
@@ -129,7 +129,10 @@ class ChangeDetail(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DecidedBy(msgspec.Struct, frozen=True, kw_only=True):
-    """Who decides a key, who holds that role now, and what is proposed about it."""
+    """Who decides a key, who holds that role now, and what is proposed about it.
+
+    quorum: who has to say yes besides, and how many; None in the small mode, where one other person's yes is enough.
+    """
 
     key: str
     domain: str
@@ -139,6 +142,7 @@ class DecidedBy(msgspec.Struct, frozen=True, kw_only=True):
     tie_breaker: str
     holders: tuple[str, ...]
     pending: tuple[str, ...]
+    quorum: Need | None
 
 
 ChangePage = Page[ChangeSummary]
@@ -287,6 +291,7 @@ async def who_decides(
         for name in {touched, touched.partition(":")[0]}:
             pending.setdefault(name, []).append(id_)
     nobody = Decision(keys=(), domain="joint", decider="")
+    small = await is_small(connection)
     return tuple(
         DecidedBy(
             key=one,
@@ -297,6 +302,7 @@ async def who_decides(
             tie_breaker=decision.tie_breaker,
             holders=tuple(holders.get(decision.decider, ())),
             pending=tuple(dict.fromkeys(pending.get(one, ()))),
+            quorum=None if small else quorum_of(policies, one),
         )
         for one in keys
         for decision in (register.of(one) or nobody,)

@@ -144,12 +144,25 @@ def needs(
         for group, keys in sorted(owners.items())
     ]
     for domain in sorted(domains):
-        count = register.quorum.of(domain) + (register.quorum.unreplayed if unreplayed else 0)
-        found.append(Need((BOARD, *PROCESS_OWNERS[domain]), count, f"quorum of {domain}"))
+        found.append(_quorum(register, domain, unreplayed=unreplayed))
     if small:
         roles = {role for need in found for role in need.roles} | {"Sponsor"}
         return (Need(tuple(sorted(roles)), 1, "small company: one other person"),)
     return tuple(found)
+
+
+def quorum_of(policies: Policies, key: str) -> Need | None:
+    """Return who else has to say yes to a change of one key, in the full mode; None for what nobody decides."""
+    register = policies.get(DecisionRights)
+    decision = register.of(key)
+    kind = policies.kinds.get(key.partition(".")[0])
+    unreplayed = kind is None or bool(kind.unreplayed)
+    return _quorum(register, decision.domain, unreplayed=unreplayed) if decision is not None else None
+
+
+def _quorum(register: DecisionRights, domain: str, *, unreplayed: bool) -> Need:
+    count = register.quorum.of(domain) + (register.quorum.unreplayed if unreplayed else 0)
+    return Need((BOARD, *PROCESS_OWNERS[domain]), count, f"quorum of {domain}")
 
 
 def may_decide(actor: Actor, roles: tuple[str, ...], one: Governed) -> bool:

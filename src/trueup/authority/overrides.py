@@ -274,7 +274,7 @@ def _not_decider(state: State, override: Override, context: Context) -> Refusal 
     return Refusal(
         "authority.not_decider",
         f"{role} decides this override{why}; {context.actor.name} is not {role}.",
-        f"Ask a {role}; until then the rule holds. It lapses at {override.expires_at:%Y-%m-%d %H:%M} UTC.",
+        f"Ask {role}; until then the rule holds. It lapses at {override.expires_at:%Y-%m-%d %H:%M} UTC.",
         "override",
         override.id,
     )

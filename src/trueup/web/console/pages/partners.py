@@ -9,7 +9,7 @@ from litestar.params import FromPath
 
 from trueup.authority import change_read
 from trueup.authority.change_read import ChangeQuery
-from trueup.authority.decision_rights import DecisionRights
+from trueup.authority.decision_rights import DecisionRights, Need, quorum_of
 from trueup.authority.propose import ProposeChange
 from trueup.cases import read as cases
 from trueup.catalogue import read_partners
@@ -95,8 +95,13 @@ async def _page(
         pending = (await change_read.find_changes(connection, wanted, visit.now)).items
         about = cases.CaseQuery(subject=partner.id, limit=20)
         concerning = (await cases.cases(connection, about, visit.now, policies)).items
+        small = await change_read.is_small(connection)
     owned = quality.fields_of(policies, "partner", partner)
     register = policies.get(DecisionRights)
+
+    def besides(key: str) -> Need | None:
+        return None if small else quorum_of(policies, key)
+
     return await visit.show(
         "partner.html",
         section="/items",
@@ -105,7 +110,7 @@ async def _page(
         partner=partner,
         fields=shown_fields(visit, "partner", partner.fields),
         terms=[
-            (labelled(one.field), one, register.of(f"partner.{one.field}"))
+            (labelled(one.field), one, register.of(f"partner.{one.field}"), besides(f"partner.{one.field}"))
             for one in owned
             if one.field in _TERMS and (one.value is not None or one.field != "lead_days" or partner.kind == "supplier")
         ],
