@@ -116,10 +116,13 @@ async def test_a_governed_field_is_proposed_from_the_item_and_shown_there(
     proposed = await steward.post(AMEND, {**sent, "key": "proposed", "as": "change"})
     assert proposed.status == 200, proposed.text
     assert "Pending changes" in proposed.text
+    assert "Weight, g: 310</td>" in proposed.text, "what of this item would change, and to what"
     assert await rows(url, "select weight_g from item where sku = 'MUG'") == [(None,)]
     table = (await steward.get("/data-quality")).hidden(TABLE)
     staged = await steward.post(TABLE, {**table, "table": "sku;weight_g\nCUP;90"})
     assert "1 row staged in one change" in staged.text
+    shown_there = (await steward.get("/items/CUP")).text
+    assert ("Weight, g: 90</td>" in shown_there, "310" in shown_there) == (True, False)
     assert await rows(url, "select count(*) from change") == [(2,)]
     await prove(url)
 

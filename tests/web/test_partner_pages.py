@@ -94,6 +94,7 @@ async def test_a_governed_term_is_proposed_from_the_partner_and_shown_there(
     page = await steward.post(AMEND, {**changed, "as": "change", "key": "proposed"})
     assert page.status == 200, page.text
     assert "Pending changes" in page.text
+    assert "Paid after its invoice, days: 14</td>" in page.text, "what of this partner would change, and to what"
     assert await rows(url, "select payment_days, version from partner where code = 'BRNO'") == [(None, 1)]
     ((change,),) = await rows(url, "select id from change")
     told = await steward.get(f"/changes/{change}")

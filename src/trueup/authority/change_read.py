@@ -315,6 +315,12 @@ async def pending_on(connection: Connection, beginning: str, now: datetime) -> t
     return page.items
 
 
+async def edits_of(connection: Connection, changes: Sequence[str]) -> dict[str, tuple[Carried, ...]]:
+    """Return the commands that changes (ids) carry, by change."""
+    rows = await connection.execute("select id, content from change where id = any(%s::text[])", [list(changes)])
+    return {id_: json.decode(bytes(content), tuple[Carried, ...]) for id_, content in await rows.fetchall()}
+
+
 async def is_small(connection: Connection) -> bool:
     """Tell whether the small mode holds now."""
     cursor = await connection.execute(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection, Iterable
 from typing import Any, get_args
 
 import msgspec
@@ -14,6 +15,7 @@ from trueup.catalogue.ownership import Entity, Row, entity_of, values_of
 from trueup.catalogue.partner_state import Incoterm
 from trueup.catalogue.state import Item, Pack
 from trueup.core import json
+from trueup.core.carry import Carried
 from trueup.core.errors import Refusal
 from trueup.core.fields import CustomFields
 from trueup.core.quantity import plain
@@ -102,6 +104,36 @@ def _text(value: Any) -> str:
 def _line(entry: tuple[str, Pack]) -> str:
     name, pack = entry
     return " ".join(part for part in (name, plain(pack.count), pack.contains, pack.gtin or "") if part)
+
+
+def proposed_fields(edits: Iterable[Carried], row: Row, keys: Collection[str]) -> list[tuple[str, str]]:
+    """Return which fields of a record, by what people call them, a change amends, and to what.
+
+    edits: what the change carries. keys: what the record answers to, its code or SKU among them.
+    """
+    kind = KINDS[entity_of(row)]
+    named = {row.id, getattr(row, kind.key), *keys}
+    found: list[tuple[str, str]] = []
+    for edit in edits:
+        if edit.verb != f"catalogue.amend_{kind.plural}":
+            continue
+        for patch in edit.command.get("rows", ()):
+            if patch.get(kind.key) in named:
+                fields = dict(patch.get("fields", {}))
+                fields |= fields.pop("fields", None) or {}
+                day = f" from {patch['effective_from']}" if patch.get("effective_from") else ""
+                found += [(labelled(name), f"{_words(value)}{day}") for name, value in fields.items()]
+    return found
+
+
+def _words(value: Any) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_words(part)}" for name, part in value.items()) or "none"
+    return " | ".join(map(_words, value)) if isinstance(value, list) else str(value)
 
 
 def patch_of(form: dict[str, str], rules: CustomFields, entity: Entity = "item") -> Any | Refusal:

@@ -23,7 +23,7 @@ from trueup.core.database import Connection
 from trueup.core.errors import Refusal
 from trueup.core.fields import CustomFields, Value
 from trueup.web.console import words
-from trueup.web.console.pages.amending import amending_of, inputs_of, patch_of
+from trueup.web.console.pages.amending import amending_of, inputs_of, patch_of, proposed_fields
 from trueup.web.console.visit import Visit, enter, unknown
 
 
@@ -104,6 +104,7 @@ async def _item_page(
         plans = await quality.planned(connection, quality.PlannedQuery(object=found.item.id))
         wanted = ChangeQuery(object=f"item/{found.item.id}#", open=True, limit=20)
         pending = (await change_read.find_changes(connection, wanted, visit.now)).items if visit.scope is None else ()
+        carried = await change_read.edits_of(connection, [one.id for one in pending])
     return await visit.show(
         "item.html",
         section="/items",
@@ -125,6 +126,7 @@ async def _item_page(
         holders=holders_shown(visit, found.item),
         plans=plans,
         pending=pending,
+        proposed={id_: proposed_fields(edits, found.item, found.keys) for id_, edits in carried.items()},
         inputs=inputs_of(found.item, policies.get(CustomFields, "item")),
         amending=amending_of(found.item),
         partners_shown=visit.scope is None,

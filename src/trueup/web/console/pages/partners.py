@@ -21,7 +21,7 @@ from trueup.core import json, timeline
 from trueup.core.errors import Refusal
 from trueup.core.fields import CustomFields
 from trueup.web.console import words
-from trueup.web.console.pages.amending import amending_of, inputs_of, labelled, patch_of
+from trueup.web.console.pages.amending import amending_of, inputs_of, labelled, patch_of, proposed_fields
 from trueup.web.console.pages.items import holders_shown, shown_fields
 from trueup.web.console.visit import Visit, enter, unknown
 
@@ -93,6 +93,7 @@ async def _page(
         plans = await quality.planned(connection, quality.PlannedQuery(object=partner.id))
         wanted = ChangeQuery(object=f"partner/{partner.id}#", open=True, limit=20)
         pending = (await change_read.find_changes(connection, wanted, visit.now)).items
+        carried = await change_read.edits_of(connection, [one.id for one in pending])
         about = cases.CaseQuery(subject=partner.id, limit=20)
         concerning = (await cases.cases(connection, about, visit.now, policies)).items
         small = await change_read.is_small(connection)
@@ -118,6 +119,7 @@ async def _page(
         holders=holders_shown(visit, partner),
         plans=plans,
         pending=pending,
+        proposed={id_: proposed_fields(edits, partner, ()) for id_, edits in carried.items()},
         cases=concerning,
         entries=entries,
         inputs=inputs_of(partner, policies.get(CustomFields, "partner")),
