@@ -82,7 +82,9 @@ async def test_who_owns_a_governed_field_and_may_not_amend_proposes_it(
         done = await run(url, *asked, "--as", company.Finn.id)
         ((change, title, reason),) = await rows(url, "select id, title, reason from change")
         assert (done.code, title, reason) == (0, "The new terms", "agreed"), done
-        assert all(words in done.out for words in (f"/changes/{change}", "It is decided by", "Finance")), done
+        assert all(words in done.out for words in (f"/changes/{change}", "It is decided by", "Finance", "digest=")), (
+            done
+        )
     assert await rows(url, "select unit_price from item union select payment_days from partner") == [(None,)]
     file.write_text("sku,name\nMUG,Stein\n")
     free = await run(url, "amend", str(file), "--as", company.Finn.id)
@@ -98,6 +100,9 @@ async def test_a_long_file_that_owners_want_proposed_is_one_change_under_its_tit
     await publish(door, "field_ownership", {"owners": OWNED})
     company = await declared(door)
     file = tmp_path / "brands.csv"
+    file.write_text("sku,brand,gtin\nMUG,Aurora,4006381333932\n")
+    wrong = await run(url, "amend", str(file), "--as", company.Mia.id)
+    assert (wrong.code, "row 2, gtin '4006381333932': " in wrong.out) == (1, True), wrong
     lines = [f"MUG,{'Aurora' if at == 0 else ''},2020-01-0{at % 9 + 1}" for at in range(1001)]
     file.write_text("\n".join(["sku,brand,effective_from", *lines, "CUP,Aurora,"]))
     done = await run(url, "amend", str(file), "--title", "Brands", "--reason", "one name", "--as", company.Mia.id)

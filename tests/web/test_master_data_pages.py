@@ -185,3 +185,26 @@ async def test_who_may_not_amend_reads_who_may(door: Door, url: str, clock: Turn
         sent = {**page.hidden(TABLE), "table": "sku,weight_g\nMUG,310"}
         assert (await visitor.post(TABLE, sent)).status == 403
     assert await rows(url, "select name, weight_g from item") == [("Mug", None)]
+
+
+async def test_what_an_owner_wants_proposed_is_told_with_its_change_and_who_decides_and_a_day_that_is_over_too(
+    door: Door, url: str, steward: Visitor
+):
+    owner = {"entity": "item", "field": "brand", "owner": "Master Data Owner", "mode": "propose", "governed": True}
+    await publish(door, "field_ownership", {"owners": [owner]})
+    await declared(door)
+
+    async def knows() -> bool:
+        return "Propose it as a change" in (await steward.get("/items/MUG")).text
+
+    await until(knows)  # a process reads policies at most a second late
+    shown = (await steward.get("/items/MUG")).hidden(AMEND)
+    shown |= {name.removeprefix("was-"): value for name, value in shown.items() if name.startswith("was-")}
+    page = await steward.post(AMEND, {**shown, "brand": "Aurora"})
+    ((change,),) = await rows(url, "select id from change")
+    told = ("It is governed, so it was proposed.", f'<a href="/changes/{change}">{change}</a>', "It is decided by 1 of")
+    assert (page.status, [words for words in told if words not in page.text]) == (200, [])
+    page = await steward.post(AMEND, {**shown, "lead_days": "4", "effective_from": "2020-01-01", "key": "over"})
+    assert (page.status, "2020-01-01 has begun: it holds from now on" in page.text) == (200, True)
+    assert await rows(url, "select lead_days, brand from item where sku = 'MUG'") == [(4, None)]
+    await prove(url)

@@ -124,9 +124,9 @@ def _print(staged: Staged, awaited: list[str]) -> None:
         typer.echo(f"{count} staged in {len(staged.changes)} changes; who may propose makes one of them")
     for change, decided in zip(staged.changes, awaited, strict=True):
         typer.echo(f"  /changes/{change} {decided}".rstrip())
-    if staged.changes:
-        typer.echo(f"  next: they approve it at its address, or by `trueup do authority.approve_change "
-                   f"change={staged.changes[0]} digest=...`")  # fmt: skip
+    if outcome is not None and len(staged.changes) == 1:
+        typer.echo(f"  next: somebody else approves it there, or by `trueup do authority.approve_change "
+                   f"change={staged.changes[0]} digest={outcome.result['digest']}`")  # fmt: skip
     since = "from when it is applied" if staged.changes else "from now on"
     for day in staged.begun:
         typer.secho(f"{day} has begun: what is said from it holds {since}", fg="yellow")
