@@ -130,14 +130,14 @@ class Acts(Slice):
     """
 
     def __init__(self) -> None:
-        self._state: State | None = None
+        self._here: set[tuple[str, str, str]] = set()
         self._pairs: dict[str, list[ActPair]] = {}
         self._wanted: set[str] = set()
         self._done: set[tuple[str, str, str]] = set()
 
     def meet(self, state: State) -> None:
-        """Keep the state, which knows what this batch did so far."""
-        self._state = state
+        """Keep what this batch did so far; but not the state, which would not go before Python looks for cycles."""
+        self._here = state.acts
 
     def under(self, policies: Policies) -> None:
         """Learn which acts come in pairs."""
@@ -169,9 +169,8 @@ class Acts(Slice):
 
     def did(self, actor: str, act: str, objects: Iterable[str]) -> str | None:
         """Return which of the objects somebody did this to, before or earlier in this batch."""
-        assert self._state is not None
         for one in objects:
-            if (act, one, actor) in self._done or (act, one, actor) in self._state.acts:
+            if (act, one, actor) in self._done or (act, one, actor) in self._here:
                 return one
         return None
 
