@@ -102,7 +102,7 @@ def acts_of_one_batch_are_not_seen(patch: pytest.MonkeyPatch) -> None:
 
 def acts_on_other_objects_count(patch: pytest.MonkeyPatch) -> None:
     def did(self: Any, actor: str, act: str, objects: Any) -> str | None:
-        return "any" if any(entry[0] == act and entry[2] == actor for entry in self._state.acts | self._done) else None
+        return "any" if any(entry[0] == act and entry[2] == actor for entry in self._here | self._done) else None
 
     patch.setattr(separation.Acts, "did", did)
 
