@@ -10,7 +10,7 @@ from tests.requests import rows
 
 from trueup import house
 from trueup.authority.apply import ApplyChange
-from trueup.authority.decision_rights import Decision, DecisionRights, Quorum, needs
+from trueup.authority.decision_rights import Decision, DecisionRights, Need, Quorum, needs
 from trueup.authority.standing import SYSTEM
 from trueup.core.door import Door
 from trueup.core.errors import Refusal
@@ -100,3 +100,9 @@ async def test_an_edge_of_the_workflow_is_decided_by_its_own_decider(door: Door,
     await company.approve(change, company.Finn)
     await company.apply(company.Ivan, change)
     await prove(url)
+
+
+def test_a_need_names_the_part_of_who_decides_in_parts_alone():
+    assert Need(("Master Data Owner",), 1, "", ("partner:BRNO",)).who == "Master Data Owner over partner:BRNO, or all"
+    assert Need(("Finance",), 1, "", ("partner:BRNO",)).who == "Finance"
+    assert Need(("Change Control Board", "IT Process Owner"), 2, "").who == "Change Control Board or IT Process Owner"

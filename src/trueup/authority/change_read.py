@@ -11,7 +11,15 @@ import msgspec
 from trueup.authority.change_control import ChangeControl
 from trueup.authority.changes import unreplayed
 from trueup.authority.changes_state import Approval, Change, changes_of, columns
-from trueup.authority.decision_rights import Decision, DecisionRights, Need, needs, quorum_of, small_holds
+from trueup.authority.decision_rights import (
+    Decision,
+    DecisionRights,
+    Need,
+    deciders_named,
+    needs,
+    quorum_of,
+    small_holds,
+)
 from trueup.authority.people_read import people_now, roll_now
 from trueup.authority.standing import Rights, roles_that_may
 from trueup.authority.tenure import RIGHT, Tenure, actors_at
@@ -74,6 +82,11 @@ class Vote(msgspec.Struct, frozen=True):
     why: str
     said: int
     over: tuple[str, ...] = ()
+
+    @property
+    def who(self) -> str:
+        """Whose yes counts, in words."""
+        return deciders_named(self.roles, self.over)
 
 
 class Asked(Vote, frozen=True, kw_only=True):
@@ -262,7 +275,7 @@ async def awaited(connection: Connection, change_id: str, policies: Policies, no
     asked = needs(policies.get(DecisionRights), found.objects, unreplayed=not replayed, small=small)
     if isinstance(asked, Refusal) or found.template:
         return ""
-    who = "; ".join(f"{need.count} of {' or '.join(need.roles)} ({need.why})" for need in asked)
+    who = "; ".join(f"{need.count} of {need.who} ({need.why})" for need in asked)
     return f"It is decided by {who}, until {found.due_at:%Y-%m-%d %H:%M} UTC."
 
 

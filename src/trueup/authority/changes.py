@@ -168,7 +168,7 @@ def missing(asked: Sequence[Need], change: Change, state: State, context: Contex
 
 def still_asked(left: Iterable[tuple[Need, int]]) -> list[str]:
     """Return what is missing in words, as the change's page counts it."""
-    return [f"{yes} of {need.count} said yes of {' or '.join(need.roles)} ({need.why})" for need, yes in left]
+    return [f"{yes} of {need.count} said yes of {need.who} ({need.why})" for need, yes in left]
 
 
 def stale(change: Change, found: Plan) -> Refusal | None:

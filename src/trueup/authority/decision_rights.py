@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Annotated, ClassVar, Literal
 
 import msgspec
@@ -112,10 +112,24 @@ class Need(msgspec.Struct, frozen=True):
     over: tuple[str, ...] = ()
     then: tuple[str, ...] = ()
 
+    @property
+    def who(self) -> str:
+        """Whose yes counts, in words."""
+        return deciders_named(self.roles, self.over)
+
     def met_by(self, deciding: Iterable[str]) -> bool:
         """Tell whether somebody who decides by these roles (`Actor.deciding`) counts here."""
         wanted = {*self.roles, *(f"{role}@{part}" for role in self.roles for part in self.over)}
         return not wanted.isdisjoint(deciding)
+
+
+_IN_PARTS = frozenset({"Integration Owner", "Master Data Owner"})
+
+
+def deciders_named(roles: Sequence[str], over: Sequence[str]) -> str:
+    """Return roles in words, with the parts where one of them is commonly given over parts."""
+    where = f" over {' or '.join(over)}, or all" if over and not _IN_PARTS.isdisjoint(roles) else ""
+    return f"{' or '.join(roles)}{where}"
 
 
 def needs(
